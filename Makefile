@@ -1,0 +1,77 @@
+# Everything that is typed in this project; `make help` lists it.
+
+PYTHON ?= python3
+PORT ?= 3000
+# The model folder to serve; empty: the one in shared_config.yaml.
+MODEL ?=
+# make convert: checkpoint folder, model folder to write, fp32 or int8 (empty: asked at a terminal, else int8).
+CHECKPOINT ?=
+OUT ?=
+PRECISION ?=
+
+SERVE := .venv
+DEV := .venv-dev
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export BENTOML_DO_NOT_TRACK := True
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check convert bench image clean lock corpus train evaluate
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(SERVE)/ready ## serve on PORT=3000, the embedded model or MODEL=folder
+	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(SERVE)/bin/wordtell serve --port $(PORT)
+
+test: $(SERVE)/ready $(DEV)/ready ## run the tests; ARGS="-k words" passes options to pytest
+	@SERVING_ENVIRONMENT="$(abspath $(SERVE))" $(DEV)/bin/python -m pytest $(ARGS)
+
+check: $(DEV)/ready ## ruff, mypy --strict, import-linter
+	@$(DEV)/bin/ruff check .
+	@$(DEV)/bin/mypy
+	@$(DEV)/bin/lint-imports
+
+convert: $(DEV)/ready ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8]: make a model folder
+	@$(if $(and $(CHECKPOINT),$(OUT)),,$(error make convert needs CHECKPOINT=<checkpoint folder> and OUT=<model folder>))
+	@$(DEV)/bin/python -m convert "$(CHECKPOINT)" --out "$(OUT)" $(if $(PRECISION),--precision $(PRECISION))
+
+bench: $(SERVE)/ready ## time the 120-text example request; writes benchmarks/results/
+	@$(SERVE)/bin/python -m benchmarks.request
+
+image: $(SERVE)/ready ## build the Bento, and the container image from it (needs a Docker engine)
+	@$(SERVE)/bin/bentoml build
+	@$(SERVE)/bin/bentoml containerize wordtell:latest
+
+clean: ## remove the environments and everything made
+	@rm -rf $(SERVE) $(DEV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: $(DEV)/ready ## renew the lock files from pyproject.toml
+	@$(DEV)/bin/pip install --quiet uv
+	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
+	  --upgrade --custom-compile-command "make lock" -o requirements.lock
+	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 \
+	  --extra convert --extra train --extra test --extra bench -c requirements.lock \
+	  --upgrade --custom-compile-command "make lock" -o requirements-dev.lock
+
+# What pip installs is pinned; what is marked `ready` is whole: an interrupted installation begins again.
+$(SERVE)/ready: requirements.lock pyproject.toml
+	@$(call environment,$(SERVE))
+	@echo "installing what serving needs into $(SERVE) (once)"
+	@$(SERVE)/bin/pip install --quiet --require-hashes -r requirements.lock
+	@$(SERVE)/bin/pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(DEV)/ready: requirements-dev.lock pyproject.toml
+	@$(call environment,$(DEV))
+	@echo "installing what tests, conversion and training need into $(DEV) (once)"
+	@$(DEV)/bin/pip install --quiet -r requirements-dev.lock
+	@$(DEV)/bin/pip install --quiet --no-deps --editable .
+	@touch $@
+
+define environment
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+  || { echo "wordtell needs Python 3.10 or newer: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }; \
+test -x $(1)/bin/pip || $(PYTHON) -m venv --clear $(1) \
+  || { echo "this Python cannot make environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
+endef
