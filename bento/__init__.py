@@ -1,0 +1,8 @@
+"""The serving runtime: texts in, one probability for every word out.
+
+May: read the settings and a model folder, tokenise, run the model, count what it does.
+May not: import torch, transformers or kubernetes, know how a checkpoint was made, or log a text.
+Imports run one way (`make check` sees to it; the order stands in pyproject.toml, under importlinter).
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,69 @@
+"""All routes together, and the OpenAPI page that shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+
+from bento import __version__
+from bento.api import predict, status
+from bento.api.errors import documented
+from bento.api.lifecycle import Lifecycle
+from bento.errors import ModelNotReady
+
+_DESCRIPTION = """For every word of a text, how likely it is that a machine wrote it.
+
+Every answer carries `X-Request-Id`, echoed when sent. Every error has one shape:
+`{"error": {"code", "message", "field"}}`. No text is ever logged."""
+
+OPENAPI = "/docs.json"
+
+
+def create(lifecycle: Lifecycle) -> FastAPI:
+    """The application that service.py mounts beside BentoML's own routes, and before them."""
+    app = FastAPI(
+        title="wordtell",
+        version=__version__,
+        description=_DESCRIPTION,
+        openapi_url=OPENAPI,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(predict.router(lifecycle))
+    app.include_router(status.router(lifecycle))
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        # BentoML's own page reports each visit to an analytics service; this one loads nothing from elsewhere.
+        return get_swagger_ui_html(
+            openapi_url="." + OPENAPI,
+            title="wordtell",
+            swagger_js_url="./static_content/swagger-ui-bundle.js",
+            swagger_css_url="./static_content/swagger-ui.css",
+            swagger_favicon_url="./static_content/favicon-light-32x32.png",
+        )
+
+    _document_probes(app)
+    return app
+
+
+def _document_probes(app: FastAPI) -> None:
+    """BentoML answers the probes, so FastAPI does not know them."""
+    ok = {"200": {"description": "Yes."}}
+    not_ready = {str(code): _plain(spec) for code, spec in documented(ModelNotReady).items() if code == 503}
+    probes = {
+        "/livez": {"get": {"tags": ["Status"], "summary": "Is the process alive?", "responses": ok}},
+        "/readyz": {
+            "get": {"tags": ["Status"], "summary": "Would a request be answered now?", "responses": ok | not_ready}
+        },
+    }
+    schema = app.openapi()
+    schema["paths"] |= probes
+
+
+def _plain(spec: dict[str, Any]) -> dict[str, Any]:
+    reference = {"$ref": "#/components/schemas/ErrorResponse"}
+    return {"description": spec["description"], "content": {"application/json": {"schema": reference}}}

@@ -1,0 +1,72 @@
+"""From a process that has just started to one that answers, and back."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+from bento.detector import Detector
+from bento.errors import ConfigError, ModelNotReady, WordtellError
+from bento.settings import ROOT, Settings
+
+logger = logging.getLogger("wordtell")
+
+
+class Lifecycle:
+    """Loads the detector behind the open port, so that probes are answered meanwhile."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._detector: Detector | None = None
+        self._fault: ModelNotReady = ModelNotReady()
+        self._thread = threading.Thread(target=self._load, name="load", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more requests; finish what runs."""
+        self._fault = ModelNotReady("the server is shutting down")
+        detector, self._detector = self._detector, None
+        if detector is not None:
+            detector.close()
+
+    @property
+    def detector(self) -> Detector:
+        """Raises ModelNotReady, saying why, until it is loaded."""
+        if self._detector is None:
+            raise self._fault
+        return self._detector
+
+    def _load(self) -> None:
+        try:
+            self._detector = Detector.load(self.settings)
+        except WordtellError as error:
+            logger.error("the model cannot be served: %s", error.message)
+            self._fault = error if isinstance(error, ModelNotReady) else ModelNotReady(error.message)
+        except Exception:
+            logger.exception("the model cannot be served")
+            self._fault = ModelNotReady("the model failed to load; the server's log says why")
+
+
+def check(host: str, port: int) -> None:
+    """Before a port is opened: would this server serve? Raises ConfigError or ArtifactError, or exits as the child did.
+
+    The model is loaded and run in a process of its own: the parent of the worker that serves need not hold it too.
+    """
+    command = [sys.executable, "-m", "bento.cli", "check"]
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    child = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.DEVNULL, check=False)
+    if child.returncode:
+        raise SystemExit(child.returncode)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; choose another port") from None

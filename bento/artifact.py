@@ -1,0 +1,148 @@
+"""The model folder: its layout, its manifest, and whether it is whole.
+
+manifest.json    what the model is, and the size and SHA-256 of every other file
+model.onnx       inputs input_ids, attention_mask: int64 [batch, length]; output logits: float32 [batch, length, labels]
+tokenizer.json   the `tokenizers` library's own format
+README.md        the model card, for people (not in the manifest)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from bento.errors import ArtifactError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+TOKENIZER = "tokenizer.json"
+
+Precision = Literal["fp32", "int8"]
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size in bytes and SHA-256 (hexadecimal) of one file."""
+
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> FileRecord:
+        """Read the file once, in pieces. Raises OSError."""
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+        return cls(path.stat().st_size, digest.hexdigest())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What `convert` says of the folder that it wrote.
+
+    labels: the model's classes, in the order of its logits; a model with a single logit (sigmoid) has one.
+    positive_label: the one of them that means "written by a machine".
+    max_tokens: the longest input that the model was made for, special tokens included.
+    files: file name -> record, for every file that serving reads.
+    source, versions: where the checkpoint came from, and which software wrote the folder.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    format: int = FORMAT
+    name: str
+    architecture: str
+    precision: Precision
+    labels: tuple[str, ...]
+    positive_label: str
+    max_tokens: int
+    files: dict[str, FileRecord]
+    source: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def positive_index(self) -> int:
+        """Which logit means "written by a machine"."""
+        return self.labels.index(self.positive_label)
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal characters that change whenever a served file does."""
+        lines = "".join(f"{name} {record.sha256}\n" for name, record in sorted(self.files.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()[:8]
+
+    def to_json(self) -> str:
+        """As it stands in manifest.json."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that `load` has found whole."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def model(self) -> Path:
+        """The ONNX graph."""
+        return self.path / MODEL
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer."""
+        return self.path / TOKENIZER
+
+
+def load(path: Path) -> ModelFolder:
+    """Read the manifest and compare every file with it. Raises ArtifactError, naming the file and the remedy."""
+    if not path.is_dir():
+        raise ArtifactError(path, "no such model folder", "set model.checkpoint_dir, or make one with `make convert`")
+    manifest = _read_manifest(path / MANIFEST)
+    for name, expected in manifest.files.items():
+        _compare(path / name, expected)
+    return ModelFolder(path, manifest)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    remedy = "convert the checkpoint again with `make convert`"
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(path, "no such file, so this is no model folder", remedy) from None
+    except OSError as error:
+        raise ArtifactError(path, f"cannot be read ({error.strerror})", "check its permissions") from None
+    try:
+        manifest = TypeAdapter(Manifest).validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ArtifactError(path, f"not a manifest: {where or 'the file'}: {first['msg']}", remedy) from None
+    if manifest.format != FORMAT:
+        raise ArtifactError(path, f"has format {manifest.format}, this version reads {FORMAT}", remedy)
+    if manifest.positive_label not in manifest.labels:
+        raise ArtifactError(path, f"positive_label {manifest.positive_label!r} is not one of its labels", remedy)
+    if missing := {MODEL, TOKENIZER} - manifest.files.keys():
+        raise ArtifactError(path, f"does not list {', '.join(sorted(missing))}", remedy)
+    return manifest
+
+
+def _compare(path: Path, expected: FileRecord) -> None:
+    remedy = "copy the folder again, or convert the checkpoint again with `make convert`"
+    try:
+        found = FileRecord.of(path)
+    except FileNotFoundError:
+        raise ArtifactError(path, "listed in the manifest, but missing", remedy) from None
+    except OSError as error:
+        raise ArtifactError(path, f"cannot be read ({error.strerror})", "check its permissions") from None
+    if found.bytes != expected.bytes:
+        raise ArtifactError(path, f"has {found.bytes} bytes, the manifest says {expected.bytes}", remedy)
+    if found.sha256 != expected.sha256:
+        raise ArtifactError(path, "its SHA-256 is not the manifest's, so the file is corrupt", remedy)

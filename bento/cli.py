@@ -1,0 +1,139 @@
+"""The `wordtell` command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from bento import __version__, settings, words
+from bento.detector import Detector, Scores
+from bento.errors import InvalidRequest, WordtellError
+
+app = typer.Typer(
+    help="For every word of a text, how likely a machine wrote it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# From "surely a person" to "surely a machine"; the steps between are even.
+_COLOURS = ("green4", "green3", "chartreuse3", "yellow3", "orange3", "dark_orange3", "red3", "bright_red")
+
+
+@app.command()
+def score(
+    file: Annotated[str, typer.Argument(help="A text file (UTF-8), or - for standard input.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print words and probabilities as JSON.")] = False,
+) -> None:
+    """Print a text of any length with each word coloured by the probability that a machine wrote it."""
+    text = _read(file)
+    spans = words.split(text)
+    if not len(spans):
+        raise InvalidRequest(f"{file} is blank: give a file with at least one word")
+    detector = Detector.load(settings.load().settings)
+    try:
+        found = _score(detector, text)
+    finally:
+        detector.close()
+    probabilities = [round(float(value), 4) for value in found.words[0]]
+    pairs = list(zip((text[start:stop] for start, stop in spans), probabilities, strict=True))
+    if as_json:
+        body = {
+            "model_version": detector.version,
+            "words": [{"word": word, "probability": probability} for word, probability in pairs],
+        }
+        print(json.dumps(body, ensure_ascii=False))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(_coloured(text, spans.tolist(), probabilities))
+    mean = sum(probabilities) / len(probabilities)
+    console.print(Text(f"\n{len(pairs)} words, mean probability {mean:.2f} ({detector.version})", style="dim"))
+    console.print(
+        Text.assemble("a person ", *((f" {i / 8:.2f} ", f"reverse {c}") for i, c in enumerate(_COLOURS)), " a machine")
+    )
+
+
+@app.command()
+def config() -> None:
+    """Print every setting: its value, where it came from, and what it means."""
+    console = Console(highlight=False, soft_wrap=True)
+    meanings = dict(settings.fields())
+    for origin in settings.load().origins:
+        value = "***" if origin.key == "api.keys" and origin.value else origin.value
+        console.print(Text.assemble((origin.key, "bold"), f" = {value}", (f"  ({origin.source})", "dim")))
+        console.print(Text(f"    {meanings[origin.key].description}", style="dim"))
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",  # noqa: S104 - as bentoml serve does
+) -> NoReturn:
+    """Serve over HTTP: `bentoml serve` of this folder, stopped gracefully."""
+    grace = settings.load().settings.api.shutdown_s
+    environment = {"BENTOML_DO_NOT_TRACK": "True", **os.environ}
+    command = [sys.executable, "-m", "bentoml", "serve", str(settings.ROOT)]
+    options = ["--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(round(grace))]
+    os.execve(sys.executable, [*command, *options], environment)  # noqa: S606 - no shell is wanted
+
+
+@app.command()
+def check() -> None:
+    """Load the model that the settings name, score once, and say what would be served."""
+    detector = Detector.load(settings.load().settings)
+    print(f"{detector.version} ({detector.engine}) can be served")
+    detector.close()
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; what goes wrong is one line on standard error, and the exit code 1."""
+    try:
+        app()
+    except WordtellError as error:
+        raise SystemExit(f"wordtell: {error.message}") from None
+
+
+def _read(file: str) -> str:
+    try:
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"{file} is not UTF-8 text (byte {error.start}): convert it first") from None
+    except OSError as error:
+        raise InvalidRequest(f"{file}: {error.strerror}") from None
+
+
+def _score(detector: Detector, text: str) -> Scores:
+    bar = Progress(
+        TextColumn("scoring"), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    )
+    with bar:
+        task = bar.add_task("", total=detector.count_windows(text))
+        return asyncio.run(detector.score([text], on_window=lambda: bar.advance(task)))
+
+
+def _coloured(text: str, spans: list[list[int]], probabilities: list[float]) -> Text:
+    coloured = Text(text)
+    for (start, stop), probability in zip(spans, probabilities, strict=True):
+        coloured.stylize(_COLOURS[min(int(probability * len(_COLOURS)), len(_COLOURS) - 1)], start, stop)
+    return coloured
+
+
+if __name__ == "__main__":
+    main()

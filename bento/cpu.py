@@ -1,0 +1,101 @@
+"""How many cores are really ours, and what to do with them.
+
+`os.cpu_count()` is the machine's. A container has fewer: by affinity (cpuset, taskset), by a cgroup quota (Kubernetes'
+limits.cpu), or by its operator's word (OMP_NUM_THREADS, which ONNX Runtime's wheels ignore). The least of them holds.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from bento.errors import ConfigError
+from bento.settings import CpuSettings
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Cores that each source allows; None where a source says nothing."""
+
+    affinity: int
+    quota: float | None
+    omp_num_threads: int | None
+
+    @property
+    def usable(self) -> int:
+        """Cores to compute on, at least 1. Part of a core rounds up: a quota of 1.5 serves best with two threads."""
+        allowed = [self.affinity]
+        if self.quota is not None:
+            allowed.append(max(1, math.ceil(self.quota)))
+        if self.omp_num_threads is not None:
+            allowed.append(self.omp_num_threads)
+        return min(allowed)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many texts are computed at the same time, and how many threads share one."""
+
+    lanes: int
+    threads_per_lane: int
+
+
+def detect(environ: Mapping[str, str] | None = None, root: Path = Path("/")) -> Cores:
+    """Ask the system; /proc and /sys are looked for below `root`. Raises ConfigError for an absurd OMP_NUM_THREADS."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Cores(affinity, quota(root), _omp_num_threads(os.environ if environ is None else environ))
+
+
+def plan(cores: Cores, settings: CpuSettings) -> Plan:
+    """One single-threaded lane a core, unless the settings say otherwise: faster than one lane of several threads."""
+    if settings.lanes:
+        return Plan(settings.lanes, settings.threads_per_lane or max(1, cores.usable // settings.lanes))
+    threads = settings.threads_per_lane or 1
+    return Plan(max(1, cores.usable // threads), threads)
+
+
+def quota(root: Path) -> float | None:
+    """Cores that the cgroup's CPU quota is worth: the least of this process's group and the groups above it.
+
+    cgroup v2: cpu.max ("quota period" in microseconds, or "max"). v1: cpu.cfs_quota_us (-1: none), cpu.cfs_period_us.
+    """
+    quotas: list[float] = []
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            for folder in _upwards(root / "sys/fs/cgroup", path):
+                limit, _, period = _read(folder / "cpu.max").partition(" ")
+                if limit not in ("", "max"):
+                    quotas.append(int(limit) / int(period))
+        elif "cpu" in controllers.split(","):
+            for folder in _upwards(root / "sys/fs/cgroup/cpu", path):
+                limit, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
+                if limit and period and int(limit) > 0:
+                    quotas.append(int(limit) / int(period))
+    return min(quotas, default=None)
+
+
+def _upwards(mount: Path, path: str) -> list[Path]:
+    # Without a cgroup namespace a container's own path does not exist below its mount: then the mount itself counts.
+    parts = PurePosixPath(path).parts[1:]
+    return [mount.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _omp_num_threads(environ: Mapping[str, str]) -> int | None:
+    # The OpenMP specification allows a list, one number for each level of nesting; the first is the outermost.
+    text = environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise ConfigError(f"OMP_NUM_THREADS must be a whole number of at least 1, not {text!r}", "OMP_NUM_THREADS")
+    return int(text)

@@ -1,0 +1,157 @@
+"""The pipeline, top to bottom: words -> tokens -> windows -> lanes -> stitch -> words."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from bento import artifact, cpu, metrics, windows, words
+from bento.artifact import ModelFolder
+from bento.errors import ConfigError
+from bento.runners import Runner
+from bento.runners.onnx import OnnxRunner
+from bento.scheduler import Done, Scheduler
+from bento.settings import Settings
+from bento.tokenizer import Tokenizer
+from bento.types import Encoding, FloatArray, IntArray, MicroBatch, Window
+
+logger = logging.getLogger("wordtell")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What `Detector.score` found.
+
+    words: for each text, one probability [words] for each word of `text.split()`.
+    queue_s: seconds that the request waited for a lane.
+    """
+
+    words: tuple[FloatArray, ...]
+    queue_s: float
+
+    @property
+    def total_words(self) -> int:
+        """Words in all texts."""
+        return sum(len(scores) for scores in self.words)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """One text on its way to the lanes."""
+
+    words: IntArray
+    encoding: Encoding
+    windows: tuple[Window, ...]
+    batches: tuple[MicroBatch, ...]
+
+
+class Detector:
+    """Scores texts with one model."""
+
+    def __init__(self, folder: ModelFolder, runner: Runner, settings: Settings, lanes: int) -> None:
+        """`runner` runs the graph of `folder` on `lanes` lanes. Raises ConfigError when the settings do not fit it."""
+        self.manifest = folder.manifest
+        self.name = settings.model.name or folder.manifest.name
+        self.engine = runner.engine
+        self._tokenizer = Tokenizer(folder.tokenizer)
+        self._overlap = settings.model.window_overlap
+        self._limit = self._window_limit(settings)
+        self._scheduler = Scheduler(runner, lanes, settings.api.max_queue_tokens)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="text")
+        metrics.MODEL_INFO.labels(self.version, self.manifest.precision, self.engine).set(1)
+
+    @classmethod
+    def load(cls, settings: Settings) -> Detector:
+        """Read the model folder that the settings name, and score once. Raises ArtifactError and ConfigError."""
+        started = time.perf_counter()
+        cores = cpu.detect()
+        plan = cpu.plan(cores, settings.cpu)
+        folder = artifact.load(settings.model.checkpoint_dir)
+        detector = cls(folder, OnnxRunner(folder, plan.threads_per_lane), settings, plan.lanes)
+        detector.warm_up()
+        logger.info("lanes: %d x %d threads, from %s and %s", plan.lanes, plan.threads_per_lane, cores, settings.cpu)
+        logger.info(
+            "serving %s from %s, loaded in %.1f s", detector.version, folder.path, time.perf_counter() - started
+        )
+        return detector
+
+    @property
+    def version(self) -> str:
+        """Name, precision and a digest of the served files: equal versions give equal scores."""
+        return f"{self.name}-{self.manifest.precision}-{self.manifest.digest}"
+
+    async def score(self, texts: Sequence[str], on_window: Callable[[], None] = lambda: None) -> Scores:
+        """Score every word of every text, of any length.
+
+        `on_window` is called from another thread after each window. When the caller is cancelled, the work that has not
+        begun is dropped. Raises Overloaded.
+        """
+        loop = asyncio.get_running_loop()
+        prepared = await loop.run_in_executor(self._pool, self._prepare, texts)
+        batches = [batch for text in prepared for batch in text.batches]
+        done = await asyncio.wrap_future(self._scheduler.submit(batches, on_window))
+        return await loop.run_in_executor(self._pool, self._align, prepared, done)
+
+    def count_windows(self, text: str) -> int:
+        """How many times `on_window` will be called for a text."""
+        return len(self._windows(self._tokenizer.encode(text)))
+
+    def warm_up(self) -> None:
+        """Run once, so that a graph that cannot run is found before a client does, and the speed is known."""
+        asyncio.run(self.score(["wordtell warms up. " * 32]))
+
+    def close(self) -> None:
+        """Drop what waits, finish what runs."""
+        self._scheduler.close()
+        self._pool.shutdown()
+
+    def _window_limit(self, settings: Settings) -> int:
+        """Tokens of a text that fit into one window."""
+        longest = settings.model.max_tokens or self.manifest.max_tokens
+        if longest > settings.api.max_batch_tokens:
+            raise ConfigError(
+                f"api.max_batch_tokens is {settings.api.max_batch_tokens}, less than one window of {longest} tokens:"
+                " raise it, or lower model.max_tokens",
+                "api.max_batch_tokens",
+            )
+        limit = longest - self._tokenizer.special_tokens
+        if not self._overlap < limit:
+            raise ConfigError(
+                f"model.window_overlap is {self._overlap}: it must be below the window's {limit} tokens",
+                "model.window_overlap",
+            )
+        return limit
+
+    def _windows(self, encoding: Encoding) -> tuple[Window, ...]:
+        return windows.split(len(encoding), self._limit, self._overlap)
+
+    def _prepare(self, texts: Sequence[str]) -> list[_Prepared]:
+        with metrics.STAGE_SECONDS.labels("tokenise").time():
+            prepared = []
+            for text in texts:
+                encoding = self._tokenizer.encode(text)
+                spans = self._windows(encoding)
+                batches = tuple(self._tokenizer.batch(encoding, span) for span in spans)
+                prepared.append(_Prepared(words.split(text), encoding, spans, batches))
+            return prepared
+
+    def _align(self, prepared: Sequence[_Prepared], done: Done) -> Scores:
+        with metrics.STAGE_SECONDS.labels("align").time():
+            logits = iter(done.logits)
+            scores = []
+            for text in prepared:
+                pieces = [self._probabilities(next(logits)) for _ in text.windows]
+                scores.append(words.score(text.words, text.encoding.offsets, windows.stitch(text.windows, pieces)))
+            metrics.TEXTS.inc(len(scores))
+            metrics.WORDS.inc(sum(len(values) for values in scores))
+            return Scores(tuple(scores), done.queue_s)
+
+    def _probabilities(self, logits: FloatArray) -> FloatArray:
+        content: FloatArray = np.asarray(self._tokenizer.content(logits))
+        return words.positive_probability(content, self.manifest.positive_index)

@@ -1,0 +1,51 @@
+"""Prometheus counters, gauges and histograms. No label has more values than the code has words for.
+
+They live in a registry of our own: BentoML's default metrics label by raw path, which any client can multiply at will.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+# From one short text on the embedded model to 120 long ones on a large model.
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
+
+HTTP_REQUESTS = Counter(
+    "wordtell_http_requests", "Answers by route template and status.", ["route", "status"], registry=REGISTRY
+)
+HTTP_SECONDS = Histogram(
+    "wordtell_http_request_seconds",
+    "From the request's head to the answer's end.",
+    ["route"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+REJECTIONS = Counter("wordtell_rejections", "Requests not served, by error code.", ["code"], registry=REGISTRY)
+TEXTS = Counter("wordtell_texts", "Texts scored.", registry=REGISTRY)
+WORDS = Counter("wordtell_words", "Words scored.", registry=REGISTRY)
+TOKENS = Counter("wordtell_tokens", "Tokens run through the model, special tokens included.", registry=REGISTRY)
+WINDOWS = Counter("wordtell_windows", "Windows run through the model.", registry=REGISTRY)
+STAGE_SECONDS = Histogram(
+    "wordtell_stage_seconds",
+    "Time in each stage: tokenise and align a request, queue one, run one window.",
+    ["stage"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+QUEUE_TOKENS = Gauge("wordtell_queue_tokens", "Tokens admitted and not yet running.", registry=REGISTRY)
+LANES = Gauge("wordtell_lanes", "Lanes that can run a window at the same time.", registry=REGISTRY)
+LANES_BUSY = Gauge("wordtell_lanes_busy", "Lanes that are running one.", registry=REGISTRY)
+MODEL_INFO = Gauge(
+    "wordtell_model_info", "1, for the model that is served.", ["version", "precision", "engine"], registry=REGISTRY
+)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+def exposition() -> bytes:
+    """Everything, in Prometheus' text format."""
+    return generate_latest(REGISTRY)

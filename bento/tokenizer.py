@@ -1,0 +1,54 @@
+"""The `tokenizers` library behind one small class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+
+from bento.errors import ArtifactError
+from bento.types import Encoding, IntArray, MicroBatch, Window
+
+
+class Tokenizer:
+    """Text -> tokens with character offsets. Safe to call from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Read a tokenizer.json. Raises ArtifactError when it is not one."""
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises plain Exception
+            remedy = "convert the checkpoint again with `make convert`"
+            raise ArtifactError(path, f"not a tokenizer ({error})", remedy) from None
+        # A file saved during training may cut or pad; here nothing is cut in silence.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        # What the model expects around a text ([CLS] ... [SEP], <s> ... </s>), seen in an example.
+        probe = self._tokenizer.encode("a")
+        content = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
+        self._prefix = probe.ids[: content[0]]
+        self._suffix = probe.ids[content[-1] + 1 :]
+
+    @property
+    def special_tokens(self) -> int:
+        """How many tokens `batch` adds to a window."""
+        return len(self._prefix) + len(self._suffix)
+
+    def encode(self, text: str) -> Encoding:
+        """All tokens of a text of any length, without special ones."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        ids = np.array(encoding.ids, dtype=np.int64)
+        offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+        return Encoding(ids, offsets)
+
+    def batch(self, encoding: Encoding, window: Window) -> MicroBatch:
+        """One window as the model wants it: a single row, special tokens around it, no padding."""
+        row: IntArray = np.array(
+            [[*self._prefix, *encoding.ids[window.start : window.stop], *self._suffix]], dtype=np.int64
+        )
+        return MicroBatch(row, np.ones_like(row))
+
+    def content(self, logits: np.ndarray) -> np.ndarray:
+        """The rows of `logits` [length, ...] that belong to the window's own tokens."""
+        return logits[len(self._prefix) : len(logits) - len(self._suffix)]

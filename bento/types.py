@@ -1,0 +1,53 @@
+"""The frozen values that pass between the rooms. Arrays in them are never written to after they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """One text as tokens, special tokens not among them.
+
+    ids: [tokens], vocabulary ids.
+    offsets: [tokens, 2], each token's first character and the one after its last, in the text's own characters.
+    """
+
+    ids: IntArray
+    offsets: IntArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The tokens `start <= i < stop` of an encoding, scored in one go."""
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """What one run of the model takes, special tokens included.
+
+    input_ids: [rows, length], attention_mask: [rows, length], 1 for a token and 0 for padding.
+    """
+
+    input_ids: IntArray
+    attention_mask: IntArray
+
+    @property
+    def tokens(self) -> int:
+        """Positions to compute, padding included."""
+        return int(self.input_ids.size)

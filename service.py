@@ -1,0 +1,60 @@
+"""The BentoML service: connects `bento` to HTTP, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+
+import bentoml
+import click
+
+from bento import settings
+from bento.api import app
+from bento.api.edge import Edge
+from bento.api.lifecycle import Lifecycle, check
+from bento.errors import WordtellError
+
+logging.getLogger("wordtell").setLevel(logging.INFO)
+
+try:
+    _settings = settings.load().settings
+except WordtellError as error:
+    raise SystemExit(f"wordtell: {error.message}") from None
+
+_lifecycle = Lifecycle(_settings)
+
+
+@bentoml.service(
+    name="wordtell",
+    workers=1,  # lanes share one process: its weights, its queue, its fairness
+    traffic={"timeout": _settings.api.timeout_s + 30},  # never before our own deadline, which says what happened
+    metrics={"enabled": False},  # ours are at /metrics
+)
+@bentoml.asgi_app(app.create(_lifecycle), path="/")
+class Wordtell:
+    """For every word of a text, how likely it is that a machine wrote it."""
+
+    def __init__(self) -> None:
+        _lifecycle.start()
+
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    @staticmethod
+    def check() -> None:
+        """Before the port is opened: what cannot be served stops the server with one line."""
+        serve = click.get_current_context(silent=True)  # BentoML passes the command's own options to nobody else
+        if serve is None:
+            return
+        try:
+            check(serve.params["host"], serve.params["port"])
+        except WordtellError as error:
+            raise SystemExit(f"wordtell: {error.message}") from None
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def stop(self) -> None:
+        """Once the last admitted request is answered."""
+        _lifecycle.stop()
+
+    def __is_ready__(self) -> bool:
+        return _lifecycle.detector is not None
+
+
+Wordtell.add_asgi_middleware(Edge)  # type: ignore[attr-defined]  # the decorators hide the Service's type

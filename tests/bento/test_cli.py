@@ -1,0 +1,100 @@
+"""The `wordtell` command, as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bento.artifact import ModelFolder
+
+
+@pytest.fixture
+def fake(fake_folder: ModelFolder) -> dict[str, str]:
+    return {"WORDTELL_MODEL__CHECKPOINT_DIR": str(fake_folder.path), "WORDTELL_MODEL__WINDOW_OVERLAP": "16"}
+
+
+def wordtell(*arguments: str, settings: dict[str, str], text: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bento.cli", *arguments],
+        env={**os.environ, **settings},
+        input=text,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def test_score_as_json(fake: dict[str, str]) -> None:
+    text = "The cement, \U0001f600 of the\nmovement. " * 50
+    done = wordtell("score", "-", "--json", settings=fake, text=text)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert [item["word"] for item in answer["words"]] == text.split()
+    assert all(0 <= item["probability"] <= 1 for item in answer["words"])
+    assert answer["model_version"].startswith("fake-fp32-")
+
+
+def test_score_prints_the_text_as_it_is(fake: dict[str, str], tmp_path: Path) -> None:
+    text = "  The [bold]cement[/bold],\n\n\tof the \u05e9\u05dc\u05d5\u05dd."
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    done = wordtell("score", str(tmp_path / "text.txt"), settings=fake)
+    assert done.returncode == 0, done.stderr
+    assert text.split() == done.stdout.split("\n\n5 words")[0].split()
+    assert "5 words, mean probability" in done.stdout
+
+
+def test_score_colours_words_by_probability(fake: dict[str, str]) -> None:
+    done = wordtell("score", "-", settings=fake | {"FORCE_COLOR": "1", "TERM": "xterm-256color"}, text="the a b c d")
+    assert done.returncode == 0, done.stderr
+    assert "\x1b[" in done.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "says"),
+    [
+        (["score", "none.txt"], "", "none.txt: No such file or directory"),
+        (["score", "."], "", ".: Is a directory"),
+        (["score", "-"], " \n", "- is blank"),
+    ],
+)
+def test_a_text_that_cannot_be_scored(fake: dict[str, str], arguments: list[str], text: str, says: str) -> None:
+    done = wordtell(*arguments, settings=fake, text=text)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"wordtell: {says}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_file_that_is_no_text(fake: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"abc\xff")
+    done = wordtell("score", str(tmp_path / "data"), settings=fake)
+    assert done.returncode == 1
+    assert "data is not UTF-8 text (byte 3)" in done.stderr
+
+
+def test_config_shows_values_and_where_they_came_from(fake: dict[str, str]) -> None:
+    done = wordtell("config", settings=fake | {"WORDTELL_API__KEYS": "[a-secret-key]"})
+    assert done.returncode == 0, done.stderr
+    assert "model.window_overlap = 16  (environment WORDTELL_MODEL__WINDOW_OVERLAP)" in done.stdout
+    assert "api.max_words = 350  (shared_config.yaml)" in done.stdout
+    assert "api.timeout_s = 120  (default)" in done.stdout
+    assert "a-secret-key" not in done.stdout
+
+
+def test_config_of_a_wrong_key(fake: dict[str, str]) -> None:
+    done = wordtell("config", settings=fake | {"WORDTELL_CPU__LANE": "3"})
+    assert done.returncode == 1
+    assert done.stderr == (
+        "wordtell: unknown environment variable WORDTELL_CPU__LANE; did you mean 'WORDTELL_CPU__LANES'?\n"
+    )
+
+
+def test_check_says_what_would_be_served(fake: dict[str, str]) -> None:
+    done = wordtell("check", settings=fake)
+    assert done.returncode == 0
+    assert done.stdout.startswith("fake-fp32-")

@@ -1,0 +1,148 @@
+"""The pipeline: one score a word, whatever the text, its length and its neighbours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests import fakes
+
+from bento import artifact
+from bento.artifact import ModelFolder
+from bento.detector import Detector
+from bento.errors import ArtifactError, ConfigError
+from bento.settings import ROOT, ModelSettings, Settings
+from bento.tokenizer import Tokenizer
+from bento.words import score, split
+
+EMBEDDED = ROOT / "models" / "wordtell-small"
+
+
+def detect(detector: Detector, texts: Sequence[str]) -> list[np.ndarray]:
+    return list(asyncio.run(detector.score(texts)).words)
+
+
+@pytest.fixture(scope="module")
+def detector(fake_folder: ModelFolder) -> Iterator[Detector]:
+    """Windows of 64 tokens, neighbours sharing 16."""
+    settings = Settings(model=ModelSettings(window_overlap=16))
+    detector = Detector(fake_folder, fakes.LookupRunner(), settings, lanes=2)
+    yield detector
+    detector.close()
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[Detector]:
+    """The model that the project ships."""
+    detector = Detector.load(Settings())
+    yield detector
+    detector.close()
+
+
+def expected(folder: ModelFolder, text: str) -> np.ndarray:
+    """The fake model sees each token alone, so a text's scores can be had without windows."""
+    encoding = Tokenizer(folder.tokenizer).encode(text)
+    probabilities = [1 / (1 + np.exp(-fakes.logit(int(token)))) for token in encoding.ids]
+    return score(split(text), encoding.offsets, np.array(probabilities, dtype=np.float32))
+
+
+@pytest.mark.parametrize("words", [1, 7, 63, 64, 65, 350])
+def test_windows_change_nothing_of_what_the_model_says(detector: Detector, fake_folder: ModelFolder, words: int) -> None:
+    text = "The movement is strong, and it is ending well. " * words
+    text = " ".join(text.split()[:words])
+    (scores,) = detect(detector, [text])
+    assert len(scores) == words
+    assert scores == pytest.approx(expected(fake_folder, text), abs=1e-6)
+
+
+def test_texts_do_not_change_each_other(detector: Detector) -> None:
+    texts = ["the cement", "a", "The movement is strong. " * 40, "\u200b", "word " * 350]
+    together = detect(detector, texts)
+    for text, scores in zip(texts, together, strict=True):
+        assert np.array_equal(detect(detector, [text])[0], scores)
+
+
+ODD = st.text(min_size=1) | st.text(alphabet=" \u200b\u0301\u05d0\u202e\ufb01\U0001f600\x00ab\n", min_size=1)
+
+
+@given(ODD)
+def test_any_text_has_one_score_a_word(detector: Detector, text: str) -> None:
+    (scores,) = detect(detector, [text])
+    assert len(scores) == len(text.split())
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+@given(ODD)
+def test_the_embedded_tokenizer_gives_any_text_one_score_a_word(text: str) -> None:
+    encoding = tokenizer().encode(text)
+    scores = score(split(text), encoding.offsets, np.full(len(encoding), 0.5, dtype=np.float32))
+    assert len(scores) == len(text.split())
+    assert set(scores.tolist()) <= {0.0, 0.5}
+
+
+_tokenizers: list[Tokenizer] = []
+
+
+def tokenizer() -> Tokenizer:
+    if not _tokenizers:
+        _tokenizers.append(Tokenizer(artifact.load(EMBEDDED).tokenizer))
+    return _tokenizers[0]
+
+
+def test_the_embedded_model_scores_alike_alone_and_in_company(embedded: Detector) -> None:
+    texts = ["We meet tonight at a crossroads.", "My fellow citizens, " * 100, "It is a time of hope and renewal."]
+    together = detect(embedded, texts)
+    for text, scores in zip(texts, together, strict=True):
+        assert detect(embedded, [text])[0] == pytest.approx(scores, abs=1e-6)
+
+
+def test_the_embedded_model_scores_beyond_its_window(embedded: Detector) -> None:
+    text = "The Congress has before it a budget that is balanced, and a people that is not. " * 100
+    (scores,) = detect(embedded, [text])
+    assert embedded.count_windows(text) > 1
+    assert len(scores) == len(text.split())
+
+
+def test_a_long_word_is_one_word(embedded: Detector) -> None:
+    (scores,) = detect(embedded, ["x" * 10_000])
+    assert scores.shape == (1,)
+
+
+def test_the_version_names_model_precision_and_files(fake_folder: ModelFolder, detector: Detector) -> None:
+    assert detector.version == f"fake-fp32-{fake_folder.manifest.digest}"
+
+
+def test_the_name_is_a_setting(fake_folder: ModelFolder) -> None:
+    settings = Settings(model=ModelSettings(name="mine", window_overlap=8))
+    detector = Detector(fake_folder, fakes.LookupRunner(), settings, lanes=1)
+    assert detector.version.startswith("mine-fp32-")
+    detector.close()
+
+
+def test_a_window_larger_than_a_batch_is_refused(fake_folder: ModelFolder) -> None:
+    settings = Settings.model_validate({"api": {"max_batch_tokens": 32}, "model": {"window_overlap": 8}})
+    with pytest.raises(ConfigError, match="api.max_batch_tokens is 32, less than one window of 64 tokens"):
+        Detector(fake_folder, fakes.LookupRunner(), settings, lanes=1)
+
+
+def test_an_overlap_larger_than_a_window_is_refused(fake_folder: ModelFolder) -> None:
+    with pytest.raises(ConfigError, match="model.window_overlap is 64: it must be below the window's 62 tokens"):
+        Detector(fake_folder, fakes.LookupRunner(), Settings(), lanes=1)
+
+
+def test_a_graph_with_other_inputs_is_refused(tmp_path: Path) -> None:
+    import onnx
+
+    fakes.write_folder(tmp_path)
+    model = onnx.load(tmp_path / artifact.MODEL)
+    model.graph.output[0].name = "hidden"
+    model.graph.node[-1].output[0] = "hidden"
+    onnx.save(model, tmp_path / artifact.MODEL)
+    fakes.write_manifest(tmp_path)
+    with pytest.raises(ArtifactError, match=r"has inputs .* and outputs \['hidden'\]"):
+        Detector.load(Settings(model=ModelSettings(checkpoint_dir=tmp_path)))

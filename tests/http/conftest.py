@@ -1,0 +1,25 @@
+"""Servers that many tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.http.server import Server
+
+from bento.artifact import ModelFolder
+
+
+@pytest.fixture(scope="session")
+def server(fake_folder: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The fake model: answers that can be known, quickly."""
+    settings = {"WORDTELL_MODEL__CHECKPOINT_DIR": str(fake_folder.path), "WORDTELL_MODEL__WINDOW_OVERLAP": "16"}
+    with Server(tmp_path_factory.mktemp("server") / "log", settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The model that the project ships, with the settings that it ships."""
+    with Server(tmp_path_factory.mktemp("embedded") / "log", {}) as server:
+        yield server

@@ -1,0 +1,99 @@
+"""A real `bentoml serve` process, in the environment that serving has: no torch, no transformers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from bento.settings import ROOT
+
+START_S = 60.0
+
+
+def serving_python() -> Path:
+    """The serving environment's Python (`make test` names the environment), else the one that runs the tests."""
+    environment = os.environ.get("SERVING_ENVIRONMENT")
+    return Path(environment) / "bin" / "python" if environment else Path(sys.executable)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, "BENTOML_DO_NOT_TRACK": "True", **settings}
+
+
+def command(port: int, target: Path = ROOT) -> list[str]:
+    where = ["--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "20"]
+    return [str(serving_python()), "-m", "bentoml", "serve", str(target), *where]
+
+
+class Server:
+    """Started on entry, ready when `__enter__` returns, stopped on exit."""
+
+    def __init__(self, log: Path, settings: Mapping[str, str], target: Path = ROOT) -> None:
+        self.port = free_port()
+        self.log = log
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
+        self._settings = settings
+        self._target = target
+
+    def __enter__(self) -> Server:
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command(self.port, self._target),
+                env=environment(self._settings),
+                cwd=self.log.parent,  # not the project: what is served must not depend on where one stands
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        give_up = time.monotonic() + START_S
+        while not self._ready():
+            if self.process.poll() is not None or time.monotonic() > give_up:
+                self.__exit__()
+                raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def _ready(self) -> bool:
+        try:
+            return self.client.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+def run_to_failure(settings: Mapping[str, str], cwd: Path, port: int | None = None) -> tuple[int, str]:
+    """Start a server that must not start; returns its exit code and what it printed."""
+    done = subprocess.run(
+        command(port or free_port()),
+        env=environment(settings),
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=START_S,
+        check=False,
+        text=True,
+    )
+    return done.returncode, done.stdout

@@ -1,0 +1,102 @@
+"""A server that cannot serve says so in one line; one that stops finishes what it has begun."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+from tests import fakes
+from tests.http.server import Server, run_to_failure
+
+from bento.artifact import MODEL, ModelFolder
+
+PATH = "/api/v1/predict/sentences"
+
+
+def complaint(output: str) -> str:
+    """The one line that the server says for itself; BentoML's own lines of start-up are not complaints."""
+    assert "Traceback" not in output, output
+    (line,) = [line for line in output.splitlines() if not ("[INFO]" in line and "[cli]" in line)]
+    assert line.startswith("wordtell: ")
+    return line
+
+
+def test_a_missing_model_folder(tmp_path: Path) -> None:
+    code, output = run_to_failure({"WORDTELL_MODEL__CHECKPOINT_DIR": str(tmp_path / "none")}, tmp_path)
+    assert code != 0
+    assert "none: no such model folder; set model.checkpoint_dir" in complaint(output)
+
+
+def test_a_corrupt_model(tmp_path: Path, fake_folder: ModelFolder) -> None:
+    folder = shutil.copytree(fake_folder.path, tmp_path / "model")
+    raw = bytearray((folder / MODEL).read_bytes())
+    raw[100] ^= 255
+    (folder / MODEL).write_bytes(raw)
+    code, output = run_to_failure({"WORDTELL_MODEL__CHECKPOINT_DIR": str(folder)}, tmp_path)
+    assert code != 0
+    assert "model.onnx: its SHA-256 is not the manifest's" in complaint(output)
+
+
+def test_a_model_that_was_corrupt_when_its_manifest_was_made(tmp_path: Path) -> None:
+    fakes.write_folder(tmp_path / "model")
+    (tmp_path / "model" / MODEL).write_bytes(b"no graph")
+    fakes.write_manifest(tmp_path / "model")
+    settings = {"WORDTELL_MODEL__CHECKPOINT_DIR": str(tmp_path / "model"), "WORDTELL_MODEL__WINDOW_OVERLAP": "16"}
+    code, output = run_to_failure(settings, tmp_path)
+    assert code != 0
+    assert "model.onnx: ONNX Runtime cannot load it" in complaint(output)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"WORDTELL_API__MAX_WORD": "3"}, "WORDTELL_API__MAX_WORD; did you mean 'WORDTELL_API__MAX_WORDS'?"),
+        ({"WORDTELL_API__MAX_WORDS": "some"}, "api.max_words"),
+        ({"WORDTELL_CONFIG": "/none.yaml"}, "there is no file"),
+        ({"OMP_NUM_THREADS": "0"}, "OMP_NUM_THREADS must be a whole number"),
+    ],
+)
+def test_a_wrong_setting(tmp_path: Path, settings: dict[str, str], says: str) -> None:
+    code, output = run_to_failure(settings, tmp_path)
+    assert code != 0
+    assert says in complaint(output)
+
+
+def test_an_unknown_key_in_the_file(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("api:\n  max_batch_token: 3\n")
+    code, output = run_to_failure({"WORDTELL_CONFIG": str(config)}, tmp_path)
+    assert code != 0
+    assert "unknown key 'api.max_batch_token'; did you mean 'api.max_batch_tokens'?" in complaint(output)
+
+
+def test_a_port_that_is_taken(tmp_path: Path, fake_folder: ModelFolder) -> None:
+    settings = {"WORDTELL_MODEL__CHECKPOINT_DIR": str(fake_folder.path), "WORDTELL_MODEL__WINDOW_OVERLAP": "16"}
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        code, output = run_to_failure(settings, tmp_path, port=other.getsockname()[1])
+    assert code != 0
+    assert "cannot listen on 127.0.0.1" in complaint(output)
+
+
+def test_sigterm_finishes_what_was_admitted_and_exits_with_0(tmp_path: Path) -> None:
+    answers: list[httpx.Response] = []
+    with Server(tmp_path / "log", {}) as server:
+
+        def post() -> None:
+            answers.append(server.client.post(PATH, json={"sentences": ["a word or two " * 80] * 60}))
+
+        thread = threading.Thread(target=post)
+        thread.start()
+        while 'wordtell_lanes_busy 0.0' in httpx.get(f"http://127.0.0.1:{server.port}/metrics").text:
+            pass
+        server.process.send_signal(signal.SIGTERM)
+        thread.join(60)
+        assert server.process.wait(30) == 0
+    assert [answer.status_code for answer in answers] == [200]

@@ -1,0 +1,109 @@
+"""Probes, health, metrics, request ids, and the OpenAPI page, against a real server."""
+
+from __future__ import annotations
+
+import pytest
+from tests.http.server import Server
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_probes(server: Server, path: str) -> None:
+    assert server.client.get(path).status_code == 200
+
+
+def test_health(server: Server) -> None:
+    health = server.client.get("/api/v1/health").json()
+    assert health.pop("model_version").startswith("fake-fp32-")
+    assert health == {
+        "status": "healthy",
+        "model_loaded": True,
+        "device": "cpu",
+        "engine": "onnxruntime",
+        "precision": "fp32",
+    }
+
+
+PATHS = ["/livez", "/readyz", "/metrics", "/api/v1/health", "/", "/docs.json", "/nowhere", "/static_content/index.css"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_carries_the_id_that_was_sent(server: Server, path: str) -> None:
+    assert server.client.get(path, headers={"X-Request-Id": "abc-1"}).headers.get_list("X-Request-Id") == ["abc-1"]
+
+
+@pytest.mark.parametrize("given", [None, "", "a" * 129, "with space", "caf\u00e9".encode("latin-1")])
+def test_an_id_is_made_where_none_or_a_bad_one_was_sent(server: Server, given: str | bytes | None) -> None:
+    headers = {} if given is None else {"X-Request-Id": given}
+    made = [server.client.get("/livez", headers=headers).headers["X-Request-Id"] for _ in range(2)]
+    assert all(len(one) == 32 for one in made)
+    assert made[0] != made[1]
+
+
+def values(server: Server) -> dict[str, float]:
+    lines = server.client.get("/metrics").text.splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
+def test_metrics_count_what_was_done(server: Server) -> None:
+    path = "/api/v1/predict/sentences"
+    before = values(server)
+    server.client.post(path, json={"sentences": ["one two three", "four " * 100]})
+    server.client.post(path, json={"sentences": []})
+    server.client.get("/some/path/that/is/not/there")
+    after = values(server)
+
+    def grown(name: str) -> float:
+        return after[name] - before.get(name, 0)
+
+    assert grown("wordtell_texts_total") == 2
+    assert grown("wordtell_words_total") == 103
+    assert grown("wordtell_windows_total") > 2
+    assert grown("wordtell_tokens_total") > 103
+    assert grown('wordtell_rejections_total{code="invalid_request"}') == 1
+    assert grown(f'wordtell_http_requests_total{{route="{path}",status="200"}}') == 1
+    assert grown(f'wordtell_http_requests_total{{route="{path}",status="422"}}') == 1
+    assert grown('wordtell_stage_seconds_count{stage="run"}') == grown("wordtell_windows_total")
+    assert after["wordtell_queue_tokens"] == 0
+    assert after["wordtell_lanes_busy"] == 0
+    assert after["wordtell_lanes"] >= 1
+    assert not [name for name in after if "/some/path" in name]
+
+
+def test_no_text_is_logged(server: Server) -> None:
+    for sentences in (["unmistakable"], ["unmistakable " * 351], ["unmistakable", ""]):
+        server.client.post("/api/v1/predict/sentences", json={"sentences": sentences})
+    assert "/api/v1/predict/sentences" in server.log.read_text()
+    assert "unmistakable" not in server.log.read_text()
+
+
+def test_the_log_says_which_lanes_and_why(server: Server) -> None:
+    assert "lanes: " in server.log.read_text()
+    assert "Cores(affinity=" in server.log.read_text()
+
+
+def test_the_openapi_page_shows_every_route_with_examples(server: Server) -> None:
+    spec = server.client.get("/docs.json").json()
+    assert set(spec["paths"]) == {"/api/v1/predict/sentences", "/api/v1/health", "/livez", "/readyz", "/metrics"}
+    assert spec["info"]["title"] == "wordtell"
+    predict = spec["paths"]["/api/v1/predict/sentences"]["post"]
+    assert set(predict["responses"]) == {"200", "400", "401", "413", "422", "429", "500", "503", "504"}
+    assert predict["requestBody"]["content"]["application/json"]["schema"]["examples"]
+    for name in ("PredictResponse", "Health", "ErrorResponse"):
+        assert spec["components"]["schemas"][name]["examples"]
+
+
+def test_the_example_of_the_page_is_a_request_that_works(server: Server) -> None:
+    spec = server.client.get("/docs.json").json()
+    post = spec["paths"]["/api/v1/predict/sentences"]["post"]
+    (example,) = post["requestBody"]["content"]["application/json"]["schema"]["examples"]
+    assert server.client.post("/api/v1/predict/sentences", json=example).status_code == 200
+
+
+def test_the_page_loads_nothing_from_elsewhere(server: Server) -> None:
+    page = server.client.get("/").text
+    assert "docs.json" in page
+    assert "https://" not in page
+    assert "http://" not in page
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css"):
+        assert asset in page
+        assert server.client.get(f"/static_content/{asset}").status_code == 200
