@@ -6,9 +6,9 @@ import os
 
 import pytest
 from hypothesis import settings
-from tests import fakes
 
 from bento.artifact import ModelFolder
+from tests import fakes
 
 # A shared machine may stall for a second: a slow example is not a failed one.
 settings.register_profile("wordtell", deadline=None, derandomize=True)

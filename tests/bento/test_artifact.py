@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from tests import fakes
 
 from bento import artifact
 from bento.artifact import MANIFEST, MODEL, TOKENIZER
 from bento.errors import ArtifactError
 from bento.runners.onnx import OnnxRunner
 from bento.tokenizer import Tokenizer
+from tests import fakes
 
 
 def test_a_whole_folder_loads(tmp_path: Path) -> None:
@@ -56,12 +56,12 @@ def test_a_short_file_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     fakes.write_folder(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(ArtifactError, match=f"{name}: .*(missing|no such file)"):
+    with pytest.raises(ArtifactError, match=rf"{name}: .*(missing|no such file)"):
         artifact.load(tmp_path)
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="none: no such model folder; set model.checkpoint_dir"):
+    with pytest.raises(ArtifactError, match=r"none: no such model folder; set model.checkpoint_dir"):
         artifact.load(tmp_path / "none")
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests import fakes
 
 from bento import artifact
 from bento.artifact import ModelFolder
@@ -19,6 +19,7 @@ from bento.errors import ArtifactError, ConfigError
 from bento.settings import ROOT, ModelSettings, Settings
 from bento.tokenizer import Tokenizer
 from bento.words import score, split
+from tests import fakes
 
 EMBEDDED = ROOT / "models" / "wordtell-small"
 
@@ -52,7 +53,9 @@ def expected(folder: ModelFolder, text: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("words", [1, 7, 63, 64, 65, 350])
-def test_windows_change_nothing_of_what_the_model_says(detector: Detector, fake_folder: ModelFolder, words: int) -> None:
+def test_windows_change_nothing_of_what_the_model_says(
+    detector: Detector, fake_folder: ModelFolder, words: int
+) -> None:
     text = "The movement is strong, and it is ending well. " * words
     text = " ".join(text.split()[:words])
     (scores,) = detect(detector, [text])
@@ -126,18 +129,16 @@ def test_the_name_is_a_setting(fake_folder: ModelFolder) -> None:
 
 def test_a_window_larger_than_a_batch_is_refused(fake_folder: ModelFolder) -> None:
     settings = Settings.model_validate({"api": {"max_batch_tokens": 32}, "model": {"window_overlap": 8}})
-    with pytest.raises(ConfigError, match="api.max_batch_tokens is 32, less than one window of 64 tokens"):
+    with pytest.raises(ConfigError, match=r"api\.max_batch_tokens is 32, less than one window of 64 tokens"):
         Detector(fake_folder, fakes.LookupRunner(), settings, lanes=1)
 
 
 def test_an_overlap_larger_than_a_window_is_refused(fake_folder: ModelFolder) -> None:
-    with pytest.raises(ConfigError, match="model.window_overlap is 64: it must be below the window's 62 tokens"):
+    with pytest.raises(ConfigError, match=r"model\.window_overlap is 64: it must be below the window's 62 tokens"):
         Detector(fake_folder, fakes.LookupRunner(), Settings(), lanes=1)
 
 
 def test_a_graph_with_other_inputs_is_refused(tmp_path: Path) -> None:
-    import onnx
-
     fakes.write_folder(tmp_path)
     model = onnx.load(tmp_path / artifact.MODEL)
     model.graph.output[0].name = "hidden"

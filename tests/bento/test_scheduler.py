@@ -9,11 +9,11 @@ from concurrent.futures import CancelledError, Future
 
 import numpy as np
 import pytest
-from tests.fakes import LookupRunner, logit
 
 from bento.errors import ModelNotReady, Overloaded
 from bento.scheduler import Done, Scheduler
 from bento.types import MicroBatch
+from tests.fakes import LookupRunner, logit
 
 LIMIT = 1000
 PATIENCE = 10.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,7 +26,7 @@ def test_every_token_is_covered_and_neighbours_share_the_overlap(shape: tuple[in
     assert pieces[0].start == 0
     assert pieces[-1].stop == length
     assert all(len(piece) <= limit for piece in pieces)
-    for left, right in zip(pieces, pieces[1:], strict=False):
+    for left, right in pairwise(pieces):
         assert left.start < right.start
         assert left.stop - right.start >= overlap
 

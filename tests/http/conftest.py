@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.http.server import Server
 
 from bento.artifact import ModelFolder
+from tests.http.server import Server
 
 
 @pytest.fixture(scope="session")

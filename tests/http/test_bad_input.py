@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from tests.http.server import Server
 
 from bento.artifact import ModelFolder
+from tests.http.server import Server
 
 PATH = "/api/v1/predict/sentences"
 
@@ -51,7 +52,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("body", "status", "code", "field", "says"), [case[1:] for case in BAD], ids=[c[0] for c in BAD])
+@pytest.mark.parametrize(
+    ("body", "status", "code", "field", "says"), [case[1:] for case in BAD], ids=[case[0] for case in BAD]
+)
 def test_a_bad_body(server: Server, body: bytes, status: int, code: str, field: str, says: str) -> None:
     response = server.client.post(PATH, content=body)
     error = fault(response)
@@ -100,8 +103,6 @@ def test_a_wrong_path_or_method(server: Server, method: str, path: str, status: 
 
 def test_overload_is_refused_early(tmp_path: Path, fake_folder: ModelFolder) -> None:
     """A backlog limit of one token: while anything waits, a further request is turned away, at once."""
-    import asyncio
-
     settings = {
         "WORDTELL_MODEL__CHECKPOINT_DIR": str(fake_folder.path),
         "WORDTELL_MODEL__WINDOW_OVERLAP": "16",

@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.http.server import Server, environment, serving_python
 
 from bento.settings import ROOT
+from tests.http.server import Server, environment, serving_python
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from tests import fakes
-from tests.http.server import Server, environment, serving_python
 
 from bento.settings import ROOT
+from tests import fakes
+from tests.http.server import Server, environment, serving_python
 
 PATH = "/api/v1/predict/sentences"
 EXAMPLES = ROOT / "examples" / "test_120_sentences.json"
@@ -85,7 +85,7 @@ def test_the_limits_themselves_are_allowed(server: Server) -> None:
 
 
 def test_scores_do_not_depend_on_neighbours_or_load(embedded: Server) -> None:
-    texts = json.loads(EXAMPLES.read_bytes())["sentences"][:4] + ["It was the best of times."]
+    texts = [*json.loads(EXAMPLES.read_bytes())["sentences"][:4], "It was the best of times."]
     alone = [predict(embedded, [text])["probabilities"][0] for text in texts]  # type: ignore[index]
 
     async def crowd() -> list[httpx.Response]:

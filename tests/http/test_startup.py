@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests import fakes
-from tests.http.server import Server, run_to_failure
 
 from bento.artifact import MODEL, ModelFolder
+from tests import fakes
+from tests.http.server import Server, run_to_failure
 
 PATH = "/api/v1/predict/sentences"
 
@@ -94,7 +94,7 @@ def test_sigterm_finishes_what_was_admitted_and_exits_with_0(tmp_path: Path) -> 
 
         thread = threading.Thread(target=post)
         thread.start()
-        while 'wordtell_lanes_busy 0.0' in httpx.get(f"http://127.0.0.1:{server.port}/metrics").text:
+        while "wordtell_lanes_busy 0.0" in httpx.get(f"http://127.0.0.1:{server.port}/metrics").text:
             pass
         server.process.send_signal(signal.SIGTERM)
         thread.join(60)

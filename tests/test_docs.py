@@ -1,0 +1,82 @@
+"""The documents tell the truth about names: targets, settings, error codes, metrics, files."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bento import errors, metrics, settings
+from bento.settings import ROOT
+
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/*/*.md")])
+NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
+
+
+def make(*arguments: str) -> str:
+    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
+def test_make_targets_exist(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^|\$ |&& )make ([a-z]+)", document.read_text(), re.MULTILINE))
+    assert named <= targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
+def test_settings_exist(document: Path) -> None:
+    known = dict(settings.fields())
+    named = re.findall(r"`((?:model|api|cpu)\.[a-z_]+)`", document.read_text())
+    assert [key for key in named if key not in known and not key.endswith((".py", ".onnx", ".md"))] == []
+    variables = {settings.variable(key) for key in known} | {settings.CONFIG_VARIABLE}
+    assert set(re.findall(r"\bWORDTELL_[A-Z_]+", document.read_text())) <= variables
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
+def test_links_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", document.read_text())
+    assert [link for link in links if "://" not in link and not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
+def test_no_path_of_a_machine(document: Path) -> None:
+    assert not re.search(r"/(work|root|home/(?!bentoml)|tmp)/", document.read_text())
+
+
+def subclasses(kind: type[errors.WordtellError]) -> set[type[errors.WordtellError]]:
+    return {kind}.union(*(subclasses(child) for child in kind.__subclasses__()))
+
+
+def test_the_contract_lists_every_error_with_its_status() -> None:
+    rows = re.findall(r"^\| ([0-9, ]+) \| ([a-z_, ]+) \|", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+    listed = {code.strip() for _, codes in rows for code in codes.split(",")}
+    raised = {kind.code for kind in subclasses(errors.WordtellError) if kind.__module__ == "bento.errors"} - {"config"}
+    assert listed == raised
+    statuses = {status.strip() for cell, _ in rows for status in cell.split(",")}
+    assert statuses == {str(kind.status) for kind in subclasses(errors.WordtellError)}
+
+
+def test_operations_lists_every_metric() -> None:
+    listed = set(re.findall(r"wordtell_[a-z_]+", (ROOT / "docs" / "operations.md").read_text()))
+    exposed = {family.name for family in metrics.REGISTRY.collect() if family.name.startswith("wordtell_")}
+    assert {name.removesuffix("_total") for name in listed} == exposed
+
+
+def test_make_help_lists_the_targets() -> None:
+    listed = set(re.findall(r"^make ([a-z]+)", make("help"), re.MULTILINE))
+    assert listed >= {"serve", "test", "check", "convert", "bench", "image", "clean"}
+
+
+def test_make_convert_says_what_it_needs() -> None:
+    done = subprocess.run(["make", "-n", "convert"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "make convert needs CHECKPOINT=" in done.stderr
+
+
+def test_make_serve_passes_port_and_model_on() -> None:
+    plan = make("-n", "serve", "PORT=3456", "MODEL=models/other")
+    assert f'WORDTELL_MODEL__CHECKPOINT_DIR="{ROOT}/models/other"' in plan
+    assert "wordtell serve --port 3456" in plan
