@@ -24,7 +24,7 @@ serve: $(SERVE)/ready ## serve on PORT=3000, the embedded model or MODEL=folder
 	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(SERVE)/bin/wordtell serve --port $(PORT)
 
 test: $(SERVE)/ready $(DEV)/ready ## run the tests; ARGS="-k words" passes options to pytest
-	@SERVING_ENVIRONMENT="$(abspath $(SERVE))" $(DEV)/bin/python -m pytest $(ARGS)
+	@$(DEV)/bin/python -m pytest $(ARGS)
 
 check: $(DEV)/ready ## ruff, mypy --strict, import-linter
 	@$(DEV)/bin/ruff check .

@@ -1,7 +1,7 @@
 """How long does the server that `make serve` starts take for the 120 example texts, over HTTP?
 
-Starts a server of its own on a free port, warms it up with one request, and times the rest one after the other. Prints
-the median, and writes benchmarks/results/request.json.
+Starts a server of its own on a free port, its cache off, warms it up with one request, and times the rest one after the
+other. Prints the median, and writes benchmarks/results/request.json.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
     server = subprocess.Popen(
         [sys.executable, "-m", "bento.cli", "serve", "--host", "127.0.0.1", "--port", str(port)],
         stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "WORDTELL_API__CACHE_MB": "0"},
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client:

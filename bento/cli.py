@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -33,6 +34,7 @@ _COLOURS = ("green4", "green3", "chartreuse3", "yellow3", "orange3", "dark_orang
 def score(
     file: Annotated[str, typer.Argument(help="A text file (UTF-8), or - for standard input.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print words and probabilities as JSON.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Also draw what is printed into this SVG file.")] = None,
 ) -> None:
     """Print a text of any length with each word coloured by the probability that a machine wrote it."""
     text = _read(file)
@@ -53,13 +55,17 @@ def score(
         }
         print(json.dumps(body, ensure_ascii=False))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=svg is None, width=100 if svg else None, record=svg is not None)
     console.print(_coloured(text, spans.tolist(), probabilities))
     mean = sum(probabilities) / len(probabilities)
     console.print(Text(f"\n{len(pairs)} words, mean probability {mean:.2f} ({detector.version})", style="dim"))
     console.print(
         Text.assemble("a person ", *((f" {i / 8:.2f} ", f"reverse {c}") for i, c in enumerate(_COLOURS)), " a machine")
     )
+    if svg:
+        picture = console.export_svg(title=f"wordtell score {file}")
+        # Without the fonts that it would fetch from the network.
+        svg.write_text(re.sub(r"@font-face {.*?}\s*", "", picture, flags=re.DOTALL), encoding="utf-8")
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from bento import artifact, cpu, metrics, windows, words
 from bento.artifact import ModelFolder
+from bento.cache import ScoreCache
 from bento.errors import ConfigError
 from bento.runners import Runner
 from bento.runners.onnx import OnnxRunner
@@ -30,10 +31,12 @@ class Scores:
 
     words: for each text, one probability [words] for each word of `text.split()`.
     queue_s: seconds that the request waited for a lane.
+    cached: how many texts' scores were already known.
     """
 
     words: tuple[FloatArray, ...]
     queue_s: float
+    cached: int
 
     @property
     def total_words(self) -> int:
@@ -63,6 +66,7 @@ class Detector:
         self._overlap = settings.model.window_overlap
         self._limit = self._window_limit(settings)
         self._scheduler = Scheduler(runner, lanes, settings.api.max_queue_tokens)
+        self._cache = ScoreCache(settings.api.cache_mb << 20)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="text")
         metrics.MODEL_INFO.labels(self.version, self.manifest.precision, self.engine).set(1)
 
@@ -89,14 +93,26 @@ class Detector:
     async def score(self, texts: Sequence[str], on_window: Callable[[], None] = lambda: None) -> Scores:
         """Score every word of every text, of any length.
 
-        `on_window` is called from another thread after each window. When the caller is cancelled, the work that has not
-        begun is dropped. Raises Overloaded.
+        Equal texts are scored once, and texts seen lately not at all. `on_window` is called from another thread after
+        each window. When the caller is cancelled, the work that has not begun is dropped. Raises Overloaded.
         """
         loop = asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(self._pool, self._prepare, texts)
-        batches = [batch for text in prepared for batch in text.batches]
-        done = await asyncio.wrap_future(self._scheduler.submit(batches, on_window))
-        return await loop.run_in_executor(self._pool, self._align, prepared, done)
+        known = {text: scores for text in set(texts) if (scores := self._cache.get(text)) is not None}
+        cached = sum(text in known for text in texts)
+        unknown = [text for text in dict.fromkeys(texts) if text not in known]
+        queue_s = 0.0
+        if unknown:
+            prepared = await loop.run_in_executor(self._pool, self._prepare, unknown)
+            batches = [batch for text in prepared for batch in text.batches]
+            done = await asyncio.wrap_future(self._scheduler.submit(batches, on_window))
+            queue_s = done.queue_s
+            for text, scores in zip(
+                unknown, await loop.run_in_executor(self._pool, self._align, prepared, done), strict=True
+            ):
+                self._cache.put(text, scores)
+                known[text] = scores
+        _count(texts, known, cached)
+        return Scores(tuple(known[text] for text in texts), queue_s, cached)
 
     def count_windows(self, text: str) -> int:
         """How many times `on_window` will be called for a text."""
@@ -141,17 +157,21 @@ class Detector:
                 prepared.append(_Prepared(words.split(text), encoding, spans, batches))
             return prepared
 
-    def _align(self, prepared: Sequence[_Prepared], done: Done) -> Scores:
+    def _align(self, prepared: Sequence[_Prepared], done: Done) -> list[FloatArray]:
         with metrics.STAGE_SECONDS.labels("align").time():
             logits = iter(done.logits)
             scores = []
             for text in prepared:
                 pieces = [self._probabilities(next(logits)) for _ in text.windows]
                 scores.append(words.score(text.words, text.encoding.offsets, windows.stitch(text.windows, pieces)))
-            metrics.TEXTS.inc(len(scores))
-            metrics.WORDS.inc(sum(len(values) for values in scores))
-            return Scores(tuple(scores), done.queue_s)
+            return scores
 
     def _probabilities(self, logits: FloatArray) -> FloatArray:
         content: FloatArray = np.asarray(self._tokenizer.content(logits))
         return words.positive_probability(content, self.manifest.positive_index)
+
+
+def _count(texts: Sequence[str], scores: Mapping[str, FloatArray], cached: int) -> None:
+    metrics.TEXTS.inc(len(texts))
+    metrics.WORDS.inc(sum(len(scores[text]) for text in texts))
+    metrics.CACHED_TEXTS.inc(cached)

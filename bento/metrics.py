@@ -29,6 +29,7 @@ TEXTS = Counter("wordtell_texts", "Texts scored.", registry=REGISTRY)
 WORDS = Counter("wordtell_words", "Words scored.", registry=REGISTRY)
 TOKENS = Counter("wordtell_tokens", "Tokens run through the model, special tokens included.", registry=REGISTRY)
 WINDOWS = Counter("wordtell_windows", "Windows run through the model.", registry=REGISTRY)
+CACHED_TEXTS = Counter("wordtell_cached_texts", "Texts whose scores were already known.", registry=REGISTRY)
 STAGE_SECONDS = Histogram(
     "wordtell_stage_seconds",
     "Time in each stage: tokenise and align a request, queue one, run one window.",

@@ -66,6 +66,7 @@ class ApiSettings(_Section):
     )
     timeout_s: float = Field(120, gt=0, le=86_400, description="A request not answered by then gets 504.")
     shutdown_s: float = Field(30, gt=0, le=3600, description="How long a stopping server may finish admitted work.")
+    cache_mb: int = Field(64, ge=0, le=1 << 20, description="MiB of scores of earlier texts to keep. 0: keep none.")
     keys: tuple[Annotated[str, Field(min_length=8)], ...] = Field(
         (), description="API keys, at least 8 characters each. Empty: no key is asked for."
     )

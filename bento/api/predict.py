@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
 
 from bento.api.body import read_body
 from bento.api.errors import PREDICT_RESPONSES
@@ -45,10 +47,7 @@ def router(lifecycle: Lifecycle) -> APIRouter:
         body = await read_body(request, api.max_body_bytes)
         started = time.perf_counter()
         texts = parse_predict(body, api).sentences
-        try:
-            scores = await asyncio.wait_for(detector.score(texts), api.timeout_s)
-        except asyncio.TimeoutError:  # the builtin from Python 3.11 on
-            raise DeadlineExceeded(api.timeout_s) from None
+        scores = await _while_wanted(request, detector.score(texts), api.timeout_s)
         answer = _respond(detector, scores, time.perf_counter() - started)
         return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -65,6 +64,29 @@ def _authorize(request: Request, keys: tuple[str, ...]) -> None:
         raise Unauthorized
 
 
+async def _while_wanted(request: Request, scoring: Coroutine[Any, Any, Scores], timeout_s: float) -> Scores:
+    """The result, unless its client goes away or its time is up: then its queued work is dropped.
+
+    Raises ClientDisconnect, DeadlineExceeded, and what `scoring` raises.
+    """
+    work = asyncio.ensure_future(scoring)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({work, gone}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise ClientDisconnect if gone.done() else DeadlineExceeded(timeout_s)
+    finally:
+        work.cancel()
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    """Returns once the client has gone away. To be called when the body is read: nothing else can come then."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 def _respond(detector: Detector, scores: Scores, seconds: float) -> PredictResponse:
     # Rounded as float64: the shortest decimal of a rounded float32 has more than four places.
     rounded = [np.round(values.astype(np.float64), 4).tolist() for values in scores.words]
@@ -75,6 +97,6 @@ def _respond(detector: Detector, scores: Scores, seconds: float) -> PredictRespo
         engine=detector.engine,
         precision=detector.manifest.precision,
         queue_time_ms=round(scores.queue_s * 1000, 1),
-        cached_sentences=0,
+        cached_sentences=scores.cached,
     )
     return PredictResponse.model_construct(probabilities=rounded, metadata=metadata)

@@ -77,6 +77,15 @@ def test_a_file_that_is_no_text(fake: dict[str, str], tmp_path: Path) -> None:
     assert "data is not UTF-8 text (byte 3)" in done.stderr
 
 
+def test_score_draws_what_it_prints(fake: dict[str, str], tmp_path: Path) -> None:
+    done = wordtell("score", "-", "--svg", str(tmp_path / "out.svg"), settings=fake, text="the cement")
+    assert done.returncode == 0, done.stderr
+    picture = (tmp_path / "out.svg").read_text()
+    assert picture.startswith("<svg")
+    assert "cement" in picture
+    assert "url(" not in picture.replace("url(#", "")
+
+
 def test_config_shows_values_and_where_they_came_from(fake: dict[str, str]) -> None:
     done = wordtell("config", settings=fake | {"WORDTELL_API__KEYS": "[a-secret-key]"})
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ from bento import artifact
 from bento.artifact import ModelFolder
 from bento.detector import Detector
 from bento.errors import ArtifactError, ConfigError
-from bento.settings import ROOT, ModelSettings, Settings
+from bento.settings import ROOT, ApiSettings, ModelSettings, Settings
 from bento.tokenizer import Tokenizer
 from bento.words import score, split
 from tests import fakes
@@ -28,10 +28,13 @@ def detect(detector: Detector, texts: Sequence[str]) -> list[np.ndarray]:
     return list(asyncio.run(detector.score(texts)).words)
 
 
+NO_CACHE = ApiSettings(cache_mb=0)
+
+
 @pytest.fixture(scope="module")
 def detector(fake_folder: ModelFolder) -> Iterator[Detector]:
     """Windows of 64 tokens, neighbours sharing 16."""
-    settings = Settings(model=ModelSettings(window_overlap=16))
+    settings = Settings(model=ModelSettings(window_overlap=16), api=NO_CACHE)
     detector = Detector(fake_folder, fakes.LookupRunner(), settings, lanes=2)
     yield detector
     detector.close()
@@ -40,7 +43,7 @@ def detector(fake_folder: ModelFolder) -> Iterator[Detector]:
 @pytest.fixture(scope="module")
 def embedded() -> Iterator[Detector]:
     """The model that the project ships."""
-    detector = Detector.load(Settings())
+    detector = Detector.load(Settings(api=NO_CACHE))
     yield detector
     detector.close()
 
@@ -68,6 +71,21 @@ def test_texts_do_not_change_each_other(detector: Detector) -> None:
     together = detect(detector, texts)
     for text, scores in zip(texts, together, strict=True):
         assert np.array_equal(detect(detector, [text])[0], scores)
+
+
+def test_equal_texts_are_scored_once_and_known_texts_not_at_all(fake_folder: ModelFolder) -> None:
+    runner = fakes.LookupRunner()
+    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)), lanes=2)
+    first = asyncio.run(detector.score(["the a", "a the", "the a"]))
+    assert len(runner.batches) == 2
+    second = asyncio.run(detector.score(["the a", "new", "the a"]))
+    assert len(runner.batches) == 3
+    third = asyncio.run(detector.score(["new"]))
+    assert len(runner.batches) == 3
+    assert (first.cached, second.cached, third.cached) == (0, 2, 1)
+    assert np.array_equal(first.words[0], first.words[2])
+    assert np.array_equal(first.words[0], second.words[2])
+    detector.close()
 
 
 ODD = st.text(min_size=1) | st.text(alphabet=" \u200b\u0301\u05d0\u202e\ufb01\U0001f600\x00ab\n", min_size=1)

@@ -20,6 +20,6 @@ def server(fake_folder: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The model that the project ships, with the settings that it ships."""
-    with Server(tmp_path_factory.mktemp("embedded") / "log", {}) as server:
+    """The model that the project ships. No cache: the tests ask what the model says, not what it has said."""
+    with Server(tmp_path_factory.mktemp("embedded") / "log", {"WORDTELL_API__CACHE_MB": "0"}) as server:
         yield server

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,10 +17,16 @@ from bento.settings import ROOT
 START_S = 60.0
 
 
+def long_texts(count: int, seed: str) -> list[str]:
+    """Texts of 350 words that no other seed has, so that none is known to the server already."""
+    return [f"{seed} {index} " + "word " * 348 for index in range(count)]
+
+
 def serving_python() -> Path:
-    """The serving environment's Python (`make test` names the environment), else the one that runs the tests."""
-    environment = os.environ.get("SERVING_ENVIRONMENT")
-    return Path(environment) / "bin" / "python" if environment else Path(sys.executable)
+    """The Python of the environment that `make serve` makes."""
+    python = ROOT / ".venv" / "bin" / "python"
+    assert python.exists(), "there is no serving environment: run the tests with `make test`, which makes it"
+    return python
 
 
 def free_port() -> int:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from bento.artifact import ModelFolder
-from tests.http.server import Server
+from tests.http.server import Server, long_texts
 
 PATH = "/api/v1/predict/sentences"
 
@@ -112,8 +112,8 @@ def test_overload_is_refused_early(tmp_path: Path, fake_folder: ModelFolder) -> 
 
     async def crowd(server: Server) -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=str(server.client.base_url), timeout=120) as client:
-            body = {SENTENCES: ["word " * 350] * 120}
-            return await asyncio.gather(*(client.post(PATH, json=body) for _ in range(8)))
+            bodies = [{SENTENCES: long_texts(120, seed)} for seed in "abcdefgh"]
+            return await asyncio.gather(*(client.post(PATH, json=body) for body in bodies))
 
     with Server(tmp_path / "log", settings) as server:
         answers = asyncio.run(crowd(server))
@@ -132,7 +132,7 @@ def test_a_deadline_that_passes(tmp_path: Path, fake_folder: ModelFolder) -> Non
         "WORDTELL_API__TIMEOUT_S": "0.001",
     }
     with Server(tmp_path / "log", settings) as server:
-        response = server.client.post(PATH, json={SENTENCES: ["word " * 350] * 120})
+        response = server.client.post(PATH, json={SENTENCES: long_texts(120, "late")})
         error = fault(response)
         assert (response.status_code, error["code"]) == (504, "deadline_exceeded")
         assert "api.timeout_s" in str(error["message"])

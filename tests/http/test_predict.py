@@ -14,7 +14,7 @@ import pytest
 
 from bento.settings import ROOT
 from tests import fakes
-from tests.http.server import Server, environment, serving_python
+from tests.http.server import Server, environment, long_texts, serving_python
 
 PATH = "/api/v1/predict/sentences"
 EXAMPLES = ROOT / "examples" / "test_120_sentences.json"
@@ -80,8 +80,16 @@ def test_an_escaped_surrogate_pair_is_one_character(server: Server) -> None:
 
 
 def test_the_limits_themselves_are_allowed(server: Server) -> None:
-    answer = predict(server, ["word " * 350] * 120)
+    answer = predict(server, long_texts(120, "most"))
     assert answer["metadata"]["total_words"] == 120 * 350  # type: ignore[index]
+
+
+def test_a_text_seen_before_is_known(server: Server) -> None:
+    first = predict(server, ["seen before", "and", "seen before"])
+    second = predict(server, ["never seen", "seen before"])
+    assert first["metadata"]["cached_sentences"] == 0  # type: ignore[index]
+    assert second["metadata"]["cached_sentences"] == 1  # type: ignore[index]
+    assert second["probabilities"][1] == first["probabilities"][0]  # type: ignore[index]
 
 
 def test_scores_do_not_depend_on_neighbours_or_load(embedded: Server) -> None:
@@ -114,6 +122,20 @@ def test_a_short_request_does_not_wait_for_a_long_one(embedded: Server) -> None:
 
     quick, slow = asyncio.run(race())
     assert quick < slow
+
+
+def test_the_work_of_a_client_that_goes_away_is_dropped(embedded: Server) -> None:
+    def value(name: str) -> float:
+        lines = embedded.client.get("/metrics").text.splitlines()
+        return float(next(line for line in lines if line.startswith(name + " ")).split()[1])
+
+    before = value("wordtell_windows_total")
+    with pytest.raises(httpx.ReadTimeout):
+        embedded.client.post(PATH, content=EXAMPLES.read_bytes(), timeout=0.3)
+    give_up = time.monotonic() + 60
+    while value("wordtell_queue_tokens") or value("wordtell_lanes_busy"):
+        assert time.monotonic() < give_up
+    assert value("wordtell_windows_total") - before < 120
 
 
 def test_serving_has_neither_torch_nor_transformers(server: Server) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from bento.artifact import MODEL, ModelFolder
 from tests import fakes
-from tests.http.server import Server, run_to_failure
+from tests.http.server import Server, long_texts, run_to_failure
 
 PATH = "/api/v1/predict/sentences"
 
@@ -90,7 +90,7 @@ def test_sigterm_finishes_what_was_admitted_and_exits_with_0(tmp_path: Path) -> 
     with Server(tmp_path / "log", {}) as server:
 
         def post() -> None:
-            answers.append(server.client.post(PATH, json={"sentences": ["a word or two " * 80] * 60}))
+            answers.append(server.client.post(PATH, json={"sentences": long_texts(60, "last")}))
 
         thread = threading.Thread(target=post)
         thread.start()

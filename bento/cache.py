@@ -1,0 +1,46 @@
+"""Scores of texts seen before, by the text's hash: no text is kept."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from hashlib import blake2b
+
+from bento.types import FloatArray
+
+# What an entry costs beside its array's numbers: key, array header and the dictionary's own bookkeeping, rounded up.
+_OVERHEAD_BYTES = 320
+
+
+class ScoreCache:
+    """The most recently used scores that fit into `limit` bytes, of one model. Safe to call from several threads."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = 0
+        self._scores: OrderedDict[bytes, FloatArray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, text: str) -> FloatArray | None:
+        """The scores [words] of a text, or None."""
+        with self._lock:
+            scores = self._scores.get(key := _key(text))
+            if scores is not None:
+                self._scores.move_to_end(key)
+            return scores
+
+    def put(self, text: str, scores: FloatArray) -> None:
+        """Keep the scores of a text, and drop what was not asked for longest to make room."""
+        cost = scores.nbytes + _OVERHEAD_BYTES
+        with self._lock:
+            if cost > self._limit or (key := _key(text)) in self._scores:
+                return
+            self._scores[key] = scores
+            self._bytes += cost
+            while self._bytes > self._limit:
+                _, dropped = self._scores.popitem(last=False)
+                self._bytes -= dropped.nbytes + _OVERHEAD_BYTES
+
+
+def _key(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
