@@ -112,11 +112,10 @@ def load(path: Path) -> ModelFolder:
 
 
 def _read_manifest(path: Path) -> Manifest:
-    remedy = "convert the checkpoint again with `make convert`"
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise ArtifactError(path, "no such file, so this is no model folder", remedy) from None
+        raise ArtifactError(path, "no such file, so this is no model folder") from None
     except OSError as error:
         raise ArtifactError(path, f"cannot be read ({error.strerror})", "check its permissions") from None
     try:
@@ -124,13 +123,13 @@ def _read_manifest(path: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ArtifactError(path, f"not a manifest: {where or 'the file'}: {first['msg']}", remedy) from None
+        raise ArtifactError(path, f"not a manifest: {where or 'the file'}: {first['msg']}") from None
     if manifest.format != FORMAT:
-        raise ArtifactError(path, f"has format {manifest.format}, this version reads {FORMAT}", remedy)
+        raise ArtifactError(path, f"has format {manifest.format}, this version reads {FORMAT}")
     if manifest.positive_label not in manifest.labels:
-        raise ArtifactError(path, f"positive_label {manifest.positive_label!r} is not one of its labels", remedy)
+        raise ArtifactError(path, f"positive_label {manifest.positive_label!r} is not one of its labels")
     if missing := {MODEL, TOKENIZER} - manifest.files.keys():
-        raise ArtifactError(path, f"does not list {', '.join(sorted(missing))}", remedy)
+        raise ArtifactError(path, f"does not list {', '.join(sorted(missing))}")
     return manifest
 
 

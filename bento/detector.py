@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ import numpy as np
 from bento import artifact, cpu, metrics, windows, words
 from bento.artifact import ModelFolder
 from bento.cache import ScoreCache
-from bento.errors import ConfigError
+from bento.errors import ArtifactError, ConfigError
 from bento.runners import Runner
 from bento.runners.onnx import OnnxRunner
 from bento.scheduler import Done, Scheduler
@@ -59,6 +59,7 @@ class Detector:
 
     def __init__(self, folder: ModelFolder, runner: Runner, settings: Settings, lanes: int) -> None:
         """`runner` runs the graph of `folder` on `lanes` lanes. Raises ConfigError when the settings do not fit it."""
+        self._folder = folder
         self.manifest = folder.manifest
         self.name = settings.model.name or folder.manifest.name
         self.engine = runner.engine
@@ -96,36 +97,46 @@ class Detector:
         Equal texts are scored once, and texts seen lately not at all. `on_window` is called from another thread after
         each window. When the caller is cancelled, the work that has not begun is dropped. Raises Overloaded.
         """
-        loop = asyncio.get_running_loop()
-        known = {text: scores for text in set(texts) if (scores := self._cache.get(text)) is not None}
+        known = {text: found for text in set(texts) if (found := self._cache.get(text)) is not None}
         cached = sum(text in known for text in texts)
         unknown = [text for text in dict.fromkeys(texts) if text not in known]
         queue_s = 0.0
         if unknown:
-            prepared = await loop.run_in_executor(self._pool, self._prepare, unknown)
-            batches = [batch for text in prepared for batch in text.batches]
-            done = await asyncio.wrap_future(self._scheduler.submit(batches, on_window))
-            queue_s = done.queue_s
-            for text, scores in zip(
-                unknown, await loop.run_in_executor(self._pool, self._align, prepared, done), strict=True
-            ):
-                self._cache.put(text, scores)
-                known[text] = scores
-        _count(texts, known, cached)
-        return Scores(tuple(known[text] for text in texts), queue_s, cached)
+            fresh, queue_s = await self._run(unknown, on_window)
+            known |= fresh
+        scores = tuple(known[text] for text in texts)
+        metrics.TEXTS.inc(len(scores))
+        metrics.WORDS.inc(sum(map(len, scores)))
+        metrics.CACHED_TEXTS.inc(cached)
+        return Scores(scores, queue_s, cached)
 
     def count_windows(self, text: str) -> int:
         """How many times `on_window` will be called for a text."""
         return len(self._windows(self._tokenizer.encode(text)))
 
     def warm_up(self) -> None:
-        """Run once, so that a graph that cannot run is found before a client does, and the speed is known."""
-        asyncio.run(self.score(["wordtell warms up. " * 32]))
+        """Score once, so that the speed is known. Raises ArtifactError when the graph loads but cannot run."""
+        try:
+            asyncio.run(self.score(["wordtell warms up. " * 32]))
+        except Exception as error:  # whatever the engine raises
+            reason = str(error).strip().splitlines()[0]
+            raise ArtifactError(self._folder.model, f"the model cannot be run ({reason})") from error
 
     def close(self) -> None:
         """Drop what waits, finish what runs."""
         self._scheduler.close()
         self._pool.shutdown()
+
+    async def _run(self, texts: Sequence[str], on_window: Callable[[], None]) -> tuple[dict[str, FloatArray], float]:
+        """Scores of texts that differ, by text, and the seconds that they waited for a lane."""
+        loop = asyncio.get_running_loop()
+        prepared = await loop.run_in_executor(self._pool, self._prepare, texts)
+        batches = [batch for text in prepared for batch in text.batches]
+        done = await asyncio.wrap_future(self._scheduler.submit(batches, on_window))
+        fresh = dict(zip(texts, await loop.run_in_executor(self._pool, self._align, prepared, done), strict=True))
+        for text, scores in fresh.items():
+            self._cache.put(text, scores)
+        return fresh, done.queue_s
 
     def _window_limit(self, settings: Settings) -> int:
         """Tokens of a text that fit into one window."""
@@ -169,9 +180,3 @@ class Detector:
     def _probabilities(self, logits: FloatArray) -> FloatArray:
         content: FloatArray = np.asarray(self._tokenizer.content(logits))
         return words.positive_probability(content, self.manifest.positive_index)
-
-
-def _count(texts: Sequence[str], scores: Mapping[str, FloatArray], cached: int) -> None:
-    metrics.TEXTS.inc(len(texts))
-    metrics.WORDS.inc(sum(len(scores[text]) for text in texts))
-    metrics.CACHED_TEXTS.inc(cached)

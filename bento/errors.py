@@ -66,7 +66,9 @@ class ModelNotReady(WordtellError, RuntimeError):
 class ArtifactError(ModelNotReady, OSError):
     """The model folder cannot be served. The message names the file and the remedy."""
 
-    def __init__(self, path: Path, fault: str, remedy: str) -> None:
+    def __init__(
+        self, path: Path, fault: str, remedy: str = "convert the checkpoint again with `make convert`"
+    ) -> None:
         super().__init__(f"{path}: {fault}; {remedy}")
         self.path = path
 

@@ -19,8 +19,7 @@ class Tokenizer:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises plain Exception
-            remedy = "convert the checkpoint again with `make convert`"
-            raise ArtifactError(path, f"not a tokenizer ({error})", remedy) from None
+            raise ArtifactError(path, f"not a tokenizer ({error})") from None
         # A file saved during training may cut or pad; here nothing is cut in silence.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

@@ -27,17 +27,16 @@ class OnnxRunner:
         # A spinning worker would steal the core of the lane beside it.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        remedy = "convert the checkpoint again with `make convert`"
         try:
             self._session = ort.InferenceSession(folder.model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
             reason = str(error).strip().splitlines()[0]
-            raise ArtifactError(folder.model, f"ONNX Runtime cannot load it ({reason})", remedy) from None
+            raise ArtifactError(folder.model, f"ONNX Runtime cannot load it ({reason})") from None
         inputs = tuple(item.name for item in self._session.get_inputs())
         outputs = [item.name for item in self._session.get_outputs()]
         if set(inputs) != set(INPUTS) or OUTPUT not in outputs:
             fault = f"has inputs {inputs} and outputs {outputs}, not {INPUTS} and {OUTPUT!r}"
-            raise ArtifactError(folder.model, fault, remedy)
+            raise ArtifactError(folder.model, fault)
 
     def run(self, batch: MicroBatch) -> FloatArray:
         """See Runner."""

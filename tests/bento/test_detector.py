@@ -165,3 +165,13 @@ def test_a_graph_with_other_inputs_is_refused(tmp_path: Path) -> None:
     fakes.write_manifest(tmp_path)
     with pytest.raises(ArtifactError, match=r"has inputs .* and outputs \['hidden'\]"):
         Detector.load(Settings(model=ModelSettings(checkpoint_dir=tmp_path)))
+
+
+def test_a_graph_that_loads_but_cannot_run_is_named(fake_folder: ModelFolder) -> None:
+    letter = int(Tokenizer(fake_folder.tokenizer).encode("w").ids[-1])
+    detector = Detector(
+        fake_folder, fakes.LookupRunner(poison=letter), Settings(model=ModelSettings(window_overlap=16)), lanes=1
+    )
+    with pytest.raises(ArtifactError, match=r"model.onnx: the model cannot be run \(poison\)"):
+        detector.warm_up()
+    detector.close()
