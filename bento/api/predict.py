@@ -18,11 +18,7 @@ from bento.api.lifecycle import Lifecycle
 from bento.api.models import Metadata, PredictRequest, PredictResponse, parse_predict
 from bento.detector import Detector, Scores
 from bento.errors import DeadlineExceeded, Unauthorized
-
-# The body is read by hand, to stop at the limit; so its schema is told to OpenAPI by hand too.
-_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": PredictRequest.model_json_schema()}}}
-}
+from bento.settings import ApiSettings
 
 
 def router(lifecycle: Lifecycle) -> APIRouter:
@@ -35,7 +31,7 @@ def router(lifecycle: Lifecycle) -> APIRouter:
         summary="Score every word",
         response_model=PredictResponse,
         responses=PREDICT_RESPONSES,
-        openapi_extra=_BODY,
+        openapi_extra=_body(api),
     )
     async def predict(request: Request) -> Response:
         """For every word of every text, how likely it is that a machine wrote it.
@@ -52,6 +48,17 @@ def router(lifecycle: Lifecycle) -> APIRouter:
         return Response(answer.model_dump_json(), media_type="application/json")
 
     return routes
+
+
+def _body(limits: ApiSettings) -> dict[str, Any]:
+    """The body is read by hand, to stop at its limit; so its schema is told to OpenAPI by hand too."""
+    schema = PredictRequest.model_json_schema()
+    schema["properties"]["sentences"] |= {
+        "minItems": 1,
+        "maxItems": limits.max_sentences,
+        "items": {"type": "string", "pattern": r"\S"},
+    }
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def _authorize(request: Request, keys: tuple[str, ...]) -> None:

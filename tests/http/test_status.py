@@ -88,7 +88,9 @@ def test_the_openapi_page_shows_every_route_with_examples(server: Server) -> Non
     assert spec["info"]["title"] == "wordtell"
     predict = spec["paths"]["/api/v1/predict/sentences"]["post"]
     assert set(predict["responses"]) == {"200", "400", "401", "413", "422", "429", "500", "503", "504"}
-    assert predict["requestBody"]["content"]["application/json"]["schema"]["examples"]
+    body = predict["requestBody"]["content"]["application/json"]["schema"]
+    assert body["examples"]
+    assert (body["properties"]["sentences"]["minItems"], body["properties"]["sentences"]["maxItems"]) == (1, 120)
     for name in ("PredictResponse", "Health", "ErrorResponse"):
         assert spec["components"]["schemas"][name]["examples"]
 
