@@ -1,0 +1,133 @@
+"""The command: `python -m convert CHECKPOINT --out DIR`. torch is imported once there is something to do."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.prompt import Prompt
+
+from bento.artifact import MODEL, Precision
+from bento.errors import WordtellError
+from convert.errors import INTERRUPTED, ConvertError
+
+# The question of the classic recipe, and its order.
+CHOICES: dict[str, Precision] = {"1": "fp32", "2": "int8"}
+DEFAULT = "2"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command(
+    epilog="Exit codes: 0 done, 2 checkpoint or option not usable, 3 export failed, 4 verification failed, "
+    "5 not writable, 130 interrupted. Unless it is 0, a folder that was at DIR is untouched."
+)
+def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
+    checkpoint: Annotated[
+        str,
+        typer.Argument(metavar="CHECKPOINT", help="Folder that save_pretrained wrote, or a hub's name (owner/model)."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="The model folder to make. One that is there is replaced at the very end."),
+    ],
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            help="fp32 is exact, int8 smaller and faster. If you leave it out: asked at a terminal, else int8."
+        ),
+    ] = None,
+    positive_label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="The label that means: written by a machine. Found by its name if it can be.",
+        ),
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(min=8, help="Longest window, special tokens included. If you leave it out: 512 or less."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The model's name in responses. If you leave it out: the checkpoint's.")
+    ] = None,
+) -> None:
+    """Convert a token classifier to a model folder that wordtell serves.
+
+    DeBERTa-v2/v3, BERT, RoBERTa, XLM-R, ELECTRA and DistilBERT are covered.
+    """
+    console = Console(stderr=True, highlight=False)
+    # A stopped container or job must leave nothing behind either.
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        chosen = precision or _ask()
+        with _loading(console):
+            from convert.conversion import Order, convert  # noqa: PLC0415  # seconds, which --help need not wait
+        order = Order(
+            source=checkpoint,
+            out=out,
+            precision=chosen,
+            name=name,
+            positive_label=positive_label,
+            max_tokens=max_tokens,
+        )
+        result = convert(order, lambda title: _stage(console, title))
+    except WordtellError as error:
+        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(error.exit_code if isinstance(error, ConvertError) else ConvertError.exit_code) from None
+    except (KeyboardInterrupt, EOFError):
+        console.print("interrupted: nothing was written", style="red")
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    sizes = {file: record.bytes / 1e6 for file, record in result.manifest.files.items()}
+    print(
+        f"{out}: {result.manifest.name} in {chosen}, {sum(sizes.values()):.1f} MB ({MODEL} {sizes[MODEL]:.1f} MB), "
+        f"max |dp| {result.comparison.largest:.1e}, mean {result.comparison.mean:.1e} "
+        f"over {result.comparison.tokens} tokens against PyTorch FP32"
+    )
+
+
+def main() -> None:
+    """Run the command and leave with its exit code."""
+    app(prog_name="python -m convert")
+
+
+def _ask() -> Precision:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return CHOICES[DEFAULT]
+    print("Precision:\n  1  FP32  exact\n  2  INT8  smaller and faster")
+    return CHOICES[Prompt.ask("Choose", choices=list(CHOICES), default=DEFAULT)]
+
+
+@contextmanager
+def _stage(console: Console, title: str) -> Iterator[None]:
+    """One line a step: a spinner while it runs, its time afterwards."""
+    start = time.perf_counter()
+    with console.status(f"{title} ..."):
+        yield
+    console.print(f"{title:<9}{time.perf_counter() - start:7.1f} s")
+
+
+@contextmanager
+def _loading(console: Console) -> Iterator[None]:
+    """torch takes seconds to import; transformers' own warnings are refusals of ours, and its bars are our stages."""
+    with _stage(console, "start"):
+        yield
+        import transformers  # noqa: PLC0415  # as above
+
+        messages: Any = transformers.utils.logging
+        messages.set_verbosity_error()
+        messages.disable_progress_bar()
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,83 @@
+"""Everything that can go wrong in a conversion, and the exit code of each.
+
+ConvertError
+├── CheckpointError    2  no checkpoint, or none that can be served
+├── LabelError         2  nobody can tell which label means "written by a machine"
+├── ExportError        3  the graph cannot be made, or is not sound
+├── VerificationError  4  the folder does not answer as the checkpoint does
+└── WriteError         5  the folder cannot be written: the disk is full, a permission is missing
+An interruption (Ctrl-C, SIGTERM) ends with 130, as shells have it. In every case the last good folder stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from bento.errors import WordtellError
+
+INTERRUPTED = 130
+
+
+class ConvertError(WordtellError):
+    """Root of this tree."""
+
+    code = "convert"
+    exit_code: ClassVar[int] = 1
+
+
+class CheckpointError(ConvertError, ValueError):
+    """The checkpoint cannot be converted. The message names the fault and the remedy."""
+
+    code = "checkpoint"
+    exit_code = 2
+
+    def __init__(self, source: str | Path, fault: str, remedy: str) -> None:
+        super().__init__(f"{source}: {fault}; {remedy}")
+
+
+class LabelError(ConvertError, ValueError):
+    """The positive label is not known, or not one of the model's."""
+
+    code = "label"
+    exit_code = 2
+
+    def __init__(self, labels: Sequence[str], asked: str | None) -> None:
+        fault = f"there is no label {asked!r}" if asked else "no label says by its name that a machine wrote the word"
+        super().__init__(f"{fault}; give --positive-label one of: {', '.join(labels)}")
+
+
+class ExportError(ConvertError, RuntimeError):
+    """No sound ONNX graph came out. A fault of ours or of the exporter, not of the user."""
+
+    code = "export"
+    exit_code = 3
+
+    def __init__(self, architecture: str, reason: str) -> None:
+        super().__init__(
+            f"the {architecture} encoder could not be exported ({reason}); please report it with the config.json"
+        )
+
+
+class VerificationError(ConvertError, AssertionError):
+    """The written folder answers otherwise than the checkpoint does."""
+
+    code = "verification"
+    exit_code = 4
+
+    def __init__(self, precision: str, difference: float, limit: float) -> None:
+        super().__init__(
+            f"{precision}: probabilities differ from PyTorch by up to {difference:.2g}, the limit is {limit:g}; "
+            "nothing was written"
+        )
+
+
+class WriteError(ConvertError, OSError):
+    """The folder could not be written. Nothing of it is left behind."""
+
+    code = "write"
+    exit_code = 5
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: cannot be written ({reason}); make room or choose another --out")

@@ -1,0 +1,98 @@
+"""Writing a model folder so that there is a whole one or none: all in a hidden sibling, then two renames."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import onnx_ir as ir
+
+from bento.artifact import MANIFEST, MODEL, TOKENIZER, FileRecord, Manifest
+from convert import export
+from convert.checkpoint import Checkpoint
+from convert.errors import WriteError
+from convert.names import CARD
+
+# What decides the bytes and the numbers.
+SOFTWARE = ("torch", "transformers", "tokenizers", "onnx", "onnx-ir", "onnxruntime")
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """An empty folder beside `out` that takes its place when the block ends well, and vanishes when it does not.
+
+    A model folder at `out` stays until then. Anything else there is not ours to replace. Raises WriteError.
+    """
+    out = out.resolve()
+    if out.exists() and not _is_replaceable(out):
+        raise WriteError(out, "something is there that is no model folder")
+    scratch: Path | None = None
+    parents = [parent for parent in out.parents if not parent.exists()]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        inside = scratch / "new"
+        inside.mkdir()  # with the usual permissions: mkdtemp's own folder is closed to everybody else
+        yield inside
+        _swap(out, inside, aside=scratch / "old")
+    except OSError as error:
+        if error.errno is None:  # one of ours, which says more
+            raise
+        raise WriteError(out, os.strerror(error.errno)) from None
+    finally:
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+        for parent in parents:
+            with suppress(OSError):  # not empty: the new folder is in it
+                parent.rmdir()
+
+
+def write(
+    folder: Path,
+    model: ir.Model,
+    checkpoint: Checkpoint,
+    draft: Manifest,
+    single_file_bytes: int = export.SINGLE_FILE_BYTES,
+) -> Manifest:
+    """Fill an empty folder and complete the manifest, which comes last: nothing loads without it. Raises OSError."""
+    export.save(model, folder, single_file_bytes)
+    (folder / TOKENIZER).write_text(checkpoint.tokenizer, encoding="utf-8")
+    versions = {"python": platform.python_version()} | {package: version(package) for package in SOFTWARE}
+    files = {path.name: FileRecord.of(path) for path in sorted(folder.iterdir())}
+    manifest = replace(draft, files=files, source=checkpoint.origin, versions=versions)
+    (folder / CARD).write_text(checkpoint.card or _card(manifest), encoding="utf-8")
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def _is_replaceable(out: Path) -> bool:
+    return out.is_dir() and (not any(out.iterdir()) or {MANIFEST, MODEL} <= {path.name for path in out.iterdir()})
+
+
+def _swap(out: Path, new: Path, aside: Path) -> None:
+    try:
+        if out.exists():
+            out.rename(aside)
+        new.rename(out)
+    except BaseException:  # an interruption between the two renames too
+        if aside.exists() and not out.exists():
+            aside.rename(out)
+        raise
+
+
+def _card(manifest: Manifest) -> str:
+    """What can be said of a model whose makers wrote no card."""
+    return (
+        f"# {manifest.name}\n\n"
+        f"A {manifest.architecture} token classifier in {manifest.precision.upper()}, converted from the checkpoint "
+        f"`{manifest.source['checkpoint']}`, which came without a model card.\n\n"
+        f"Labels: {', '.join(manifest.labels)}. `{manifest.positive_label}` means that a machine wrote the word.\n"
+        "What it was trained on and how often it errs is not known here: ask its makers before you rely on it.\n"
+    )

@@ -1,0 +1,107 @@
+"""FP32 -> INT8: weights for good, activations as they come.
+
+- A MatMul with a constant matrix becomes DynamicQuantizeLinear -> MatMulInteger: u8 activations, s8 weights with one
+  scale a column (u8 x s8 is the fast pair on CPUs; s8 x s8 is far slower). ONNX Runtime fuses what comes out.
+- A looked-up table (embeddings) is stored as s8 with one scale a row; only the rows that a text needs are widened.
+- Any other big constant is stored as s8 with one scale a row and widened when the model is loaded, by ONNX Runtime's
+  constant folding: it saves disk and costs no time.
+MatMuls of two activations (attention) stay FP32, and so does the head: it has little to gain and decides the answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+# Smaller constants are not worth a scale of their own; narrower products are heads.
+MIN_BYTES = 1 << 12
+MIN_COLUMNS = 16
+LEVELS = 127
+
+
+def quantize(model: ir.Model) -> int:
+    """Rewrite an FP32 graph in place; returns how many MatMuls compute in INT8 now."""
+    graph = model.graph
+    activations: dict[ir.Value, tuple[ir.Value, ...]] = {}
+    products = 0
+    for node in list(graph):
+        for index, weight in enumerate(node.inputs):
+            data = weight.const_value if weight is not None and weight.is_initializer() else None
+            if weight is None or data is None or not _is_big(data):
+                continue
+            matrix = len(data.shape) == 2
+            if matrix and node.op_type == "MatMul" and index == 1:
+                if data.shape.numpy()[1] >= MIN_COLUMNS:
+                    _quantize_product(graph, node, weight, activations)
+                    products += 1
+            elif matrix and node.op_type == "Gather" and index == 0 and node.attributes.get_int("axis", 0) == 0:
+                _quantize_lookup(graph, node, weight)
+            else:
+                _store_narrow(graph, node, index, weight)
+    RemoveUnusedNodesPass()(model)
+    return products
+
+
+def _is_big(data: ir.TensorProtocol) -> bool:
+    return data.dtype == ir.DataType.FLOAT and data.nbytes >= MIN_BYTES and len(data.shape) > 1
+
+
+def _narrow(data: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Symmetric s8 and the scales that undo it; one scale a slice along `axis`, kept as a dimension of 1."""
+    peak = np.abs(data).max(axis=axis, keepdims=True)
+    scale = np.where(peak > 0, peak / LEVELS, 1).astype(np.float32)
+    return np.rint(data / scale).astype(np.int8), scale
+
+
+def _quantize_product(
+    graph: ir.Graph, node: ir.Node, weight: ir.Value, activations: dict[ir.Value, tuple[ir.Value, ...]]
+) -> None:
+    narrow, scale = _constants(graph, weight, axis=0, squeeze=True)
+    tape = ir.tape.Tape()
+    source = cast(ir.Value, node.inputs[0])
+    if source not in activations:  # query, key and value read the same activations
+        activations[source] = tuple(tape.op_multi_out("DynamicQuantizeLinear", [source], num_outputs=3))
+    quantized, step, zero = activations[source]
+    integers = tape.op("MatMulInteger", [quantized, narrow, zero])
+    result = tape.op("Mul", [tape.op("Cast", [integers], {"to": ir.DataType.FLOAT}), tape.op("Mul", [step, scale])])
+    _replace(graph, node, tape, result)
+
+
+def _quantize_lookup(graph: ir.Graph, node: ir.Node, weight: ir.Value) -> None:
+    narrow, scale = _constants(graph, weight, axis=1)
+    tape = ir.tape.Tape()
+    rows = tape.op("Cast", [tape.op("Gather", [narrow, node.inputs[1]], {"axis": 0})], {"to": ir.DataType.FLOAT})
+    _replace(graph, node, tape, tape.op("Mul", [rows, tape.op("Gather", [scale, node.inputs[1]], {"axis": 0})]))
+
+
+def _store_narrow(graph: ir.Graph, node: ir.Node, index: int, weight: ir.Value) -> None:
+    narrow, scale = _constants(graph, weight, axis=-1)
+    tape = ir.tape.Tape()
+    wide = tape.op("Mul", [tape.op("Cast", [narrow], {"to": ir.DataType.FLOAT}), scale])
+    graph.insert_before(node, tape.nodes)
+    node.replace_input_with(index, wide)
+
+
+def _constants(graph: ir.Graph, weight: ir.Value, axis: int, squeeze: bool = False) -> tuple[ir.Value, ir.Value]:
+    """The narrow weight and its scales as initializers; made once, however often the weight is used."""
+    names = f"{weight.name}_s8_{axis}", f"{weight.name}_scale_{axis}"
+    if names[0] not in graph.initializers:
+        narrow, scale = _narrow(cast(ir.TensorProtocol, weight.const_value).numpy(), axis)
+        arrays: tuple[NDArray[Any], ...] = narrow, scale.squeeze(axis) if squeeze else scale
+        for name, array in zip(names, arrays, strict=True):
+            graph.register_initializer(ir.val(name, const_value=ir.tensor(array, name=name)))
+    return graph.initializers[names[0]], graph.initializers[names[1]]
+
+
+def _replace(graph: ir.Graph, node: ir.Node, tape: ir.tape.Tape, result: ir.Value) -> None:
+    old = node.outputs[0]
+    result.merge_shapes(old.shape)
+    result.type = old.type
+    graph.insert_before(node, tape.nodes)
+    ir.convenience.replace_all_uses_with(old, result, replace_graph_outputs=True)
+    result.name = old.name
+    graph.remove(node, safe=True)

@@ -1,0 +1,1 @@
+"""The conversion: small random checkpoints, offline."""

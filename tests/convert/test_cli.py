@@ -1,0 +1,228 @@
+"""The command as people and scripts meet it, in processes of its own where that matters."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import onnx_ir as ir
+import pytest
+from typer.testing import CliRunner
+
+from bento import artifact
+from convert import checkpoint, cli, verify
+from convert.errors import INTERRUPTED, VerificationError
+from tests.convert.conftest import MakeCheckpoint
+
+COMMAND = (sys.executable, "-m", "convert")
+PATIENCE_S = 120
+
+
+def run(*arguments: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def left(path: Path) -> set[str]:
+    return {entry.name for entry in path.iterdir()}
+
+
+def precision(out: Path) -> str:
+    return artifact.load(out).manifest.precision
+
+
+def test_help_tells_what_there_is() -> None:
+    code, text, _ = run("--help")
+    assert code == 0
+    for word in ("CHECKPOINT", "--out", "--precision", "--positive-label", "--max-tokens", "130 interrupted"):
+        assert word in text
+
+
+def test_a_conversion_makes_a_folder_that_bento_loads(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, text, progress = run(make_checkpoint(), "--out", out, "--precision", "fp32", "--name", "mine")
+    assert code == 0
+    manifest = artifact.load(out).manifest
+    assert (manifest.name, manifest.precision, manifest.positive_label) == ("mine", "fp32", "machine")
+    assert manifest.source == {"checkpoint": "checkpoint"}
+    assert "torch" in manifest.versions
+    assert left(out) == {"manifest.json", "model.onnx", "tokenizer.json", "README.md"}
+    assert "came without a model card" in (out / "README.md").read_text()
+    assert text.startswith(f"{out}: mine in fp32, ")
+    assert "max |dp|" in text
+    assert text.count("\n") == 1
+    for stage in ("load", "export", "check", "write", "verify"):
+        assert stage in progress
+    assert "quantise" not in progress
+
+
+def test_nobody_is_asked_away_from_a_terminal_and_a_card_is_kept(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    source = make_checkpoint(labels={0: "A", 1: "B"})
+    (source / "README.md").write_text("# Theirs")
+    out = tmp_path / "out"
+    code, _, progress = run(source, "--out", out, "--positive-label", "A", "--max-tokens", "64")
+    assert code == 0
+    assert "quantise" in progress
+    manifest = artifact.load(out).manifest
+    assert (manifest.precision, manifest.positive_index, manifest.max_tokens) == ("int8", 0, 64)
+    assert (out / "README.md").read_text() == "# Theirs"
+
+
+def test_a_single_logit_is_a_sigmoid(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    code, _, _ = run(make_checkpoint(labels={0: "machine"}), "--out", tmp_path / "out", "--precision", "fp32")
+    assert code == 0
+    assert artifact.load(tmp_path / "out").manifest.labels == ("machine",)
+
+
+def test_errors_are_one_line_with_their_own_code(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, _, text = run(make_checkpoint(labels={0: "A", 1: "B"}), "--out", out)
+    assert code == 2
+    assert text.splitlines()[-1].startswith("error: ")
+    assert "--positive-label one of: A, B" in text
+    code, _, text = run(tmp_path / "nothing", "--out", out)
+    assert code == 2
+    assert text.splitlines()[-1].startswith(f"error: {tmp_path / 'nothing'}: no such folder")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    code, _, text = run(make_checkpoint(), "--out", tmp_path / "mine")
+    assert code == 5
+    assert "no model folder" in text
+    assert "Traceback" not in text
+    assert left(tmp_path) == {"checkpoint", "mine"}
+
+
+def test_a_folder_that_answers_otherwise_is_found_out(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    source, out = make_checkpoint(), tmp_path / "out"
+    assert run(source, "--out", out, "--precision", "fp32")[0] == 0
+    graph = ir.load(out / artifact.MODEL)
+    bias = graph.graph.initializers["classifier.bias"]
+    assert bias.const_value is not None
+    bias.const_value = ir.tensor(bias.const_value.numpy() + np.array([0, 0.01], np.float32), name="classifier.bias")
+    ir.save(graph, out / artifact.MODEL)
+    manifest = json.loads((out / artifact.MANIFEST).read_text())
+    record = artifact.FileRecord.of(out / artifact.MODEL)
+    manifest["files"][artifact.MODEL] = {"bytes": record.bytes, "sha256": record.sha256}
+    (out / artifact.MANIFEST).write_text(json.dumps(manifest))
+    model = checkpoint.read(str(source)).model
+    with pytest.raises(VerificationError, match=r"fp32: .* up to 0\.00\d+, the limit is 0\.0001"):
+        verify.compare(out, model)
+
+
+def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
+    given = [str(argument) for argument in arguments]
+    return subprocess.Popen([*COMMAND, *given], stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.mark.parametrize(("kind", "answers", "expected"), [("bert", "1\n", "fp32"), ("deberta-v3", "7\n\n", "int8")])
+def test_at_a_terminal_it_asks(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, kind: str, answers: str, expected: str
+) -> None:
+    ours, theirs = pty.openpty()
+    process = start(make_checkpoint(kind), "--out", tmp_path / "out", stdin=theirs, stdout=theirs)
+    os.close(theirs)
+    os.write(ours, answers.encode())
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    shown = drain(ours)
+    assert process.returncode == 0, errors
+    # Stages and their times, and no word of the exporter's or of other libraries.
+    assert all(re.fullmatch(r"\w+ +\d+\.\d s", line) for line in errors.splitlines()), errors
+    assert "1  FP32" in shown
+    assert "2  INT8" in shown
+    assert "(2)" in shown
+    assert precision(tmp_path / "out") == expected
+
+
+def test_who_does_not_answer_gets_nothing(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = start(tmp_path, "--out", tmp_path / "out", stdin=theirs, stdout=theirs)
+    os.close(theirs)
+    os.write(ours, b"\x04")
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    drain(ours)
+    assert process.returncode == INTERRUPTED, errors
+    assert "Traceback" not in errors
+
+
+def drain(terminal: int) -> str:
+    """What a process that has ended wrote to its terminal."""
+    pieces = []
+    while select.select([terminal], [], [], 0)[0]:
+        try:
+            pieces.append(os.read(terminal, 4096))
+        except OSError:  # Linux's way to say that the other side is closed
+            break
+    os.close(terminal)
+    return b"".join(pieces).decode()
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_the_last_good_folder_and_nothing_else(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, signal_number: int
+) -> None:
+    source, parent = make_checkpoint("bert"), tmp_path / "models"
+    (parent / "out").mkdir(parents=True)
+    (parent / "out" / artifact.MANIFEST).write_text("the last good one")
+    (parent / "out" / artifact.MODEL).touch()
+    process = start(source, "--out", parent / "out")
+    deadline = time.monotonic() + PATIENCE_S
+    while not list(parent.glob(".out.*")):  # the export, which takes seconds, has begun
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal_number)
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == INTERRUPTED, errors
+    assert "Traceback" not in errors
+    assert "interrupted" in errors.splitlines()[-1]
+    assert left(parent) == {"out"}
+    assert (parent / "out" / artifact.MANIFEST).read_text() == "the last good one"
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    source, parent = make_checkpoint(), tmp_path / "models"
+    parent.mkdir()
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    process = start(source, "--out", parent / "out", "--precision", "fp32", preexec_fn=small_files)
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 5, errors
+    assert "cannot be written" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+    assert left(parent) == set()
+
+
+def test_a_hub_name_is_taken_from_the_hub_or_refused(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub library's own settings for working offline: the calls are the same, and its cache is the hub."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "hub" / "models--team--tiny"
+    shutil.copytree(make_checkpoint(), cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert run("team/tiny", "--out", tmp_path / "out")[0] == 0
+    manifest = artifact.load(tmp_path / "out").manifest
+    assert manifest.name == "tiny"
+    assert manifest.source == {"checkpoint": "team/tiny", "revision": commit}
+    code, _, errors = run("team/other", "--out", tmp_path / "other")
+    assert code == 2
+    assert "team/other: no such folder here, and no hub" in errors

@@ -1,0 +1,141 @@
+"""The exported graph against PyTorch, for every architecture and the lengths at which exports break."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+import torch
+import transformers
+from numpy.testing import assert_allclose
+
+from bento import artifact
+from bento.runners.onnx import OnnxRunner
+from bento.types import MicroBatch
+from convert import checkpoint, export, folder, quantize
+from tests.convert.conftest import CHECKPOINTS, LABELS, VOCABULARY, build
+
+# One token, two; around the window of logarithmic buckets; beyond the longest distance that has a bucket.
+LENGTHS = (1, 2, 7, 63, 64, 65, 300, 512, 700)
+PADDED_LENGTHS = (1, 7, 65, 300)
+INT8_LENGTHS = (1, 64, 300)
+FP32_LOGITS = 1e-4
+FP32_PROBABILITY = 1e-5
+# Random weights have no margins, so INT8 moves these models more than a trained one.
+INT8_MEAN_PROBABILITY = 0.02
+
+
+@dataclass
+class Converted:
+    """One checkpoint in PyTorch and as two folders."""
+
+    model: Any
+    fp32: Path
+    int8: Path
+
+
+@pytest.fixture(scope="module", params=list(CHECKPOINTS))
+def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Converted:
+    root = tmp_path_factory.mktemp(request.param)
+    source = root / "checkpoint"
+    head = transformers.AutoModelForTokenClassification
+    build(source, request.param, head, LABELS, torch.float32)
+    tokenizer.save(str(source / "tokenizer.json"))
+    read = checkpoint.read(str(source))
+    precisions: tuple[artifact.Precision, ...] = ("fp32", "int8")
+    for precision in precisions:
+        if precision == "fp32" or read.architecture == "deberta-v2":  # a traced graph is the same for both
+            graph = export.export(read, precision)
+        if precision == "int8":
+            quantize.quantize(graph)
+        export.check(graph, read.architecture)
+        (root / precision).mkdir()
+        draft = artifact.Manifest(
+            name="tiny",
+            architecture=read.architecture,
+            precision=precision,
+            labels=read.labels,
+            positive_label="machine",
+            max_tokens=512,
+            files={},
+        )
+        folder.write(root / precision, graph, read, draft)
+    return Converted(read.model, root / "fp32", root / "int8")
+
+
+def runner(path: Path) -> OnnxRunner:
+    return OnnxRunner(artifact.load(path), threads=1)
+
+
+def batch(rows: int, length: int) -> MicroBatch:
+    """Random tokens; every row after the first is padded, each one more than the one before."""
+    generator = np.random.default_rng(length)
+    ids = generator.integers(5, VOCABULARY, (rows, length))
+    mask = np.ones_like(ids)
+    for row in range(1, rows):
+        mask[row, max(1, length // (row + 1)) :] = 0
+    return MicroBatch(ids, mask)
+
+
+def reference(model: Any, given: MicroBatch) -> np.ndarray:
+    with torch.inference_mode():
+        ids, mask = torch.from_numpy(given.input_ids), torch.from_numpy(given.attention_mask)
+        logits: np.ndarray = model(input_ids=ids, attention_mask=mask).logits.numpy()
+    return logits
+
+
+def machine(logits: np.ndarray) -> np.ndarray:
+    return torch.softmax(torch.from_numpy(logits), dim=-1)[..., 1].numpy()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_fp32_answers_as_pytorch_does_at_every_length(converted: Converted, rows: int) -> None:
+    session = runner(converted.fp32)
+    for length in LENGTHS if rows == 1 else PADDED_LENGTHS:
+        given = batch(rows, length)
+        real = given.attention_mask == 1
+        expected, found = reference(converted.model, given), session.run(given)
+        assert found.shape == expected.shape
+        assert found.dtype == np.float32
+        assert_allclose(found[real], expected[real], rtol=0, atol=FP32_LOGITS, err_msg=f"length {length}")
+        assert_allclose(machine(found)[real], machine(expected)[real], rtol=0, atol=FP32_PROBABILITY)
+
+
+def test_int8_stays_near(converted: Converted) -> None:
+    session = runner(converted.int8)
+    for length in INT8_LENGTHS:
+        given = batch(1, length)
+        difference = np.abs(machine(session.run(given)) - machine(reference(converted.model, given)))
+        assert 0 < difference.mean() < INT8_MEAN_PROBABILITY, f"length {length}"
+
+
+def test_int8_products_are_u8_by_s8_and_only_attention_and_head_stay_fp32(converted: Converted) -> None:
+    graph = ir.load(converted.int8 / artifact.MODEL).graph
+    kinds = Counter(node.op_type for node in graph)
+    assert kinds["MatMulInteger"] >= 12  # six a layer
+    for node in graph:
+        if node.op_type == "MatMulInteger":
+            weight = node.inputs[1]
+            assert weight is not None
+            assert weight.dtype == ir.DataType.INT8
+        constant = node.op_type == "MatMul" and node.inputs[1] is not None and node.inputs[1].is_initializer()
+        assert not constant or node.inputs[1].shape[-1] == len(LABELS)  # type: ignore[index,union-attr]
+
+
+def test_int8_is_at_most_half_the_size(converted: Converted) -> None:
+    sizes = [(path / artifact.MODEL).stat().st_size for path in (converted.int8, converted.fp32)]
+    assert sizes[0] < 0.5 * sizes[1]
+
+
+def test_the_graph_is_of_standard_operators_and_tells_nothing_of_this_machine(converted: Converted) -> None:
+    model = ir.load(converted.fp32 / artifact.MODEL)
+    assert {node.domain for node in model.graph} == {""}
+    assert dict(model.opset_imports) == {"": export.OPSET}
+    assert model.ir_version == export.IR_VERSION
+    assert str(Path.cwd()).encode() not in (converted.fp32 / artifact.MODEL).read_bytes()
+    assert [str(dim) for dim in model.graph.outputs[0].shape or ()] == ["batch", "length", str(len(LABELS))]
