@@ -4,6 +4,8 @@ manifest.json    what the model is, and the size and SHA-256 of every other file
 model.onnx       inputs input_ids, attention_mask: int64 [batch, length]; output logits: float32 [batch, length, labels]
 tokenizer.json   the `tokenizers` library's own format
 README.md        the model card, for people (not in the manifest)
+report.json      how near it is to the checkpoint it was made of, and how fast: report.md and report.svg show it to
+                 people (not in the manifest)
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ class Manifest:
     max_tokens: the longest input that the model was made for, special tokens included.
     files: file name -> record, for every file that serving reads.
     source, versions: where the checkpoint came from, and which software wrote the folder.
+    figures: what the verification measured, by the names and in the units of convert/verify.py's Figures.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -66,6 +69,7 @@ class Manifest:
     files: dict[str, FileRecord]
     source: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def positive_index(self) -> int:

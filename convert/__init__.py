@@ -5,5 +5,7 @@ tokenizer, runners), never the other way round, so that what a conversion checks
 May not: execute code of a checkpoint (no `trust_remote_code`, no pickles beyond plain weights), or leave half a folder.
 
 The way of a conversion:
-    checkpoint.read -> export.export -> quantize.quantize -> export.check -> folder.write -> verify.compare
+    checkpoint.read -> export.export -> quantize.quantize -> export.check -> folder.write    (each variant)
+    -> verify.reference (PyTorch, here) -> verify.measure (each variant, in a process of its own)
+    -> verify.compare -> conversion.choose -> folder.keep -> report
 """

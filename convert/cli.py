@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -13,14 +13,16 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.prompt import Prompt
 
-from bento.artifact import MODEL, Precision
+from bento.artifact import MODEL
 from bento.errors import WordtellError
 from convert.errors import INTERRUPTED, ConvertError
+from convert.order import Order, Wanted
 
 # The question of the classic recipe, and its order.
-CHOICES: dict[str, Precision] = {"1": "fp32", "2": "int8"}
+CHOICES: dict[str, Wanted] = {"1": "fp32", "2": "int8"}
 DEFAULT = "2"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -40,9 +42,10 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
         typer.Option(metavar="DIR", help="The model folder to make. One that is there is replaced at the very end."),
     ],
     precision: Annotated[
-        Precision | None,
+        Wanted | None,
         typer.Option(
-            help="fp32 is exact, int8 smaller and faster. If you leave it out: asked at a terminal, else int8."
+            help="fp32 is exact, int8 smaller and faster; auto makes both and keeps the fastest that holds its limits. "
+            "If you leave it out: asked at a terminal, else auto."
         ),
     ] = None,
     positive_label: Annotated[
@@ -59,6 +62,26 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
     name: Annotated[
         str | None, typer.Option(help="The model's name in responses. If you leave it out: the checkpoint's.")
     ] = None,
+    verify_texts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='Verify on these too: a text a line, or {"text": "two words", "labels": [0, 1]} with 1 for a '
+            "machine's word.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="The probability from which a word counts as a machine's.")
+    ] = Order.threshold,
+    max_dp: Annotated[
+        float, typer.Option(min=0, help="fp32: largest difference of a word's probability from PyTorch's.")
+    ] = Order.max_dp,
+    max_mean_dp: Annotated[
+        float, typer.Option(min=0, help="int8: mean difference of a word's probability from PyTorch's.")
+    ] = Order.max_mean_dp,
+    max_flips: Annotated[
+        float, typer.Option(min=0, max=1, help="int8: share of words that change sides of the threshold.")
+    ] = Order.max_flips,
 ) -> None:
     """Convert a token classifier to a model folder that wordtell serves.
 
@@ -70,7 +93,7 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
     try:
         chosen = precision or _ask()
         with _loading(console):
-            from convert.conversion import Order, convert  # noqa: PLC0415  # seconds, which --help need not wait
+            from convert.conversion import convert  # noqa: PLC0415  # seconds, which --help need not wait
         order = Order(
             source=checkpoint,
             out=out,
@@ -78,8 +101,13 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
             name=name,
             positive_label=positive_label,
             max_tokens=max_tokens,
+            verify_texts=verify_texts,
+            threshold=threshold,
+            max_dp=max_dp,
+            max_mean_dp=max_mean_dp,
+            max_flips=max_flips,
         )
-        result = convert(order, lambda title: _stage(console, title))
+        result = convert(order, lambda title, parts=None: _stage(console, title, parts))
     except WordtellError as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(error.exit_code if isinstance(error, ConvertError) else ConvertError.exit_code) from None
@@ -88,11 +116,14 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
         raise typer.Exit(INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, previous)
-    sizes = {file: record.bytes / 1e6 for file, record in result.manifest.files.items()}
+    manifest = result.manifest
+    sizes = {file: record.bytes / 1e6 for file, record in manifest.files.items()}
+    figures = result.figures[manifest.precision]
     print(
-        f"{out}: {result.manifest.name} in {chosen}, {sum(sizes.values()):.1f} MB ({MODEL} {sizes[MODEL]:.1f} MB), "
-        f"max |dp| {result.comparison.largest:.1e}, mean {result.comparison.mean:.1e} "
-        f"over {result.comparison.tokens} tokens against PyTorch FP32"
+        f"{out}: {manifest.name} in {manifest.precision}, "
+        f"{sum(sizes.values()):.1f} MB ({MODEL} {sizes[MODEL]:.1f} MB), "
+        f"max |dp| {figures.max_dp:.1e}, mean {figures.mean_dp:.1e}, flips {figures.flips:.2%} "
+        f"over {figures.words} words against PyTorch FP32"
     )
 
 
@@ -101,20 +132,22 @@ def main() -> None:
     app(prog_name="python -m convert")
 
 
-def _ask() -> Precision:
+def _ask() -> Wanted:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return CHOICES[DEFAULT]
+        return "auto"
     print("Precision:\n  1  FP32  exact\n  2  INT8  smaller and faster")
     return CHOICES[Prompt.ask("Choose", choices=list(CHOICES), default=DEFAULT)]
 
 
 @contextmanager
-def _stage(console: Console, title: str) -> Iterator[None]:
-    """One line a step: a spinner while it runs, its time afterwards."""
+def _stage(console: Console, title: str, parts: int | None = None) -> Iterator[Callable[[], None]]:
+    """One line a step: a bar (or only its movement) while it runs, its time afterwards."""
     start = time.perf_counter()
-    with console.status(f"{title} ..."):
-        yield
-    console.print(f"{title:<9}{time.perf_counter() - start:7.1f} s")
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=parts)
+        yield lambda: progress.advance(task)
+    console.print(f"{title:<14}{time.perf_counter() - start:7.1f} s")
 
 
 @contextmanager

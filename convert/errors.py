@@ -3,6 +3,7 @@
 ConvertError
 ├── CheckpointError    2  no checkpoint, or none that can be served
 ├── LabelError         2  nobody can tell which label means "written by a machine"
+├── TextsError         2  the texts to verify on cannot be read
 ├── ExportError        3  the graph cannot be made, or is not sound
 ├── VerificationError  4  the folder does not answer as the checkpoint does
 └── WriteError         5  the folder cannot be written: the disk is full, a permission is missing
@@ -61,15 +62,24 @@ class ExportError(ConvertError, RuntimeError):
 
 
 class VerificationError(ConvertError, AssertionError):
-    """The written folder answers otherwise than the checkpoint does."""
+    """The written folder does not answer as the checkpoint does. The message says what is over which limit."""
 
     code = "verification"
     exit_code = 4
 
-    def __init__(self, precision: str, difference: float, limit: float) -> None:
+    def __init__(self, precision: str, fault: str) -> None:
+        super().__init__(f"{precision}: {fault}; nothing was written")
+
+
+class TextsError(ConvertError, ValueError):
+    """The file of --verify-texts is not what it should be."""
+
+    code = "texts"
+    exit_code = 2
+
+    def __init__(self, path: Path, fault: str) -> None:
         super().__init__(
-            f"{precision}: probabilities differ from PyTorch by up to {difference:.2g}, the limit is {limit:g}; "
-            "nothing was written"
+            f'{path}: {fault}; give a text a line, or {{"text": "two words", "labels": [0, 1]}} with a label a word'
         )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from bento import artifact
 from bento.artifact import MANIFEST, MODEL, TOKENIZER, FileRecord, Manifest
 from convert import export
 from convert.checkpoint import Checkpoint
@@ -68,6 +69,18 @@ def write(
     files = {path.name: FileRecord.of(path) for path in sorted(folder.iterdir())}
     manifest = replace(draft, files=files, source=checkpoint.origin, versions=versions)
     (folder / CARD).write_text(checkpoint.card or _card(manifest), encoding="utf-8")
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def keep(folder: Path, variant: str, figures: dict[str, float]) -> Manifest:
+    """Of the variants below an unfinished folder, make one the folder itself, its manifest with these figures."""
+    manifest = replace(artifact.load(folder / variant).manifest, figures=figures)
+    for entry in (folder / variant).iterdir():
+        entry.rename(folder / entry.name)
+    for entry in list(folder.iterdir()):
+        if entry.is_dir():
+            shutil.rmtree(entry)
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 

@@ -10,6 +10,7 @@ MatMuls of two activations (attention) stay FP32, and so does the head: it has l
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
 import numpy as np
@@ -23,11 +24,14 @@ MIN_COLUMNS = 16
 LEVELS = 127
 
 
-def quantize(model: ir.Model) -> int:
-    """Rewrite an FP32 graph in place; returns how many MatMuls compute in INT8 now."""
+def quantize(model: ir.Model, exact: Collection[str] = ()) -> float:
+    """Rewrite an FP32 graph in place; returns the share of the MatMul weights that stay FP32, heads not counted.
+
+    exact: names of the weights whose MatMuls are to stay FP32.
+    """
     graph = model.graph
     activations: dict[ir.Value, tuple[ir.Value, ...]] = {}
-    products = 0
+    weights = kept = 0
     for node in list(graph):
         for index, weight in enumerate(node.inputs):
             data = weight.const_value if weight is not None and weight.is_initializer() else None
@@ -35,15 +39,19 @@ def quantize(model: ir.Model) -> int:
                 continue
             matrix = len(data.shape) == 2
             if matrix and node.op_type == "MatMul" and index == 1:
-                if data.shape.numpy()[1] >= MIN_COLUMNS:
+                if data.shape.numpy()[1] < MIN_COLUMNS:
+                    continue
+                weights += data.size
+                if weight.name in exact:
+                    kept += data.size
+                else:
                     _quantize_product(graph, node, weight, activations)
-                    products += 1
             elif matrix and node.op_type == "Gather" and index == 0 and node.attributes.get_int("axis", 0) == 0:
                 _quantize_lookup(graph, node, weight)
             else:
                 _store_narrow(graph, node, index, weight)
     RemoveUnusedNodesPass()(model)
-    return products
+    return kept / weights if weights else 0.0
 
 
 def _is_big(data: ir.TensorProtocol) -> bool:

@@ -1,65 +1,123 @@
-"""Does the written folder answer as the checkpoint does? Measured through bento, as it will be served."""
+"""Does a written folder answer as the checkpoint does? Word by word, through bento, as it will be served."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
-from bento import artifact, words
-from bento.artifact import Precision
-from bento.runners.onnx import OnnxRunner
-from bento.tokenizer import Tokenizer
-from bento.types import Window
+from bento import artifact
+from bento.detector import Detector
+from bento.settings import ROOT
+from bento.types import FloatArray, MicroBatch
 from convert.errors import VerificationError
-
-# Largest difference of a probability that is rounding alone. INT8 has no such bound: it is measured and told.
-LIMITS: dict[Precision, float] = {"fp32": 1e-4, "int8": float("inf")}
-
-_SENTENCE = "The committee met on Tuesday, and after a long debate it agreed to postpone the vote until spring. "
-TEXTS = (
-    "Yes",
-    "Who wrote this?",
-    _SENTENCE,
-    "Prices rose by 3.7 % — “a surprise”, said the minister; naïve models (and others) had missed it 😀.",
-    _SENTENCE * 4,
-    _SENTENCE * 40,
-)
+from convert.figures import Array, Figures, auroc, rank_correlation
+from convert.measure import PROGRESS, Measurement, score, settings_for
+from convert.texts import Text
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """How far the probabilities of single tokens are from PyTorch's, over `tokens` tokens."""
+class Reference:
+    """What PyTorch says in FP32: of each text, one probability a word; seconds and windows for all of them."""
 
-    tokens: int
-    largest: float
-    mean: float
+    texts: tuple[Text, ...]
+    probabilities: tuple[FloatArray, ...]
+    seconds: float
+    windows: int
+
+    @property
+    def flat(self) -> Array:
+        """[words], of all texts."""
+        return np.concatenate(self.probabilities)
+
+    @property
+    def words_per_s(self) -> float:
+        """PyTorch's speed."""
+        return len(self.flat) / self.seconds
 
 
-def compare(folder: Path, model: Any) -> Comparison:
-    """Score built-in texts of many lengths with both. Raises VerificationError; ArtifactError if it is not whole."""
+def reference(folder: Path, model: Any, texts: tuple[Text, ...], on_window: Callable[[], None]) -> Reference:
+    """Ask the checkpoint itself. Of `folder` only the tokenizer and the manifest are used."""
     loaded = artifact.load(folder)
-    manifest = loaded.manifest
-    tokenizer = Tokenizer(loaded.tokenizer)
-    runner = OnnxRunner(loaded, threads=torch.get_num_threads())
-    differences = []
-    for text in TEXTS:
-        encoding = tokenizer.encode(text)
-        window = Window(0, min(len(encoding), manifest.max_tokens - tokenizer.special_tokens))
-        batch = tokenizer.batch(encoding, window)
+    detector = Detector(loaded, TorchRunner(model), settings_for(folder, loaded.manifest), lanes=1)
+    try:
+        windows = sum(detector.count_windows(text.text) for text in texts)
+        return Reference(texts, *score(detector, [text.text for text in texts], on_window), windows)
+    finally:
+        detector.close()
+
+
+class TorchRunner:
+    """A bento.runners.Runner."""
+
+    engine = "pytorch"
+
+    def __init__(self, model: Any) -> None:
+        """`model`: a token classifier of transformers, on the CPU."""
+        self._model = model
+
+    def run(self, batch: MicroBatch) -> FloatArray:
+        """See bento.runners.Runner."""
         with torch.inference_mode():
             ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
-            expected = model(input_ids=ids, attention_mask=mask).logits[0].numpy()
-        rows = (
-            words.positive_probability(logits, manifest.positive_index) for logits in (expected, runner.run(batch)[0])
-        )
-        differences.append(np.abs(np.subtract(*rows)))
-    gap = np.concatenate(differences)
-    comparison = Comparison(len(gap), float(gap.max()), float(gap.mean()))
-    limit = LIMITS[manifest.precision]
-    if not comparison.largest <= limit:  # so that NaN fails too
-        raise VerificationError(manifest.precision, comparison.largest, limit)
-    return comparison
+            return cast(FloatArray, self._model(input_ids=ids, attention_mask=mask).logits.numpy())
+
+
+def measure(folder: Path, texts: Sequence[Text], on_window: Callable[[], None] = lambda: None) -> Measurement:
+    """`convert.measure` in a process of its own. Raises VerificationError when it cannot."""
+    # `-m` finds a package in the working directory first, so this very tree.
+    command = [sys.executable, "-m", "convert.measure", str(folder.resolve())]
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as given,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
+    ):
+        json.dump([text.text for text in texts], given)
+        given.seek(0)
+        with subprocess.Popen(command, cwd=ROOT, stdin=given, stdout=subprocess.PIPE, stderr=errors) as process:
+            last = b""
+            try:
+                for line in process.stdout or ():
+                    last = line.strip()
+                    if last == PROGRESS.encode():
+                        on_window()
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            errors.seek(0)
+            reason = (errors.read().strip().splitlines() or [f"exit code {process.returncode}"])[-1]
+            raise VerificationError(folder.name, f"it cannot be served ({reason})")
+    return Measurement(**json.loads(last))
+
+
+def compare(expected: Reference, found: Measurement, threshold: float, fp32_share: float) -> Figures:
+    """The figures that come of two answers."""
+    theirs, ours = expected.flat, found.flat
+    gap = np.abs(theirs - ours)
+    known = [(text.labels, len(values)) for text, values in zip(expected.texts, expected.probabilities, strict=True)]
+    labelled = np.concatenate([np.full(count, labels is not None) for labels, count in known])
+    truth = np.concatenate([np.asarray(labels or (), dtype=bool) for labels, _ in known])
+    return Figures(
+        words=len(gap),
+        max_dp=float(gap.max()),
+        mean_dp=float(gap.mean()),
+        p999_dp=float(np.quantile(gap, 0.999)),
+        flips=float(((theirs >= threshold) != (ours >= threshold)).mean()),
+        rank=rank_correlation(theirs, ours),
+        neighbours=found.neighbours,
+        padded=found.padded,
+        words_per_s=len(gap) / found.seconds,
+        memory_mb=found.memory_mb,
+        size_mb=found.size_mb,
+        fp32_share=fp32_share,
+        auroc=auroc(ours[labelled], truth),
+        torch_auroc=auroc(theirs[labelled], truth),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import re
@@ -16,18 +15,17 @@ import time
 from pathlib import Path
 
 import huggingface_hub
-import numpy as np
-import onnx_ir as ir
 import pytest
 from typer.testing import CliRunner
 
 from bento import artifact
-from convert import checkpoint, cli, verify
-from convert.errors import INTERRUPTED, VerificationError
+from convert import cli
+from convert.errors import INTERRUPTED
 from tests.convert.conftest import MakeCheckpoint
 
 COMMAND = (sys.executable, "-m", "convert")
 PATIENCE_S = 120
+FILES = {"manifest.json", "model.onnx", "tokenizer.json", "README.md", "report.json", "report.md", "report.svg"}
 
 
 def run(*arguments: str | Path) -> tuple[int, str, str]:
@@ -58,7 +56,8 @@ def test_a_conversion_makes_a_folder_that_bento_loads(make_checkpoint: MakeCheck
     assert (manifest.name, manifest.precision, manifest.positive_label) == ("mine", "fp32", "machine")
     assert manifest.source == {"checkpoint": "checkpoint"}
     assert "torch" in manifest.versions
-    assert left(out) == {"manifest.json", "model.onnx", "tokenizer.json", "README.md"}
+    assert left(out) == FILES
+    assert manifest.figures["max_dp"] < 1e-5
     assert "came without a model card" in (out / "README.md").read_text()
     assert text.startswith(f"{out}: mine in fp32, ")
     assert "max |dp|" in text
@@ -78,7 +77,7 @@ def test_nobody_is_asked_away_from_a_terminal_and_a_card_is_kept(
     assert code == 0
     assert "quantise" in progress
     manifest = artifact.load(out).manifest
-    assert (manifest.precision, manifest.positive_index, manifest.max_tokens) == ("int8", 0, 64)
+    assert (manifest.positive_index, manifest.max_tokens) == (0, 64)
     assert (out / "README.md").read_text() == "# Theirs"
 
 
@@ -106,23 +105,6 @@ def test_errors_are_one_line_with_their_own_code(make_checkpoint: MakeCheckpoint
     assert left(tmp_path) == {"checkpoint", "mine"}
 
 
-def test_a_folder_that_answers_otherwise_is_found_out(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
-    source, out = make_checkpoint(), tmp_path / "out"
-    assert run(source, "--out", out, "--precision", "fp32")[0] == 0
-    graph = ir.load(out / artifact.MODEL)
-    bias = graph.graph.initializers["classifier.bias"]
-    assert bias.const_value is not None
-    bias.const_value = ir.tensor(bias.const_value.numpy() + np.array([0, 0.01], np.float32), name="classifier.bias")
-    ir.save(graph, out / artifact.MODEL)
-    manifest = json.loads((out / artifact.MANIFEST).read_text())
-    record = artifact.FileRecord.of(out / artifact.MODEL)
-    manifest["files"][artifact.MODEL] = {"bytes": record.bytes, "sha256": record.sha256}
-    (out / artifact.MANIFEST).write_text(json.dumps(manifest))
-    model = checkpoint.read(str(source)).model
-    with pytest.raises(VerificationError, match=r"fp32: .* up to 0\.00\d+, the limit is 0\.0001"):
-        verify.compare(out, model)
-
-
 def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
     given = [str(argument) for argument in arguments]
     return subprocess.Popen([*COMMAND, *given], stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
@@ -140,7 +122,7 @@ def test_at_a_terminal_it_asks(
     shown = drain(ours)
     assert process.returncode == 0, errors
     # Stages and their times, and no word of the exporter's or of other libraries.
-    assert all(re.fullmatch(r"\w+ +\d+\.\d s", line) for line in errors.splitlines()), errors
+    assert all(re.fullmatch(r"[\w ]+ +\d+\.\d s", line) for line in errors.splitlines()), errors
     assert "1  FP32" in shown
     assert "2  INT8" in shown
     assert "(2)" in shown

@@ -1,0 +1,86 @@
+"""The figures of a verification, their limits, and the statistics behind them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How near a folder is to its checkpoint, over all words of the texts, and what it takes.
+
+    max_dp, mean_dp, p999_dp: |dp|, the difference of a word's probability from PyTorch's; its 99.9th percentile.
+    flips: share of words that are on the other side of the threshold. rank: Spearman's rank correlation.
+    neighbours, padded, memory_mb, size_mb: see convert/measure.py's Measurement.
+    words_per_s: speed with every core at work.
+    fp32_share: share of the MatMul weights that were left in FP32.
+    auroc, torch_auroc: how well the probabilities order the labelled words, here and in PyTorch; 1 is perfect.
+    """
+
+    words: int
+    max_dp: float
+    mean_dp: float
+    p999_dp: float
+    flips: float
+    rank: float
+    neighbours: float
+    padded: float
+    words_per_s: float
+    memory_mb: float
+    size_mb: float
+    fp32_share: float
+    auroc: float | None = None
+    torch_auroc: float | None = None
+
+    def known(self) -> dict[str, float]:
+        """By name, without what was not measured."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a figure of the same name may be; None: it is only told."""
+
+    max_dp: float | None = None
+    mean_dp: float | None = None
+    flips: float | None = None
+    neighbours: float | None = None
+
+    def exceeded(self, figures: Figures) -> str | None:
+        """Which figures are over their limit, and by how much; None when all hold."""
+        measured = figures.known()
+        limits = {name: limit for name, limit in asdict(self).items() if limit is not None}
+        # `not <=`, so that NaN is over every limit.
+        over = [name for name, limit in limits.items() if not measured[name] <= limit]
+        return ", ".join(f"{name} is {measured[name]:.2g}, the limit is {limits[name]:g}" for name in over) or None
+
+
+def rank_correlation(a: Array, b: Array) -> float:
+    """Spearman's: Pearson's correlation of the ranks; 1 where neither varies."""
+    x, y = _ranks(a), _ranks(b)
+    x, y = x - x.mean(), y - y.mean()
+    spread = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / spread if spread else 1.0
+
+
+def auroc(probabilities: Array, truth: NDArray[np.bool_]) -> float | None:
+    """The chance that a machine's word scores above a person's (Mann and Whitney's U); None unless both are there."""
+    positives = int(truth.sum())
+    negatives = len(truth) - positives
+    if not positives or not negatives:
+        return None
+    rank_sum = float(_ranks(probabilities)[truth].sum())
+    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def _ranks(values: Array) -> Array:
+    """1 ... n; equal values share the mean of their ranks."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return cast(Array, (last - (counts - 1) / 2)[inverse])

@@ -1,0 +1,46 @@
+"""What a user can ask of a conversion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bento.artifact import Precision
+from convert.figures import Limits
+
+Wanted = Literal["fp32", "int8", "auto"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is wanted. source: a checkpoint folder or a hub's name. None leaves a choice to the checkpoint.
+
+    precision: auto is the fastest of those that hold their limits.
+    verify_texts: a file as convert/texts.py reads it, in addition to the built-in texts.
+    threshold: the probability from which a word counts as a machine's, for counting flips.
+    max_dp: limit of FP32, which differs from PyTorch by rounding alone. max_mean_dp, max_flips: limits of INT8.
+    """
+
+    source: str
+    out: Path
+    precision: Wanted
+    name: str | None = None
+    positive_label: str | None = None
+    max_tokens: int | None = None
+    verify_texts: Path | None = None
+    threshold: float = 0.5
+    max_dp: float = 1e-4
+    max_mean_dp: float = 0.01
+    max_flips: float = 0.005
+
+    @property
+    def variants(self) -> tuple[Precision, ...]:
+        """The precisions to make and verify."""
+        return ("fp32", "int8") if self.precision == "auto" else (self.precision,)
+
+    def limits(self, precision: Precision) -> Limits:
+        """What the figures of a variant must hold. `neighbours` is what docs/architecture/1-overview.md promises."""
+        if precision == "fp32":
+            return Limits(max_dp=self.max_dp, neighbours=1e-5)
+        return Limits(mean_dp=self.max_mean_dp, flips=self.max_flips, neighbours=2e-3)

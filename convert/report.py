@@ -1,0 +1,103 @@
+"""report.json, report.md and report.svg: what a verification found, for programs and for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from bento import cpu
+from bento.artifact import Manifest, Precision
+from bento.types import FloatArray
+from convert.figures import Figures
+from convert.measure import Measurement
+from convert.order import Order
+from convert.verify import Reference
+
+JSON, MARKDOWN, PLOT = "report.json", "report.md", "report.svg"
+# Cells along each side of the plot, and pixels along each side of a cell.
+CELLS, PIXELS = 50, 8
+
+
+def write(
+    folder: Path,
+    manifest: Manifest,
+    order: Order,
+    expected: Reference,
+    figures: Mapping[Precision, Figures],
+) -> None:
+    """Add the figures to a finished folder, once for programs and once for people. Raises OSError."""
+    found = {
+        "chosen": manifest.precision,
+        "model": manifest.name,
+        "texts": len(expected.texts),
+        "threshold": order.threshold,
+        "cores": cpu.detect().usable,
+        "pytorch": {"words_per_s": expected.words_per_s},
+        "limits": {precision: _known(order.limits(precision)) for precision in figures},
+        "figures": {precision: values.known() for precision, values in figures.items()},
+        "within": {
+            precision: order.limits(precision).exceeded(values) is None for precision, values in figures.items()
+        },
+    }
+    (folder / JSON).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    (folder / MARKDOWN).write_text(_markdown(manifest, order, expected, figures), encoding="utf-8")
+
+
+def _known(limits: object) -> dict[str, float]:
+    return {name: value for name, value in asdict(limits).items() if value is not None}  # type: ignore[call-overload]
+
+
+def _markdown(manifest: Manifest, order: Order, expected: Reference, figures: Mapping[Precision, Figures]) -> str:
+    precisions = list(figures)
+    rows = [f"| | {' | '.join(precisions)} |", "| --- |" + " --- |" * len(precisions)]
+    for name in next(iter(figures.values())).known():
+        cells = []
+        for precision in precisions:
+            limit = _known(order.limits(precision)).get(name)
+            cells.append(
+                f"{figures[precision].known()[name]:.4g}" + (f" (limit {limit:g})" if limit is not None else "")
+            )
+        rows.append(f"| `{name}` | {' | '.join(cells)} |")
+    return (
+        f"# {manifest.name}: verified\n\n"
+        f"{manifest.precision.upper()} was kept. Each variant was compared with PyTorch in FP32, word by word, over "
+        f"{len(expected.flat)} words in {len(expected.texts)} texts; a word flips at {order.threshold:g}.\n\n"
+        + "\n".join(rows)
+        + f"\n\nPyTorch itself scored {expected.words_per_s:.4g} words a second. "
+        "convert/figures.py says what each figure means.\n\n"
+        f"![Every word's probability in PyTorch and here]({PLOT})\n"
+    )
+
+
+def draw(folder: Path, expected: Reference, found: Measurement, name: str, threshold: float) -> None:
+    """Add the plot: every word at (probability in PyTorch, probability in `name`). Raises OSError."""
+    (folder / PLOT).write_text(plot(expected.flat, found.flat, name, threshold), encoding="utf-8")
+
+
+def plot(expected: FloatArray, found: FloatArray, name: str, threshold: float) -> str:
+    """An SVG, its cells the darker the more words share them; both arrays [words]."""
+    counts, _, _ = np.histogram2d(expected, found, bins=CELLS, range=((0, 1), (0, 1)))
+    side, top = CELLS * PIXELS, float(np.log1p(counts.max()))
+    cells = "".join(
+        f'<rect x="{x * PIXELS}" y="{side - (y + 1) * PIXELS}" width="{PIXELS}" height="{PIXELS}" '
+        f'fill-opacity="{0.2 + 0.8 * np.log1p(counts[x, y]) / top:.2f}"/>'
+        for x, y in np.argwhere(counts).tolist()
+    )
+    at = threshold * side
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-40 -10 {side + 60} {side + 55}" font-family="sans-serif" '
+        f'font-size="13">\n<rect x="-40" y="-10" width="{side + 60}" height="{side + 55}" fill="white"/>\n'
+        f'<g fill="#1f4e9c">{cells}</g>\n'
+        f'<path d="M0 0V{side}H{side}M0 {side}L{side} 0" stroke="#888" fill="none"/>\n'
+        f'<path d="M{at:g} 0V{side}M0 {side - at:g}H{side}" stroke="#888" stroke-dasharray="3 3" fill="none"/>\n'
+        f'<text x="{side / 2}" y="{side + 32}" text-anchor="middle">PyTorch FP32</text>\n'
+        f'<text x="-24" y="{side / 2}" text-anchor="middle" transform="rotate(-90 -24 {side / 2})">'
+        f"{name}</text>\n"
+        f'<text x="0" y="{side + 16}" text-anchor="middle">0</text>'
+        f'<text x="{side}" y="{side + 16}" text-anchor="middle">1</text><text x="-8" y="4" text-anchor="end">1</text>\n'
+        "</svg>\n"
+    )

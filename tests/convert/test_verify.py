@@ -1,0 +1,219 @@
+"""A conversion is trusted for what it measured: figures, limits, reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from numpy.testing import assert_allclose
+
+from bento import artifact, words
+from convert import conversion, figures, measure, report, texts, verify
+from convert.conversion import convert
+from convert.errors import TextsError, VerificationError
+from convert.figures import Figures, Limits
+from convert.measure import Measurement
+from convert.order import Order
+from tests.convert.conftest import LABELS, MakeCheckpoint
+
+FIGURES = Figures(
+    words=100,
+    max_dp=0.1,
+    mean_dp=0.01,
+    p999_dp=0.09,
+    flips=0.02,
+    rank=0.99,
+    neighbours=0.0,
+    padded=0.0,
+    words_per_s=10.0,
+    memory_mb=1.0,
+    size_mb=1.0,
+    fp32_share=0.0,
+)
+
+
+def quiet(_title: str, _parts: int | None = None) -> Any:
+    return nullcontext(lambda: None)
+
+
+def measured(probabilities: list[list[float]]) -> Measurement:
+    return Measurement(probabilities=probabilities, seconds=2.0, neighbours=0.1, padded=0.2, memory_mb=3.0, size_mb=4.0)
+
+
+def reference(probabilities: list[list[float]], labels: list[tuple[int, ...] | None]) -> verify.Reference:
+    asked = tuple(texts.Text("a " * len(row), given) for row, given in zip(probabilities, labels, strict=True))
+    return verify.Reference(asked, tuple(np.array(row, np.float32) for row in probabilities), 1.0, 1)
+
+
+def test_the_figures_are_what_their_names_say() -> None:
+    expected = reference([[0.1, 0.4, 0.9], [0.6]], [(0, 0, 1), None])
+    found = verify.compare(expected, measured([[0.2, 0.4, 0.8], [0.4]]), threshold=0.5, fp32_share=0.25)
+    assert found.words == 4
+    assert_allclose([found.max_dp, found.mean_dp, found.flips], [0.2, 0.1, 0.25], rtol=1e-6)
+    assert 0.19 < found.p999_dp < 0.2
+    assert found.words_per_s == 2
+    assert (found.neighbours, found.padded, found.memory_mb, found.size_mb, found.fp32_share) == (0.1, 0.2, 3, 4, 0.25)
+    assert found.auroc == found.torch_auroc == 1  # over the labelled text alone
+    assert "auroc" not in replace(found, auroc=None).known()
+
+
+def test_ranks_share_their_ties() -> None:
+    a, b = np.array([1.0, 2, 3, 4]), np.array([10.0, 20, 20, 40])
+    assert figures.rank_correlation(a, a**3) == pytest.approx(1)
+    assert figures.rank_correlation(a, -a) == pytest.approx(-1)
+    # Ranks 1 2 3 4 and 1 2.5 2.5 4: Pearson's correlation of these is 4.5 / sqrt(5 * 4.5).
+    assert figures.rank_correlation(a, b) == pytest.approx(4.5 / np.sqrt(5 * 4.5))
+
+
+def test_auroc_is_the_chance_that_a_machine_scores_higher() -> None:
+    scores = np.array([0.1, 0.4, 0.4, 0.9])
+    assert figures.auroc(scores, np.array([False, False, True, True])) == pytest.approx(0.875)
+    assert figures.auroc(scores, np.zeros(4, bool)) is None
+
+
+def test_a_fault_names_every_limit_and_by_how_much_it_is_exceeded() -> None:
+    assert Limits(max_dp=0.1, flips=0.02).exceeded(FIGURES) is None
+    fault = Limits(mean_dp=0.005, flips=0.01).exceeded(FIGURES)
+    assert fault == "mean_dp is 0.01, the limit is 0.005, flips is 0.02, the limit is 0.01"
+    assert Limits(max_dp=1).exceeded(replace(FIGURES, max_dp=float("nan"))) == "max_dp is nan, the limit is 1"
+
+
+def test_auto_takes_the_fastest_within_its_limits(tmp_path: Path) -> None:
+    order = Order(source="", out=tmp_path, precision="auto")
+    exact = replace(FIGURES, max_dp=1e-6, flips=0.0)
+    quick = replace(FIGURES, mean_dp=1e-3, flips=0.0, words_per_s=20.0)
+    assert conversion.choose(order, {"fp32": exact, "int8": quick}) == "int8"
+    assert conversion.choose(order, {"fp32": exact, "int8": replace(quick, words_per_s=5.0)}) == "fp32"
+    assert conversion.choose(order, {"fp32": exact, "int8": replace(quick, flips=0.1)}) == "fp32"
+    with pytest.raises(VerificationError, match=r"int8: flips is 0\.1, the limit is 0\.005; nothing was written"):
+        conversion.choose(order, {"int8": replace(quick, flips=0.1)})
+    # A graph that is not the model is no choice between precisions.
+    with pytest.raises(VerificationError, match=r"fp32: max_dp is 0\.1, the limit is 0\.0001"):
+        conversion.choose(order, {"fp32": FIGURES, "int8": quick})
+
+
+def test_built_in_texts_are_of_all_lengths() -> None:
+    asked = texts.built_in()
+    assert tuple(len(words.split(text.text)) for text in asked) == texts.LENGTHS
+    assert len({text.text for text in asked}) == len(asked)
+
+
+def test_texts_of_the_user(tmp_path: Path) -> None:
+    path = tmp_path / "texts"
+    path.write_text('A plain line.\n\n{"text": "two words", "labels": [0, 1]}\n{"text": "unknown"}\n')
+    asked = texts.read(path)
+    assert asked == (texts.Text("A plain line."), texts.Text("two words", (0, 1)), texts.Text("unknown"))
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("\n", "holds no text"),
+        ("a\n{", "line 2 is not a text"),
+        ('{"text": "two words", "labels": [1]}', "line 1 is not a text with labels .wants 2 labels"),
+        ('{"text": "two words", "labels": [1, 2]}', "wants 2 labels of 0 or 1"),
+        ('{"text": 3}', "wants a string"),
+        ('{"label": "x"}', "line 1"),
+    ],
+)
+def test_texts_that_are_none_are_refused(tmp_path: Path, content: str, fault: str) -> None:
+    (tmp_path / "texts").write_text(content)
+    with pytest.raises(TextsError, match=fault):
+        texts.read(tmp_path / "texts")
+    with pytest.raises(TextsError, match="cannot be read"):
+        texts.read(tmp_path / "none")
+
+
+@pytest.mark.parametrize("labels", [LABELS, {0: "machine"}, {0: "ai", 1: "human", 2: "both"}])
+def test_a_conversion_reports_what_it_measured(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, labels: dict[int, str]
+) -> None:
+    (tmp_path / "texts").write_text('{"text": "who wrote this", "labels": [0, 1, 0]}')
+    order = Order(
+        source=str(make_checkpoint(labels=labels)),
+        out=tmp_path / "out",
+        precision="auto",
+        verify_texts=tmp_path / "texts",
+        max_mean_dp=0.1,
+        max_flips=1,
+    )
+    result = convert(order, quiet)
+    kept = result.manifest.precision
+    assert {entry.name for entry in order.out.iterdir()} == {
+        *(artifact.MANIFEST, artifact.MODEL, artifact.TOKENIZER, "README.md"),
+        *(report.JSON, report.MARKDOWN, report.PLOT),
+    }
+    assert artifact.load(order.out).manifest == result.manifest
+    assert result.manifest.figures == result.figures[kept].known()
+    told = json.loads((order.out / report.JSON).read_text())
+    assert told["chosen"] == kept
+    assert told["figures"]["int8"] == result.figures["int8"].known()
+    assert 0 < told["figures"]["int8"]["mean_dp"] < 0.02
+    assert told["figures"]["fp32"]["max_dp"] < 1e-5
+    assert "auroc" in told["figures"]["fp32"]
+    assert told["limits"]["fp32"] == {"max_dp": 1e-4, "neighbours": 1e-5}
+    assert report.PLOT in (order.out / report.MARKDOWN).read_text()
+    squares = ElementTree.fromstring((order.out / report.PLOT).read_text())[1]  # noqa: S314 - our own file
+    assert len(squares) > 1
+
+
+def test_over_a_limit_nothing_is_written_and_the_last_good_folder_stays(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    order = Order(source=str(make_checkpoint()), out=tmp_path / "models" / "out", precision="int8", max_mean_dp=1e-9)
+    with pytest.raises(VerificationError, match=r"int8: mean_dp is 0\.\d+, the limit is 1e-09"):
+        convert(order, quiet)
+    assert not order.out.parent.exists()
+    good = convert(replace(order, precision="fp32"), quiet)
+    with pytest.raises(VerificationError):
+        convert(order, quiet)
+    assert artifact.load(order.out).manifest == good.manifest
+    assert [entry.name for entry in order.out.parent.iterdir()] == ["out"]
+
+
+def edit(folder: Path, change: Callable[[ir.Graph], None]) -> None:
+    """Change the graph of a folder, and its checksum."""
+    model = ir.load(folder / artifact.MODEL)
+    change(model.graph)
+    ir.save(model, folder / artifact.MODEL)
+    manifest = json.loads((folder / artifact.MANIFEST).read_text())
+    record = artifact.FileRecord.of(folder / artifact.MODEL)
+    manifest["files"][artifact.MODEL] = {"bytes": record.bytes, "sha256": record.sha256}
+    (folder / artifact.MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_a_folder_that_answers_otherwise_or_not_at_all_is_found_out(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    from convert import checkpoint  # noqa: PLC0415
+
+    source = make_checkpoint()
+    order = Order(source=str(source), out=tmp_path / "out", precision="fp32")
+    convert(order, quiet)
+
+    def lean(graph: ir.Graph) -> None:
+        bias = graph.initializers["classifier.bias"]
+        assert bias.const_value is not None
+        bias.const_value = ir.tensor(bias.const_value.numpy() + np.array([0, 0.01], np.float32), name=bias.name)
+
+    def spoil(graph: ir.Graph) -> None:
+        graph.initializers["classifier.bias"].const_value = ir.tensor(np.zeros(7, np.float32), name="classifier.bias")
+
+    edit(order.out, lean)
+    asked = (texts.Text("who wrote this"),)
+    expected = verify.reference(order.out, checkpoint.read(str(source)).model, asked, lambda: None)
+    found = verify.compare(expected, measure.measure(order.out, ["who wrote this"]), 0.5, 1.0)
+    fault = order.limits("fp32").exceeded(found)
+    assert fault is not None
+    assert fault.startswith("max_dp is 0.00")
+    edit(order.out, spoil)
+    with pytest.raises(VerificationError, match="it cannot be served"):
+        verify.measure(order.out, asked)
