@@ -14,15 +14,17 @@ import torch
 import transformers
 from sentencepiece import sentencepiece_model_pb2
 
-from convert import labels, names
+from convert import labels, lora, names
 from convert.errors import CheckpointError
+from convert.lora import Adapter
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A token classifier in FP32, ready for export.
 
-    source: the folder's name or the hub's name of it; revision: the hub's commit, if there was one.
+    source: the folder's name or the hub's name of it; revision: the hub's commit, if there was one; base: the same of
+    the model that an adapter was merged into.
     tokenizer: the text of its tokenizer.json. card: the text of its model card, None when it has none.
     position_limit: the longest input that it can take, special tokens included; None when there is none.
     """
@@ -34,11 +36,13 @@ class Checkpoint:
     labels: tuple[str, ...]
     card: str | None
     position_limit: int | None
+    base: str | None = None
 
     @property
     def origin(self) -> dict[str, str]:
         """Where it came from, for the manifest."""
-        return {"checkpoint": self.source} | ({"revision": self.revision} if self.revision else {})
+        known = {"checkpoint": self.source, "revision": self.revision, "base": self.base}
+        return {name: value for name, value in known.items() if value}
 
     @property
     def architecture(self) -> str:
@@ -56,21 +60,29 @@ class Checkpoint:
         return asked
 
 
-def read(source: str) -> Checkpoint:
-    """Read a folder, or a hub's name. Raises CheckpointError, naming the fault and the remedy."""
-    folder, revision = _locate(source)
+def read(source: str, base: str | None = None) -> Checkpoint:
+    """Read a folder, or a hub's name. Raises CheckpointError, naming the fault and the remedy.
+
+    base: where an adapter's base model is, if not where the adapter says.
+    """
+    given, revision = _locate(source)
+    adapter = lora.read(given)
+    # An adapter is a checkpoint whose weights are its base's, changed.
+    folder = _locate(base or adapter.base)[0] if adapter else given
     config = _config(folder)
-    architecture = _architecture(folder, config)
-    model = _model(folder, config)
-    tokenizer = _tokenizer(folder, int(model.config.vocab_size))
+    architecture = _architecture(folder, config, adapter)
+    model = _model(folder, config, adapter)
+    own = adapter is not None and (given / names.TOKENIZER).is_file()
+    tokenizer = _tokenizer(given if own else folder, int(model.config.vocab_size))
     try:
         ordered = labels.ordered(model.config.id2label)
     except ValueError as error:
         raise CheckpointError(folder / names.CONFIG, str(error), "correct id2label") from None
-    card = folder / names.CARD
+    card = given / names.CARD
     return Checkpoint(
-        source=folder.resolve().name if revision is None else source,
+        source=given.resolve().name if revision is None else source,
         revision=revision,
+        base=folder.resolve().name if adapter else None,
         model=model,
         tokenizer=tokenizer,
         labels=ordered,
@@ -96,9 +108,6 @@ def _locate(source: str) -> tuple[Path, str | None]:
 
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / names.CONFIG
-    if (folder / names.ADAPTER).is_file():
-        remedy = "merge it into its base model first (peft: merge_and_unload, then save_pretrained)"
-        raise CheckpointError(folder, "is an adapter, not a whole model", remedy)
     try:
         config = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -111,19 +120,22 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _architecture(folder: Path, config: dict[str, Any]) -> names.Architecture:
+def _architecture(folder: Path, config: dict[str, Any], adapter: Adapter | None) -> names.Architecture:
     kind = config.get("model_type")
     if kind not in names.ARCHITECTURES:
         covered = ", ".join(names.ARCHITECTURES)
         raise CheckpointError(folder, f"the architecture {kind!r} is not covered", f"these are: {covered}")
     classes = config.get("architectures") or []
-    if classes and not any(str(name).endswith(names.HEAD) for name in classes):
+    brings_head = adapter is not None and adapter.num_labels is not None
+    if classes and not brings_head and not any(str(name).endswith(names.HEAD) for name in classes):
         fault = f"is a {', '.join(map(str, classes))}, which does not score single words"
         raise CheckpointError(folder, fault, f"fine-tune it as {names.ARCHITECTURES[kind].class_name}")
     return names.ARCHITECTURES[kind]
 
 
-def _model(folder: Path, config: dict[str, Any]) -> Any:
+def _model(folder: Path, config: dict[str, Any], adapter: Adapter | None) -> Any:
+    _shards(folder)
+    head = {"num_labels": adapter.num_labels} if adapter and adapter.num_labels else {}
     try:
         model, loading = transformers.AutoModelForTokenClassification.from_pretrained(
             folder,
@@ -132,21 +144,43 @@ def _model(folder: Path, config: dict[str, Any]) -> Any:
             dtype=torch.float32,
             attn_implementation="eager",  # plain MatMul and Softmax, which quantisers know
             output_loading_info=True,
+            **head,
         )
     except Exception as error:  # OSError, ValueError, RuntimeError, SafetensorError, UnpicklingError ...
         raise CheckpointError(folder, f"its weights cannot be loaded ({_first_line(error)})", "save it again") from None
     # transformers fills what is missing with random numbers and only warns.
-    if missing := sorted([*loading["missing_keys"], *(str(item[0]) for item in loading["mismatched_keys"])]):
+    lacking = {*loading["missing_keys"], *(str(item[0]) for item in loading["mismatched_keys"])}
+    if missing := sorted(lacking - (adapter.whole.keys() if adapter else set())):
         fault = f"lacks the weights {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
         raise CheckpointError(folder, fault, f"give a fine-tuned {type(model).__name__}")
     # Some sequence classifiers have the same names: a checkpoint that does not say its class must fit exactly.
-    if not config.get("architectures") and (spare := sorted(loading["unexpected_keys"])):
+    if not adapter and not config.get("architectures") and (spare := sorted(loading["unexpected_keys"])):
         fault = f"does not say its class and has weights that a token classifier has not ({', '.join(spare[:3])})"
         raise CheckpointError(folder, fault, f"write architectures: [{type(model).__name__!r}] in {names.CONFIG}")
     for name, weight in model.named_parameters():
         if not bool(torch.isfinite(weight).all()):
             raise CheckpointError(folder, f"the weight {name} holds NaN or infinity", "use an earlier checkpoint")
+    if adapter:
+        adapter.merge(model)
     return model.eval().requires_grad_(False)
+
+
+def _shards(folder: Path) -> None:
+    """Say which file of weights is missing, which no library does by name."""
+    present = next(
+        ((one, many) for one, many in names.WEIGHTS if any((folder / n).is_file() for n in (one, many))), None
+    )
+    if present is None:
+        raise CheckpointError(folder, f"has none of {', '.join(one for one, _ in names.WEIGHTS)}", "copy it again")
+    if (folder / present[0]).is_file():
+        return
+    try:
+        shards = set(json.loads((folder / present[1]).read_bytes())["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise CheckpointError(folder / present[1], "is no list of weights", "save the checkpoint again") from None
+    if lost := sorted(name for name in shards if not (folder / name).is_file()):
+        fault = f"lacks {len(lost)} of its {len(shards)} files of weights: {', '.join(lost[:3])}"
+        raise CheckpointError(folder, fault, "copy the folder again")
 
 
 def _tokenizer(folder: Path, rows: int) -> str:

@@ -59,6 +59,10 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
         int | None,
         typer.Option(min=8, help="Longest window, special tokens included. If you leave it out: 512 or less."),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="CHECKPOINT is a LoRA adapter: its base model, if it is not where the adapter says."),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="The model's name in responses. If you leave it out: the checkpoint's.")
     ] = None,
@@ -98,6 +102,7 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
             source=checkpoint,
             out=out,
             precision=chosen,
+            base=base,
             name=name,
             positive_label=positive_label,
             max_tokens=max_tokens,

@@ -38,7 +38,7 @@ def convert(order: Order, stage: Stage) -> Result:
     """Make the folder, or raise a WordtellError and leave what was there. Each step runs inside a `stage`."""
     asked = texts.built_in() + (texts.read(order.verify_texts) if order.verify_texts else ())
     with stage("load"):
-        read = checkpoint.read(order.source)
+        read = checkpoint.read(order.source, order.base)
         draft = Manifest(
             name=order.name or read.source.rpartition("/")[2],
             architecture=read.architecture,

@@ -9,7 +9,11 @@ CARD = "README.md"
 TOKENIZER = "tokenizer.json"
 SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model")
 SLOW_TOKENIZERS = (*SENTENCEPIECE, "vocab.txt", "vocab.json")
-ADAPTER = "adapter_config.json"
+# Each kind of weights: the whole of them in one file, else the list of the files that they are in.
+WEIGHTS = (
+    ("model.safetensors", "model.safetensors.index.json"),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
 HEAD = "ForTokenClassification"
 # What a download needs; other frameworks' weights stay where they are.
 WANTED = ("*.json", "*.model", "vocab.txt", "merges.txt", "*.safetensors", "*.bin", CARD)
@@ -37,6 +41,26 @@ ARCHITECTURES = {
     "electra": Architecture("ElectraForTokenClassification"),
     "distilbert": Architecture("DistilBertForTokenClassification"),
 }
+
+
+class Lora:
+    """Files, settings and weight names of a LoRA adapter that PEFT saved."""
+
+    config = "adapter_config.json"
+    weights = ("adapter_model.safetensors", "adapter_model.bin")
+    prefix = "base_model.model."
+    saved = ".modules_to_save."
+    a = ".lora_A.weight"
+    b = ".lora_B.weight"
+    mark = "lora_"
+    head = "classifier.weight"
+    # Settings that change what the weights mean.
+    refused = (
+        "use_dora", "use_qalora", "lora_bias", "fan_in_fan_out", "layer_replication", "target_parameters",
+        "trainable_token_indices", "alora_invocation_tokens", "arrow_config", "use_bdlora", "megatron_config",
+    )  # fmt: skip
+    # Ways to begin (`init_lora_weights`) that leave the base model as it is.
+    plain_starts = ("gaussian", "eva", "orthogonal")
 
 
 class Deberta:

@@ -16,6 +16,7 @@ Wanted = Literal["fp32", "int8", "auto"]
 class Order:
     """What is wanted. source: a checkpoint folder or a hub's name. None leaves a choice to the checkpoint.
 
+    base: the folder or the hub's name of the model that an adapter is merged into.
     precision: auto is the fastest of those that hold their limits.
     verify_texts: a file as convert/texts.py reads it, in addition to the built-in texts.
     threshold: the probability from which a word counts as a machine's, for counting flips.
@@ -25,6 +26,7 @@ class Order:
     source: str
     out: Path
     precision: Wanted
+    base: str | None = None
     name: str | None = None
     positive_label: str | None = None
     max_tokens: int | None = None

@@ -61,13 +61,31 @@ def test_half_precision_weights_are_widened(make_checkpoint: MakeCheckpoint, dty
     assert {weight.dtype for weight in read.model.parameters()} == {torch.float32}
 
 
-def test_shards_are_put_together(make_checkpoint: MakeCheckpoint) -> None:
+@pytest.mark.parametrize("binary", [False, True])
+def test_shards_are_put_together_and_a_missing_one_is_named(make_checkpoint: MakeCheckpoint, binary: bool) -> None:
+    whole = checkpoint.read(str(make_checkpoint())).model.state_dict()
+    (make_checkpoint(max_shard_size="100KB") / WEIGHTS).unlink()
     folder = make_checkpoint(max_shard_size="100KB")
-    assert len(list(folder.glob("*.safetensors"))) > 1
-    whole = checkpoint.read(str(folder)).model.num_parameters()
-    next(folder.glob("*00002-of*.safetensors")).unlink()
-    assert whole > 0
-    assert "weights cannot be loaded" in refusal(folder)
+    if binary:
+        pickle_shards(folder)
+    shards = sorted(folder.glob("*-of-*"))
+    assert len(shards) > 1
+    read = checkpoint.read(str(folder)).model.state_dict()
+    assert read.keys() == whole.keys()
+    assert all(torch.equal(read[name], whole[name]) for name in whole)
+    shards[1].unlink()
+    assert f"lacks 1 of its {len(shards)} files of weights: {shards[1].name}" in refusal(folder)
+
+
+def pickle_shards(folder: Path) -> None:
+    """The same shards as .bin files."""
+    index = json.loads((folder / f"{WEIGHTS}.index.json").read_text())
+    for shard in folder.glob("*.safetensors"):
+        torch.save(safetensors.torch.load_file(shard), shard.with_suffix(".bin"))
+        shard.unlink()
+    index["weight_map"] = {name: str(Path(file).with_suffix(".bin")) for name, file in index["weight_map"].items()}
+    (folder / f"{WEIGHTS}.index.json").unlink()
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
 
 
 def test_weights_in_a_bin_file_are_read(make_checkpoint: MakeCheckpoint) -> None:
@@ -115,8 +133,6 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     assert "config.json: cannot be read" in refusal(tmp_path)
     (tmp_path / "config.json").write_text("[]")
     assert "holds no configuration" in refusal(tmp_path)
-    (tmp_path / "adapter_config.json").write_text("{}")
-    assert "is an adapter" in refusal(tmp_path)
 
 
 def test_another_architecture_is_named_with_those_that_are_covered(make_checkpoint: MakeCheckpoint) -> None:
@@ -160,7 +176,7 @@ def test_missing_misshapen_and_broken_weights_are_refused(make_checkpoint: MakeC
     (folder / WEIGHTS).write_bytes(b"not weights")
     assert "weights cannot be loaded" in refusal(folder)
     (folder / WEIGHTS).unlink()
-    assert "weights cannot be loaded" in refusal(folder)
+    assert "has none of model.safetensors, pytorch_model.bin" in refusal(folder)
 
 
 def test_tokenizers_that_do_not_fit_are_refused(
