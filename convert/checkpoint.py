@@ -167,17 +167,15 @@ def _model(folder: Path, config: dict[str, Any], adapter: Adapter | None) -> Any
 
 def _shards(folder: Path) -> None:
     """Say which file of weights is missing, which no library does by name."""
-    present = next(
-        ((one, many) for one, many in names.WEIGHTS if any((folder / n).is_file() for n in (one, many))), None
-    )
-    if present is None:
-        raise CheckpointError(folder, f"has none of {', '.join(one for one, _ in names.WEIGHTS)}", "copy it again")
-    if (folder / present[0]).is_file():
+    present = [path for path in (folder / name for name in names.WEIGHTS) if path.is_file()]
+    if not present:
+        raise CheckpointError(folder, f"has none of {', '.join(names.WEIGHTS)}", "copy the folder again")
+    if present[0].suffix != ".json":
         return
     try:
-        shards = set(json.loads((folder / present[1]).read_bytes())["weight_map"].values())
+        shards = set(json.loads(present[0].read_bytes())["weight_map"].values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise CheckpointError(folder / present[1], "is no list of weights", "save the checkpoint again") from None
+        raise CheckpointError(present[0], "is no list of weights", "save the checkpoint again") from None
     if lost := sorted(name for name in shards if not (folder / name).is_file()):
         fault = f"lacks {len(lost)} of its {len(shards)} files of weights: {', '.join(lost[:3])}"
         raise CheckpointError(folder, fault, "copy the folder again")

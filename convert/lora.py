@@ -1,7 +1,7 @@
 """A LoRA adapter (Hu et al. 2021, https://arxiv.org/abs/2106.09685) as PEFT saves it, merged into its base model.
 
 W' = W + s B A with A [rank, in], B [out, rank] and s = alpha / rank, or alpha / sqrt(rank) for rank-stabilised ones
-(Kalajdzievski 2023, https://arxiv.org/abs/2312.03732). Whole weights that training replaced (the head) come beside them.
+(Kalajdzievski 2023, https://arxiv.org/abs/2312.03732). Weights that training replaced (the head) come beside them.
 What this page does not know is refused by its name: a merge that leaves something out is another model.
 """
 

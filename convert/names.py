@@ -9,10 +9,12 @@ CARD = "README.md"
 TOKENIZER = "tokenizer.json"
 SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model")
 SLOW_TOKENIZERS = (*SENTENCEPIECE, "vocab.txt", "vocab.json")
-# Each kind of weights: the whole of them in one file, else the list of the files that they are in.
+# All weights in one file, or the list of the files that they are in; the first that is there is read.
 WEIGHTS = (
-    ("model.safetensors", "model.safetensors.index.json"),
-    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
 )
 HEAD = "ForTokenClassification"
 # What a download needs; other frameworks' weights stay where they are.

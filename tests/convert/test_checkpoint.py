@@ -176,7 +176,7 @@ def test_missing_misshapen_and_broken_weights_are_refused(make_checkpoint: MakeC
     (folder / WEIGHTS).write_bytes(b"not weights")
     assert "weights cannot be loaded" in refusal(folder)
     (folder / WEIGHTS).unlink()
-    assert "has none of model.safetensors, pytorch_model.bin" in refusal(folder)
+    assert "has none of model.safetensors, " in refusal(folder)
 
 
 def test_tokenizers_that_do_not_fit_are_refused(
