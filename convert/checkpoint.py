@@ -44,6 +44,11 @@ class Checkpoint:
         known = {"checkpoint": self.source, "revision": self.revision, "base": self.base}
         return {name: value for name, value in known.items() if value}
 
+    def encode(self, text: str) -> list[int]:
+        """A text's ids, special ones around them."""
+        ids: list[int] = tokenizers.Tokenizer.from_str(self.tokenizer).encode(text).ids
+        return ids
+
     @property
     def architecture(self) -> str:
         """The configuration's `model_type`, a key of names.ARCHITECTURES."""

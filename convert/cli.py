@@ -86,6 +86,10 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
     max_flips: Annotated[
         float, typer.Option(min=0, max=1, help="int8: share of words that change sides of the threshold.")
     ] = Order.max_flips,
+    max_fp32_share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="int8: how much of the MatMul weights may stay in FP32, the most sensitive."),
+    ] = Order.max_fp32_share,
 ) -> None:
     """Convert a token classifier to a model folder that wordtell serves.
 
@@ -111,6 +115,7 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
             max_dp=max_dp,
             max_mean_dp=max_mean_dp,
             max_flips=max_flips,
+            max_fp32_share=max_fp32_share,
         )
         result = convert(order, lambda title, parts=None: _stage(console, title, parts))
     except WordtellError as error:
@@ -123,7 +128,7 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
         signal.signal(signal.SIGTERM, previous)
     manifest = result.manifest
     sizes = {file: record.bytes / 1e6 for file, record in manifest.files.items()}
-    figures = result.figures[manifest.precision]
+    figures = result.variants[manifest.precision].figures
     print(
         f"{out}: {manifest.name} in {manifest.precision}, "
         f"{sum(sizes.values()):.1f} MB ({MODEL} {sizes[MODEL]:.1f} MB), "

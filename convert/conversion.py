@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import onnx_ir as ir
+
 from bento.artifact import Manifest, Precision
-from convert import checkpoint, export, folder, labels, quantize, report, texts, verify
+from convert import checkpoint, export, folder, labels, quantize, report, sensitivity, texts, verify
 from convert.checkpoint import Checkpoint
 from convert.errors import VerificationError
-from convert.figures import Figures
+from convert.figures import Variant
 from convert.measure import Measurement
 from convert.order import Order
 from convert.texts import Text
@@ -27,11 +29,19 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True)
+class Made:
+    """What was left in FP32: its share of the MatMul weights, and each by name, with the mean |dp| that it saves."""
+
+    fp32_share: float
+    exact: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Result:
-    """The manifest of the new folder, and the figures of every variant that was verified."""
+    """The manifest of the new folder, and every variant that was verified."""
 
     manifest: Manifest
-    figures: dict[Precision, Figures]
+    variants: Mapping[Precision, Variant]
 
 
 def convert(order: Order, stage: Stage) -> Result:
@@ -49,47 +59,62 @@ def convert(order: Order, stage: Stage) -> Result:
             files={},
         )
     with folder.replacing(order.out) as new:
-        shares = {p: _write(new / p, read, replace(draft, precision=p), stage) for p in order.variants}
+        made = {p: _write(new / p, read, replace(draft, precision=p), order, stage) for p in order.variants}
         expected = _reference(new / order.variants[0], read, asked, stage)
         del read  # its memory is for the engines now
         found: dict[Precision, Measurement] = {}
         for precision in order.variants:
             with stage(f"verify {precision}", 2 * expected.windows) as advance:
                 found[precision] = verify.measure(new / precision, asked, advance)
-        figures = {p: verify.compare(expected, found[p], order.threshold, shares[p]) for p in order.variants}
-        chosen = choose(order, figures)
-        manifest = folder.keep(new, chosen, figures[chosen].known())
+        variants = {
+            p: Variant(
+                verify.compare(expected, found[p], order.threshold, made[p].fp32_share), order.limits(p), made[p].exact
+            )
+            for p in order.variants
+        }
+        manifest = folder.keep(new, chosen := choose(variants), variants[chosen].figures.known())
+        report.write(new, manifest, expected, variants, order.threshold)
         shown: Precision = "int8" if "int8" in found else "fp32"
-        report.write(new, manifest, order, expected, figures)
         report.draw(new, expected, found[shown], f"ONNX {shown.upper()}", order.threshold)
-    return Result(manifest, figures)
+    return Result(manifest, variants)
 
 
-def choose(order: Order, figures: dict[Precision, Figures]) -> Precision:
+def choose(variants: Mapping[Precision, Variant]) -> Precision:
     """The fastest variant within its limits. Raises VerificationError when there is none, or FP32 is not exact."""
-    faults = {precision: order.limits(precision).exceeded(found) for precision, found in figures.items()}
-    within = [precision for precision, fault in faults.items() if fault is None]
+    within = [precision for precision, variant in variants.items() if variant.fault is None]
     # FP32 over its limits is no matter of precision: the graph is not the model.
-    for precision, fault in faults.items():
-        if fault is not None and (precision == "fp32" or not within):
-            raise VerificationError(precision, fault)
-    return max(within, key=lambda precision: figures[precision].words_per_s)
+    for precision, variant in variants.items():
+        if variant.fault is not None and (precision == "fp32" or not within):
+            raise VerificationError(precision, variant.fault)
+    return max(within, key=lambda precision: variants[precision].figures.words_per_s)
 
 
-def _write(path: Path, read: Checkpoint, draft: Manifest, stage: Stage) -> float:
-    """One variant into a folder of its own; returns the share of MatMul weights that are FP32."""
-    precision, share = draft.precision, 1.0
+def _write(path: Path, read: Checkpoint, draft: Manifest, order: Order, stage: Stage) -> Made:
+    """One variant into a folder of its own."""
+    precision, made = draft.precision, Made(1.0, {})
     path.mkdir()
     with stage(f"export {precision}"):
         model = export.export(read, precision)
     if precision == "int8":
-        with stage(f"quantise {precision}"):
-            share = quantize.quantize(model)
+        made = _quantize(model, read, draft, order, stage)
     with stage(f"check {precision}"):
         export.check(model, read.architecture)
     with stage(f"write {precision}"):
         folder.write(path, model, read, draft)
-    return share
+    return made
+
+
+def _quantize(model: ir.Model, read: Checkpoint, draft: Manifest, order: Order, stage: Stage) -> Made:
+    """INT8 in place, but for the MatMuls that cannot bear it."""
+    sizes = quantize.products(model)
+    with stage("rank int8", len(sizes)) as advance:
+        ids = read.encode(texts.CALIBRATION)[: draft.max_tokens]
+        errors = sensitivity.measure(read.model, ids, draft.positive_index, sizes, advance)
+        exact = sensitivity.exact(errors, sizes, order.max_mean_dp, order.max_fp32_share)
+    with stage("quantise int8"):
+        quantize.quantize(model, exact)
+    share = sum(sizes[name] for name in exact) / max(1, sum(sizes.values()))
+    return Made(share, {name: errors[name] for name in exact})
 
 
 def _reference(path: Path, read: Checkpoint, asked: tuple[Text, ...], stage: Stage) -> verify.Reference:

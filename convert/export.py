@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import warnings
 from collections.abc import Iterator
@@ -66,7 +67,24 @@ def trace(model: Any) -> ir.Model:
         )
     traced: ir.Model = cast(torch.onnx.ONNXProgram, exported).model
     traced.ir_version = IR_VERSION
+    _name_products(traced.graph, model)
     return traced
+
+
+def _name_products(graph: ir.Graph, model: Any) -> None:
+    """Give the transposed weights of Linear modules their names back, which the exporter numbers."""
+    names = {}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            names[_digest(module.weight.detach().T.numpy())] = f"{name}.weight"
+    for value in list(graph.initializers.values()):
+        data = value.const_value
+        if data is not None and len(data.shape) == 2 and (name := names.pop(_digest(data.numpy()), None)):
+            value.name = name
+
+
+def _digest(array: Any) -> str:
+    return hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()
 
 
 def save(model: ir.Model, folder: Path, single_file_bytes: int) -> None:

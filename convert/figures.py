@@ -52,13 +52,30 @@ class Limits:
     flips: float | None = None
     neighbours: float | None = None
 
+    def known(self) -> dict[str, float]:
+        """By name, without those that are None."""
+        return {name: limit for name, limit in asdict(self).items() if limit is not None}
+
     def exceeded(self, figures: Figures) -> str | None:
         """Which figures are over their limit, and by how much; None when all hold."""
-        measured = figures.known()
-        limits = {name: limit for name, limit in asdict(self).items() if limit is not None}
+        measured, limits = figures.known(), self.known()
         # `not <=`, so that NaN is over every limit.
         over = [name for name, limit in limits.items() if not measured[name] <= limit]
         return ", ".join(f"{name} is {measured[name]:.2g}, the limit is {limits[name]:g}" for name in over) or None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A precision that was made and measured. exact: the weights left in FP32, with the mean |dp| that each saves."""
+
+    figures: Figures
+    limits: Limits
+    exact: dict[str, float]
+
+    @property
+    def fault(self) -> str | None:
+        """What is over its limit; None when all hold."""
+        return self.limits.exceeded(self.figures)
 
 
 def rank_correlation(a: Array, b: Array) -> float:

@@ -21,6 +21,7 @@ class Order:
     verify_texts: a file as convert/texts.py reads it, in addition to the built-in texts.
     threshold: the probability from which a word counts as a machine's, for counting flips.
     max_dp: limit of FP32, which differs from PyTorch by rounding alone. max_mean_dp, max_flips: limits of INT8.
+    max_fp32_share: how much of the MatMul weights INT8 may leave in FP32, where their quantisation costs most.
     """
 
     source: str
@@ -35,6 +36,7 @@ class Order:
     max_dp: float = 1e-4
     max_mean_dp: float = 0.01
     max_flips: float = 0.005
+    max_fp32_share: float = 0.1
 
     @property
     def variants(self) -> tuple[Precision, ...]:

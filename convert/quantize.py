@@ -10,7 +10,7 @@ MatMuls of two activations (attention) stay FP32, and so does the head: it has l
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -24,34 +24,50 @@ MIN_COLUMNS = 16
 LEVELS = 127
 
 
-def quantize(model: ir.Model, exact: Collection[str] = ()) -> float:
-    """Rewrite an FP32 graph in place; returns the share of the MatMul weights that stay FP32, heads not counted.
+def products(model: ir.Model) -> dict[str, int]:
+    """The weights of the MatMuls that `quantize` would turn to INT8: name -> how many numbers."""
+    return {weight.name or "": weight.const_value.size for _, weight in _products(model.graph) if weight.const_value}
 
-    exact: names of the weights whose MatMuls are to stay FP32.
-    """
+
+def quantize(model: ir.Model, exact: Collection[str] = ()) -> None:
+    """Rewrite an FP32 graph in place. exact: names of the weights whose MatMuls are to stay FP32."""
     graph = model.graph
     activations: dict[ir.Value, tuple[ir.Value, ...]] = {}
-    weights = kept = 0
+    matrices = dict(_products(graph))
     for node in list(graph):
+        if node in matrices:
+            if matrices[node].name not in exact:
+                _quantize_product(graph, node, matrices[node], activations)
+            continue
         for index, weight in enumerate(node.inputs):
             data = weight.const_value if weight is not None and weight.is_initializer() else None
-            if weight is None or data is None or not _is_big(data):
+            if weight is None or data is None or not _is_big(data) or _is_head(node, index, data):
                 continue
-            matrix = len(data.shape) == 2
-            if matrix and node.op_type == "MatMul" and index == 1:
-                if data.shape.numpy()[1] < MIN_COLUMNS:
-                    continue
-                weights += data.size
-                if weight.name in exact:
-                    kept += data.size
-                else:
-                    _quantize_product(graph, node, weight, activations)
-            elif matrix and node.op_type == "Gather" and index == 0 and node.attributes.get_int("axis", 0) == 0:
+            if _is_lookup(node, index, data):
                 _quantize_lookup(graph, node, weight)
             else:
                 _store_narrow(graph, node, index, weight)
     RemoveUnusedNodesPass()(model)
-    return kept / weights if weights else 0.0
+
+
+def _products(graph: ir.Graph) -> Iterator[tuple[ir.Node, ir.Value]]:
+    """Every product with a big constant matrix, and the matrix."""
+    for node in graph:
+        weight = node.inputs[1] if node.op_type == "MatMul" else None
+        data = weight.const_value if weight is not None and weight.is_initializer() else None
+        if weight is None or data is None or not _is_big(data) or len(data.shape) != 2 or _is_head(node, 1, data):
+            continue
+        yield node, weight
+
+
+def _is_head(node: ir.Node, index: int, data: ir.TensorProtocol) -> bool:
+    narrow = len(data.shape) == 2 and data.shape.numpy()[1] < MIN_COLUMNS
+    return narrow and node.op_type == "MatMul" and index == 1
+
+
+def _is_lookup(node: ir.Node, index: int, data: ir.TensorProtocol) -> bool:
+    by_row = node.op_type == "Gather" and index == 0 and node.attributes.get_int("axis", 0) == 0
+    return by_row and len(data.shape) == 2
 
 
 def _is_big(data: ir.TensorProtocol) -> bool:

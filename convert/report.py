@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,8 @@ import numpy as np
 from bento import cpu
 from bento.artifact import Manifest, Precision
 from bento.types import FloatArray
-from convert.figures import Figures
+from convert.figures import Variant
 from convert.measure import Measurement
-from convert.order import Order
 from convert.verify import Reference
 
 JSON, MARKDOWN, PLOT = "report.json", "report.md", "report.svg"
@@ -23,50 +21,50 @@ CELLS, PIXELS = 50, 8
 
 
 def write(
-    folder: Path,
-    manifest: Manifest,
-    order: Order,
-    expected: Reference,
-    figures: Mapping[Precision, Figures],
+    folder: Path, manifest: Manifest, expected: Reference, variants: Mapping[Precision, Variant], threshold: float
 ) -> None:
     """Add the figures to a finished folder, once for programs and once for people. Raises OSError."""
     found = {
         "chosen": manifest.precision,
         "model": manifest.name,
         "texts": len(expected.texts),
-        "threshold": order.threshold,
+        "threshold": threshold,
         "cores": cpu.detect().usable,
         "pytorch": {"words_per_s": expected.words_per_s},
-        "limits": {precision: _known(order.limits(precision)) for precision in figures},
-        "figures": {precision: values.known() for precision, values in figures.items()},
-        "within": {
-            precision: order.limits(precision).exceeded(values) is None for precision, values in figures.items()
+        "variants": {
+            precision: {
+                "within_limits": variant.fault is None,
+                "limits": variant.limits.known(),
+                "figures": variant.figures.known(),
+                "left_in_fp32": variant.exact,
+            }
+            for precision, variant in variants.items()
         },
     }
     (folder / JSON).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    (folder / MARKDOWN).write_text(_markdown(manifest, order, expected, figures), encoding="utf-8")
+    (folder / MARKDOWN).write_text(_markdown(manifest, expected, variants, threshold), encoding="utf-8")
 
 
-def _known(limits: object) -> dict[str, float]:
-    return {name: value for name, value in asdict(limits).items() if value is not None}  # type: ignore[call-overload]
-
-
-def _markdown(manifest: Manifest, order: Order, expected: Reference, figures: Mapping[Precision, Figures]) -> str:
-    precisions = list(figures)
-    rows = [f"| | {' | '.join(precisions)} |", "| --- |" + " --- |" * len(precisions)]
-    for name in next(iter(figures.values())).known():
+def _markdown(manifest: Manifest, expected: Reference, variants: Mapping[Precision, Variant], threshold: float) -> str:
+    rows = [f"| | {' | '.join(variants)} |", "| --- |" + " --- |" * len(variants)]
+    for name in variants[manifest.precision].figures.known():
         cells = []
-        for precision in precisions:
-            limit = _known(order.limits(precision)).get(name)
-            cells.append(
-                f"{figures[precision].known()[name]:.4g}" + (f" (limit {limit:g})" if limit is not None else "")
-            )
+        for variant in variants.values():
+            limit = variant.limits.known().get(name)
+            cells.append(f"{variant.figures.known()[name]:.4g}" + (f" (limit {limit:g})" if limit is not None else ""))
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
+    exact = "".join(
+        f"\n\n{len(variant.exact)} matrices of {precision.upper()} stayed in FP32, because alone each moved the mean "
+        "probability by: " + ", ".join(f"`{name}` {error:.2g}" for name, error in variant.exact.items()) + "."
+        for precision, variant in variants.items()
+        if variant.exact
+    )
     return (
         f"# {manifest.name}: verified\n\n"
         f"{manifest.precision.upper()} was kept. Each variant was compared with PyTorch in FP32, word by word, over "
-        f"{len(expected.flat)} words in {len(expected.texts)} texts; a word flips at {order.threshold:g}.\n\n"
+        f"{len(expected.flat)} words in {len(expected.texts)} texts; a word flips at {threshold:g}.\n\n"
         + "\n".join(rows)
+        + exact
         + f"\n\nPyTorch itself scored {expected.words_per_s:.4g} words a second. "
         "convert/figures.py says what each figure means.\n\n"
         f"![Every word's probability in PyTorch and here]({PLOT})\n"

@@ -33,6 +33,10 @@ _SENTENCES = (
 )
 
 
+# What the sensitivity of each MatMul is measured on: all kinds of text, about a hundred tokens.
+CALIBRATION = " ".join(_SENTENCES[:6])
+
+
 @dataclass(frozen=True)
 class Text:
     """A text to verify on. labels: 1 for each word that a machine wrote, else 0; None where nobody knows."""

@@ -103,19 +103,30 @@ def make_checkpoint(tmp_path: Path, tokenizer: tokenizers.Tokenizer) -> MakeChec
         head: type[Any] = transformers.AutoModelForTokenClassification,
         labels: dict[int, str] | None = None,
         dtype: torch.dtype = torch.float32,
+        num_hidden_layers: int | None = None,
         **saving: Any,
     ) -> Path:
         folder = tmp_path / "checkpoint"
-        build(folder, kind, head, labels or LABELS, dtype, **saving)
+        build(folder, kind, head, labels or LABELS, dtype, num_hidden_layers, **saving)
         tokenizer.save(str(folder / "tokenizer.json"))
         return folder
 
     return make
 
 
-def build(folder: Path, kind: str, head: type[Any], labels: dict[int, str], dtype: torch.dtype, **saving: Any) -> None:
+def build(
+    folder: Path,
+    kind: str,
+    head: type[Any],
+    labels: dict[int, str],
+    dtype: torch.dtype,
+    num_hidden_layers: int | None = None,
+    **saving: Any,
+) -> None:
     """Save a random model. The seed is fixed: a tolerance either holds or not."""
     model_type, settings = CHECKPOINTS[kind]
+    if num_hidden_layers:
+        settings = settings | {"num_hidden_layers": num_hidden_layers}
     config = transformers.AutoConfig.for_model(
         model_type, **settings, id2label=labels, label2id={label: index for index, label in labels.items()}
     )

@@ -136,7 +136,7 @@ def test_a_column_of_big_weights_does_not_blur_the_others() -> None:
     value = generator.normal(size=(8, 64)).astype(np.float32)
     expected = value @ weight
     model = product_of(weight)
-    assert quantize.quantize(model) == 0  # nothing stays FP32
+    quantize.quantize(model)
     assert "MatMulInteger" in [node.op_type for node in model.graph]
     error = np.abs(run(model, value) - expected).max(axis=0)
     assert (error < 0.03 * np.abs(expected).max(axis=0)).all()

@@ -1,0 +1,116 @@
+"""Which MatMuls cannot bear INT8? Each is quantised alone, in PyTorch, and the change of the output is its rank.
+
+Outliers make the difference: one channel of activations, a hundred times the others, leaves these few of 256 levels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+from bento.words import positive_probability
+
+# The estimate adds errors as if they were independent, which they are not quite.
+SAFETY = 2.0
+
+
+def measure(
+    model: Any, ids: list[int], positive: int, products: Collection[str], on_product: Callable[[], None]
+) -> dict[str, float]:
+    """Mean |dp| of the tokens `ids` when the MatMul with each weight of `products`, alone, is computed as INT8 does.
+
+    A weight that PyTorch does not know as one of a Linear has 0: it is never kept.
+    """
+    row = torch.tensor([ids])
+    layers = _layers(model)
+
+    def probability() -> torch.Tensor:
+        logits = model(input_ids=row, attention_mask=torch.ones_like(row)).logits[0]
+        return torch.from_numpy(positive_probability(logits.numpy(), positive)).double()
+
+    errors = dict.fromkeys(products, 0.0)
+    with torch.inference_mode():
+        outputs, exact = _record(layers, probability)
+        for name, module in model.named_modules():
+            weight = f"{name}.weight"
+            if weight not in errors or not isinstance(module, torch.nn.Linear):
+                continue
+            inside = [layer for layer in layers if any(part is module for part in layer.modules())]
+            before = layers[: layers.index(inside[0])] if inside else []
+            with _replayed(before, outputs), _quantised(module, len(ids)):
+                errors[weight] = float((probability() - exact).abs().mean())
+            on_product()
+    return errors
+
+
+def exact(errors: Mapping[str, float], sizes: Mapping[str, int], mean_dp: float, max_share: float) -> tuple[str, ...]:
+    """The weights to leave in FP32, worst first: as few as keep the estimated error of all others within `mean_dp`.
+
+    The estimate is the root of the sum of squares. At most `max_share` of all weights; sizes: how many each has.
+    """
+    kept: list[str] = []
+    room = max_share * sum(sizes.values())
+    for name in sorted(errors, key=lambda name: -errors[name]):
+        rest = math.sqrt(sum(error**2 for other, error in errors.items() if other not in kept))
+        if rest * SAFETY <= mean_dp:
+            break
+        if sizes[name] <= room:
+            kept.append(name)
+            room -= sizes[name]
+    return tuple(kept)
+
+
+def _layers(model: Any) -> list[Any]:
+    """The encoder's layers, in the order in which they run; none where they are not found, which costs only time."""
+    count = model.config.num_hidden_layers
+    lists = (module for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module) == count)
+    return list(next(lists, ()))
+
+
+def _record(layers: list[Any], run: Callable[[], torch.Tensor]) -> tuple[dict[Any, Any], torch.Tensor]:
+    outputs: dict[Any, Any] = {}
+    with ExitStack() as stack:
+        for layer in layers:
+            hook = layer.register_forward_hook(lambda layer, _inputs, output: outputs.update({layer: output}))
+            stack.callback(hook.remove)
+        return outputs, run()
+
+
+@contextmanager
+def _replayed(layers: list[Any], outputs: Mapping[Any, Any]) -> Iterator[None]:
+    """Layers before the one in question give what they gave before, and compute nothing."""
+    for layer in layers:
+        layer.forward = lambda *_inputs, _output=outputs[layer], **_others: _output
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+@contextmanager
+def _quantised(module: torch.nn.Linear, length: int) -> Iterator[None]:
+    """A Linear that rounds its weights and its input, as convert/quantize.py does."""
+    peak = module.weight.abs().amax(dim=1, keepdim=True)
+    scale = torch.where(peak > 0, peak / 127, 1)
+    weight = (module.weight / scale).round() * scale
+
+    def hook(_module: Any, inputs: tuple[torch.Tensor, ...], _output: torch.Tensor) -> torch.Tensor | None:
+        value = inputs[0]
+        if value.shape[-2] != length:  # DeBERTa's relative positions, which are constants in the graph
+            return None
+        low, high = value.min().clamp(max=0), value.max().clamp(min=0)
+        step = ((high - low) / 255).clamp(min=torch.finfo(torch.float32).tiny)
+        zero = (-low / step).round()
+        rounded = ((value / step).round() + zero).clamp(0, 255) - zero
+        return torch.nn.functional.linear(rounded * step, weight, module.bias)
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,107 @@
+"""A planted outlier: the plain INT8 recipe fails on it, ours holds."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from bento import artifact
+from convert import checkpoint, quantize, sensitivity, texts, verify
+from convert.conversion import convert
+from convert.errors import VerificationError
+from convert.export import export
+from convert.order import Order
+from tests.convert.conftest import LABELS, MakeCheckpoint
+from tests.convert.test_verify import quiet, rewrite
+
+LAYERS = 4
+OUTLIER = {
+    "deberta-v3": "deberta.encoder.layer.1.output.dense.weight",
+    "bert": "bert.encoder.layer.1.output.dense.weight",
+}
+
+
+def plant(folder: Path, outlier: str) -> None:
+    """One unit of a feed-forward layer stands far above the others, and counts for little.
+
+    Real checkpoints have such units. 0 ... 3000 in 255 steps leaves its neighbours, around 1, a single level.
+    """
+    model = transformers.AutoModelForTokenClassification.from_pretrained(folder)
+    weights = model.state_dict()
+    weights[outlier.replace("output.dense.weight", "intermediate.dense.bias")][0] = 3000
+    weights[outlier][:, 0] *= 1e-3
+    model.save_pretrained(folder)
+
+
+@pytest.mark.parametrize("kind", list(OUTLIER))
+def test_the_plain_recipe_fails_where_ours_holds(make_checkpoint: MakeCheckpoint, tmp_path: Path, kind: str) -> None:
+    source = make_checkpoint(kind, num_hidden_layers=LAYERS)
+    plant(source, OUTLIER[kind])
+    order = Order(source=str(source), out=tmp_path / "ours", precision="int8")
+    ours = convert(order, quiet).variants["int8"]
+    worst, *others = ours.exact.items()
+    assert worst[0] == OUTLIER[kind]
+    assert all(worst[1] > 5 * error for _, error in others)
+    assert 0 < ours.figures.fp32_share <= order.max_fp32_share
+    assert order.limits("int8").exceeded(ours.figures) is None
+
+    with pytest.raises(VerificationError, match="int8: mean_dp"):
+        convert(replace(order, out=tmp_path / "none", max_fp32_share=0), quiet)
+
+    fp32 = replace(order, precision="fp32", out=tmp_path / "fp32")
+    convert(fp32, quiet)
+    plain = tmp_path / "plain"
+    shutil.copytree(fp32.out, plain)
+    quantize_dynamic(
+        fp32.out / artifact.MODEL, plain / artifact.MODEL, per_channel=True, weight_type=QuantType.QInt8,
+        extra_options={"MatMulConstBOnly": True},
+    )  # fmt: skip
+    rewrite(plain)
+    expected = verify.reference(plain, checkpoint.read(str(source)).model, texts.built_in(), lambda: None)
+    found = verify.compare(expected, verify.measure(plain, texts.built_in()), order.threshold, 0)
+    assert found.mean_dp > 2 * order.max_mean_dp
+
+
+@pytest.mark.parametrize("kind", ["deberta-v3", "bert", "roberta", "electra", "distilbert", "xlm-roberta"])
+def test_every_product_is_known_by_the_name_of_its_weight(make_checkpoint: MakeCheckpoint, kind: str) -> None:
+    read = checkpoint.read(str(make_checkpoint(kind)))
+    sizes = quantize.products(export(read, "int8"))
+    weights = {name: weight for name, weight in read.model.named_parameters() if name in sizes}
+    assert weights.keys() == sizes.keys()
+    assert {name: weight.numel() for name, weight in weights.items()} == sizes
+    calls: list[None] = []
+    errors = sensitivity.measure(read.model, read.encode(texts.CALIBRATION), 1, sizes, lambda: calls.append(None))
+    assert len(calls) == len(sizes)
+    assert all(error > 0 for error in errors.values())
+
+
+def test_replayed_layers_change_nothing(make_checkpoint: MakeCheckpoint) -> None:
+    """Errors are the same when no layer is spared."""
+    model = checkpoint.read(str(make_checkpoint())).model
+    names = [name for name, _ in model.named_parameters() if name.endswith("output.dense.weight")]
+    ids = list(range(5, 60))
+    spared = sensitivity.measure(model, ids, 1, names, lambda: None)
+    model.config.num_hidden_layers = -1  # so that the list of layers is not found
+    assert sensitivity.measure(model, ids, 1, names, lambda: None) == pytest.approx(spared, rel=1e-4)
+
+
+def test_the_worst_stay_exact_while_there_is_room() -> None:
+    errors = {"a": 0.3, "b": 0.2, "c": 0.01, "d": 0.01}
+    sizes = {"a": 10, "b": 50, "c": 20, "d": 20}
+    assert sensitivity.exact(errors, sizes, mean_dp=0.1, max_share=1) == ("a", "b")
+    assert sensitivity.exact(errors, sizes, mean_dp=1, max_share=1) == ()
+    assert sensitivity.exact(errors, sizes, mean_dp=0.1, max_share=0.3) == ("a", "c")  # b has no room
+    assert sensitivity.exact(errors, sizes, mean_dp=0, max_share=0) == ()
+
+
+def test_positive_labels_other_than_the_second_are_ranked_too(make_checkpoint: MakeCheckpoint) -> None:
+    read = checkpoint.read(str(make_checkpoint(labels={0: LABELS[1]})))
+    sizes = quantize.products(export(read, "int8"))
+    errors = sensitivity.measure(read.model, read.encode(texts.CALIBRATION), 0, sizes, lambda: None)
+    assert torch.tensor(list(errors.values())).gt(0).all()
