@@ -68,9 +68,14 @@ def _measure(client: httpx.Client, repeats: int) -> dict[str, object]:
         "all_s": [round(value, 3) for value in seconds],
         "words": words,
         "words_per_second": round(words / statistics.median(seconds)),
-        "machine": {"cpu": _cpu_name(), "cores": cpu.detect().usable, "python": platform.python_version()},
+        "machine": machine(),
         "versions": {name: importlib.metadata.version(name) for name in ("bentoml", "onnxruntime", "tokenizers")},
     }
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    return {"cpu": _cpu_name(), "cores": cpu.detect().usable, "python": platform.python_version()}
 
 
 def _cpu_name() -> str:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from bento import __version__, settings, words
+from bento import __version__, artifact, settings, words
 from bento.detector import Detector, Scores
 from bento.errors import InvalidRequest, WordtellError
 
@@ -98,6 +98,33 @@ def check() -> None:
     detector = Detector.load(settings.load().settings)
     print(f"{detector.version} ({detector.engine}) can be served")
     detector.close()
+
+
+@app.command()
+def inspect(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A model folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as it is.")] = False,
+) -> None:
+    """Compare a model folder with its checksums, and print what its manifest says of it."""
+    manifest = artifact.load(folder).manifest
+    if as_json:
+        print(manifest.to_json(), end="")
+        return
+    rows = {
+        "architecture": manifest.architecture,
+        "precision": manifest.precision,
+        "labels": ", ".join(manifest.labels),
+        "positive label": manifest.positive_label,
+        "longest window": f"{manifest.max_tokens} tokens",
+        **{f"source: {name}": value for name, value in manifest.source.items()},
+        **{f"version: {name}": value for name, value in manifest.versions.items()},
+        **{name: f"{record.bytes / 1e6:.1f} MB, sha256 {record.sha256}" for name, record in manifest.files.items()},
+        **{f"figure: {name}": f"{value:.4g}" for name, value in manifest.figures.items()},
+    }
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(f"{manifest.name}-{manifest.precision}-{manifest.digest}", style="bold"))
+    for name, value in rows.items():
+        console.print(Text.assemble((f"{name:<28}", "dim"), value))
 
 
 @app.callback(invoke_without_command=True)

@@ -25,8 +25,8 @@ from convert.errors import ExportError
 OPSET = 18
 IR_VERSION = 10
 EXTERNAL_DATA = f"{MODEL}.data"
-# protobuf's limit for one message is 2 GiB; the graph itself needs a little of it.
-SINGLE_FILE_BYTES = (1 << 31) - (1 << 26)
+# A protobuf message cannot be over 2 GiB, and while it is written it is in memory twice: big weights go beside it.
+SINGLE_FILE_BYTES = 1 << 28
 
 
 def export(checkpoint: Checkpoint, precision: Precision) -> ir.Model:

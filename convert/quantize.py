@@ -76,9 +76,10 @@ def _is_big(data: ir.TensorProtocol) -> bool:
 
 def _narrow(data: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Symmetric s8 and the scales that undo it; one scale a slice along `axis`, kept as a dimension of 1."""
-    peak = np.abs(data).max(axis=axis, keepdims=True)
+    peak = np.maximum(data.max(axis=axis, keepdims=True), -data.min(axis=axis, keepdims=True))
     scale = np.where(peak > 0, peak / LEVELS, 1).astype(np.float32)
-    return np.rint(data / scale).astype(np.int8), scale
+    levels = data / scale
+    return np.rint(levels, out=levels).astype(np.int8), scale  # in place: embeddings are the biggest of all weights
 
 
 def _quantize_product(

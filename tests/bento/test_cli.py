@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bento import artifact
 from bento.artifact import ModelFolder
 
 
@@ -107,3 +110,23 @@ def test_check_says_what_would_be_served(fake: dict[str, str]) -> None:
     done = wordtell("check", settings=fake)
     assert done.returncode == 0
     assert done.stdout.startswith("fake-fp32-")
+
+
+def test_inspect_prints_the_manifest_of_a_whole_folder(fake_folder: ModelFolder, tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    shutil.copytree(fake_folder.path, folder)
+    manifest = replace(fake_folder.manifest, figures={"max_dp": 0.00123456}, source={"checkpoint": "theirs"})
+    (folder / artifact.MANIFEST).write_text(manifest.to_json())
+    done = wordtell("inspect", str(folder), settings={})
+    assert done.returncode == 0, done.stderr
+    lines = {line.rsplit("  ", 1)[0].strip(): line.rsplit("  ", 1)[-1].strip() for line in done.stdout.splitlines()}
+    assert f"fake-fp32-{manifest.digest}" in lines
+    assert lines["figure: max_dp"] == "0.001235"
+    assert lines["source: checkpoint"] == "theirs"
+    assert lines["positive label"] == manifest.positive_label
+    assert manifest.files["model.onnx"].sha256 in lines["model.onnx"]
+    assert json.loads(wordtell("inspect", str(folder), "--json", settings={}).stdout) == json.loads(manifest.to_json())
+    (folder / "model.onnx").write_bytes(b"")
+    done = wordtell("inspect", str(folder), settings={})
+    assert done.returncode == 1
+    assert "model.onnx: has 0 bytes" in done.stderr

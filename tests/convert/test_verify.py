@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import onnx_ir as ir
+import psutil
 import pytest
 from numpy.testing import assert_allclose
 
@@ -227,3 +228,15 @@ def test_a_folder_that_answers_otherwise_or_not_at_all_is_found_out(
     edit(order.out, spoil)
     with pytest.raises(VerificationError, match="it cannot be served"):
         verify.measure(order.out, asked)
+
+
+def test_an_interruption_ends_the_measuring_process_too(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    order = Order(source=str(make_checkpoint()), out=tmp_path / "out", precision="fp32")
+    convert(order, quiet)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verify.measure(order.out, texts.built_in(), interrupt)
+    assert psutil.Process().children() == []
