@@ -1,9 +1,9 @@
 """How long does the conversion of a model of deberta-v3-large's dimensions take, and how much memory?
 
-Saves a checkpoint of random weights (24 layers of 1024, 128,100 vocabulary) to a temporary folder, runs `python -m convert`
-on it as a user would, and watches the memory of that process and of those that it starts. Prints the result, and writes it
-to benchmarks/results/convert-large.json. Random weights have no margin around the threshold, so the share of words that
-flip says nothing here, and its limit is lifted; all others hold.
+Saves a checkpoint of random weights (24 layers of 1024, 128,100 vocabulary) to a temporary folder, runs `python -m
+convert` on it as a user would, and watches the memory of that process and of those that it starts. Prints the result,
+and writes it to benchmarks/results/convert-large.json. Random weights have no margin around the threshold, so the
+share of words that flip says nothing here, and its limit is lifted; all others hold.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ _SENTENCES = (
 )
 
 
-# What the sensitivity of each MatMul is measured on: all kinds of text, about a hundred tokens.
-CALIBRATION = " ".join(_SENTENCES[:6])
+# What the sensitivity of each MatMul is measured on: several kinds of text in some eighty tokens.
+CALIBRATION = " ".join(_SENTENCES[:4])
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose
 from bento import artifact
 from bento.runners.onnx import OnnxRunner
 from bento.types import MicroBatch
-from convert import checkpoint, export, folder, quantize
+from convert import checkpoint, export, folder, quantize, sensitivity
 from tests.convert.conftest import CHECKPOINTS, LABELS, VOCABULARY, build
 
 # One token, two; around the window of logarithmic buckets; beyond the longest distance that has a bucket.
@@ -37,6 +37,7 @@ class Converted:
     model: Any
     fp32: Path
     int8: Path
+    products: dict[str, int]
 
 
 @pytest.fixture(scope="module", params=list(CHECKPOINTS))
@@ -52,6 +53,7 @@ def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         if precision == "fp32" or read.architecture == "deberta-v2":  # a traced graph is the same for both
             graph = export.export(read, precision)
         if precision == "int8":
+            products = quantize.products(graph)
             quantize.quantize(graph)
         export.check(graph, read.architecture)
         (root / precision).mkdir()
@@ -65,7 +67,7 @@ def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             files={},
         )
         folder.write(root / precision, graph, read, draft)
-    return Converted(read.model, root / "fp32", root / "int8")
+    return Converted(read.model, root / "fp32", root / "int8", products)
 
 
 def runner(path: Path) -> OnnxRunner:
@@ -125,6 +127,17 @@ def test_int8_products_are_u8_by_s8_and_only_attention_and_head_stay_fp32(conver
             assert weight.dtype == ir.DataType.INT8
         constant = node.op_type == "MatMul" and node.inputs[1] is not None and node.inputs[1].is_initializer()
         assert not constant or node.inputs[1].shape[-1] == len(LABELS)  # type: ignore[index,union-attr]
+
+
+def test_every_product_is_known_to_pytorch_by_the_name_of_its_weight(converted: Converted) -> None:
+    weights = dict(converted.model.named_parameters())
+    known = {name: weights[name].numel() for name in converted.products if name in weights}
+    assert known.items() <= converted.products.items()
+    assert len(known) >= 12  # six a layer; beyond these, the stock DeBERTa multiplies constants
+    done: list[None] = []
+    errors = sensitivity.measure(converted.model, [*range(5, 45)], 1, known, lambda: done.append(None))
+    assert len(done) == len(known)
+    assert all(error > 0 for error in errors.values())
 
 
 def test_int8_is_at_most_half_the_size(converted: Converted) -> None:
