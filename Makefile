@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 3000
 # The model folder to serve; empty: the one in shared_config.yaml.
 MODEL ?=
-# make convert: checkpoint folder, model folder to write, fp32 or int8 (empty: asked at a terminal, else int8).
+# make convert: checkpoint folder, model folder to write, fp32, int8 or auto (empty: asked at a terminal, else auto).
 CHECKPOINT ?=
 OUT ?=
 PRECISION ?=
@@ -31,7 +31,7 @@ check: $(DEV)/ready ## ruff, mypy --strict, import-linter
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/lint-imports
 
-convert: $(DEV)/ready ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8]: make a model folder
+convert: $(DEV)/ready ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]: make a model folder
 	@$(if $(and $(CHECKPOINT),$(OUT)),,$(error make convert needs CHECKPOINT=<checkpoint folder> and OUT=<model folder>))
 	@$(DEV)/bin/python -m convert "$(CHECKPOINT)" --out "$(OUT)" $(if $(PRECISION),--precision $(PRECISION))
 

@@ -1,6 +1,6 @@
 """Which graph of DeBERTa does ONNX Runtime run fastest? One text a run, one thread, everything interleaved.
 
-Two questions: how to pick the relative positions of one attention term (a gather by a shared index of 32 or of 64
+Two questions: how to pick the two position terms of attention (a gather by a shared index of 32 or of 64
 bits, or the skew of a product with all 2S-1 distances), and what our graph and our INT8 pass gain over the stock
 export and `quantize_dynamic`. Layers have the width of deberta-v3-large; there are few of them, which ratios do not
 mind. Prints the result, and writes it to benchmarks/results/graphs.json.
@@ -48,7 +48,7 @@ def main() -> None:
     result = {
         "question": "milliseconds a text on one thread, and how many times faster than the first of each group",
         "layers": options.layers,
-        "position_term": {n: _time(_terms(config, n), options.repeats) for n in options.lengths},
+        "position_terms": {n: _time(_terms(config, n), options.repeats) for n in options.lengths},
         "graph": {n: _time(_texts(graphs, n), options.repeats) for n in options.lengths},
         "machine": machine(),
         "onnxruntime": ort.__version__,
@@ -108,51 +108,77 @@ def _texts(graphs: Mapping[str, ort.InferenceSession], length: int) -> dict[str,
 
 
 def _terms(config: transformers.PretrainedConfig, length: int) -> dict[str, Run]:
-    """Q . PK for every pair [1, heads, length, length], from Q and a table by bucket or by distance."""
+    """Both position terms Q . PK + K . PQ of every pair [1, heads, length, length], from tables by bucket."""
     buckets, reach = deberta.distance_buckets(config)
-    distance = np.clip(np.arange(length)[:, None] - np.arange(length)[None, :], -reach, reach) + reach
-    index = buckets[distance]
-    used = int(index.max() - index.min()) + 1
+
+    def bucket(distance: np.ndarray) -> np.ndarray:
+        return buckets[np.clip(distance, -reach, reach) + reach]
+
     random = np.random.default_rng(0)
-    query = random.normal(size=(1, HEADS, length, WIDTH)).astype(np.float32)
+    query, key = (random.normal(size=(1, HEADS, length, WIDTH)).astype(np.float32) for _ in range(2))
+    tables = [random.normal(size=(HEADS, WIDTH, int(buckets.max()) + 1)).astype(np.float32) for _ in range(2)]
+    place = np.arange(length)
+    index = bucket(place[:, None] - place[None, :])
+    first, last = int(index.min()), int(index.max())
+    shape = (1, HEADS, length, length)
+    ends = {"start": np.array([first]), "stop": np.array([last + 1])}
+    away = np.arange(2 * length - 1) - (length - 1)
+    feeds = {
+        "gather, int64 index": {"index": np.broadcast_to(index - first, shape).astype(np.int64)} | ends,
+        "gather, int32 index": {"index": np.broadcast_to(index - first, shape).astype(np.int32)} | ends,
+        "skew": {"columns": bucket(-away), "key_columns": bucket(away)},
+    }
     runs: dict[str, Run] = {}
-    for name, kind in (("gather, int64 index", np.int64), ("gather, int32 index", np.int32), ("skew", None)):
-        columns = used if kind else 2 * length - 1
-        table = random.normal(size=(HEADS, WIDTH, columns)).astype(np.float32)
-        feeds = {"query": query}
-        if kind:
-            feeds["index"] = np.broadcast_to(index - index.min(), (1, HEADS, length, length)).astype(kind)
-        session = _session(_term(table, length, kind))
-        runs[name] = lambda session=session, feeds=feeds: session.run(None, feeds)
+    answers = []
+    for name, own in feeds.items():
+        given = {"query": query, "key": key} | {name: np.ascontiguousarray(array) for name, array in own.items()}
+        session = _session(_term(tables, given, skewed=name == "skew"))
+        runs[name] = lambda session=session, given=given: session.run(None, given)
+        answers.append(session.run(None, given)[0])
+        np.testing.assert_allclose(answers[-1], answers[0], rtol=1e-3, atol=1e-3)
     return runs
 
 
-def _term(table: np.ndarray, length: int, kind: type[np.generic] | None) -> ir.Model:
-    square = ir.Shape([1, HEADS, length, length])
-    query = ir.val("query", ir.DataType.FLOAT, ir.Shape([1, HEADS, length, WIDTH]))
-    inputs, tape = [query], ir.tape.Tape()
+def _term(tables: list[np.ndarray], feeds: Mapping[str, np.ndarray], skewed: bool) -> ir.Model:
+    tape = ir.tape.Tape()
+    given = {
+        name: ir.val(name, ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)) for name, array in feeds.items()
+    }
+    query, key = given["query"], given["key"]
+    length = feeds["query"].shape[2]
 
-    def constant(array: np.ndarray, name: str) -> ir.Value:
-        return tape.initializer(ir.tensor(array, name=name))
+    def op(kind: str, *inputs: ir.Value | np.ndarray | list[int], **attributes: object) -> ir.Value:
+        values = [value if isinstance(value, ir.Value) else constant(np.array(value)) for value in inputs]
+        return tape.op(kind, values, attributes)
 
-    product = tape.op("MatMul", [query, constant(table, "table")])
-    if kind:
-        index = ir.val("index", ir.DataType.from_numpy(np.dtype(kind)), square)
-        inputs.append(index)
-        result = tape.op("GatherElements", [product, index], {"axis": 3})
-    else:
+    def constant(array: np.ndarray) -> ir.Value:
+        return tape.initializer(ir.tensor(array, name=f"constant_{len(tape.initializers)}"))
+
+    def skew(product: ir.Value) -> ir.Value:
         # Row q of a [length, 2 length - 1] product wants its columns shifted by q: read flat, from length - 1 on, in
         # rows that are one shorter.
-        flat = tape.op("Reshape", [product, constant(np.array([1, HEADS, -1]), "flat")])
-        ends = (length - 1, length - 1 + length * (2 * length - 2))
-        start, stop = (constant(np.array([end]), f"end{end}") for end in ends)
-        cut = tape.op("Slice", [flat, start, stop, constant(np.array([2]), "axis2")])
-        rows = tape.op("Reshape", [cut, constant(np.array([1, HEADS, length, 2 * length - 2]), "rows")])
-        bounds = constant(np.array([0]), "zero"), constant(np.array([length]), "length")
-        result = tape.op("Slice", [rows, *bounds, constant(np.array([3]), "axis3")])
-    result.name, result.dtype, result.shape = "term", ir.DataType.FLOAT, square
+        flat = op("Reshape", product, [1, HEADS, -1])
+        cut = op("Slice", flat, [length - 1], [length - 1 + length * (2 * length - 2)], [2])
+        return op("Slice", op("Reshape", cut, [1, HEADS, length, 2 * length - 2]), [0], [length], [3])
+
+    if skewed:
+        by_query = skew(op("MatMul", query, op("Gather", tables[0], given["columns"], axis=2)))
+        by_key = skew(op("MatMul", key, op("Gather", tables[1], given["key_columns"], axis=2)))
+        result = op("Add", by_query, op("Transpose", by_key, perm=[0, 1, 3, 2]))
+    else:
+        ends, index = (given["start"], given["stop"]), given["index"]
+        across = op("MatMul", query, op("Slice", tables[0], *ends, [2]))
+        down = op(
+            "MatMul", op("Slice", tables[1].transpose(0, 2, 1), *ends, [1]), op("Transpose", key, perm=[0, 1, 3, 2])
+        )
+        result = op("Add", op("GatherElements", across, index, axis=3), op("GatherElements", down, index, axis=2))
+    result.name, result.dtype, result.shape = "terms", ir.DataType.FLOAT, ir.Shape([1, HEADS, length, length])
     graph = ir.Graph(
-        inputs, [result], nodes=tape.nodes, initializers=tape.initializers, opset_imports={"": export.OPSET}
+        list(given.values()),
+        [result],
+        nodes=tape.nodes,
+        initializers=tape.initializers,
+        opset_imports={"": export.OPSET},
     )
     return ir.Model(graph, ir_version=export.IR_VERSION)
 

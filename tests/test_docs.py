@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from bento import errors, metrics, settings
 from bento.settings import ROOT
+from convert.errors import INTERRUPTED, ConvertError
+from convert.order import Order
 
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/*/*.md")])
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
@@ -80,3 +83,23 @@ def test_make_serve_passes_port_and_model_on() -> None:
     plan = make("-n", "serve", "PORT=3456", "MODEL=models/other")
     assert f'WORDTELL_MODEL__CHECKPOINT_DIR="{ROOT}/models/other"' in plan
     assert "wordtell serve --port 3456" in plan
+
+
+def test_the_page_on_conversion_has_the_limits_and_exit_codes_of_the_code() -> None:
+    page = (ROOT / "docs" / "architecture" / "4-conversion.md").read_text()
+    order = Order(source="", out=ROOT, precision="auto")
+    rows = re.findall(r"^\| `(\w+)`: .* \| ([0-9.]*) ?\| ([0-9.]*) ?\|.*\|$", page, re.MULTILINE)
+    for precision, column in (("fp32", 1), ("int8", 2)):
+        listed = {row[0]: float(row[column]) for row in rows if row[column]}
+        assert listed == order.limits(precision).known()
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    assert codes == {kind.exit_code for kind in ConvertError.__subclasses__()} | {INTERRUPTED}
+
+
+def test_the_decision_on_graphs_has_the_figures_of_its_benchmark() -> None:
+    page = (ROOT / "docs" / "adr" / "0005-a-deberta-graph-of-our-own.md").read_text()
+    result = json.loads((ROOT / "benchmarks" / "results" / "graphs.json").read_text())
+    for part in ("position_terms", "graph"):
+        for length, ways in result[part].items():
+            row = " | ".join([length, *(f"{way['times_faster']:.2f}" for way in ways.values())])
+            assert f"| {row} |" in page
