@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -61,7 +62,8 @@ def convert(order: Order, stage: Stage) -> Result:
     with folder.replacing(order.out) as new:
         made = {p: _write(new / p, read, replace(draft, precision=p), order, stage) for p in order.variants}
         expected = _reference(new / order.variants[0], read, asked, stage)
-        del read  # its memory is for the engines now
+        del read
+        gc.collect()  # torch's modules refer to each other in circles, and their memory is for the engines now
         found: dict[Precision, Measurement] = {}
         for precision in order.variants:
             with stage(f"verify {precision}", 2 * expected.windows) as advance:
