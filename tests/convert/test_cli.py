@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import huggingface_hub
@@ -125,7 +126,9 @@ def test_a_folder_that_answers_otherwise_is_found_out(make_checkpoint: MakeCheck
 
 def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
     given = [str(argument) for argument in arguments]
-    return subprocess.Popen([*COMMAND, *given], stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
+    # Tests that run in the background of a shell inherit an ignored Ctrl-C, and Python then leaves it ignored.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen([*COMMAND, *given], stderr=subprocess.PIPE, text=True, preexec_fn=heeding, **options)  # type: ignore[call-overload,no-any-return]  # noqa: PLW1509
 
 
 @pytest.mark.parametrize(("kind", "answers", "expected"), [("bert", "1\n", "fp32"), ("deberta-v3", "7\n\n", "int8")])
