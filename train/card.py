@@ -63,8 +63,7 @@ Printed by `make evaluate` ({figures["made"]}; {packages}).
 Neither the training nor the choice of settings saw these documents. Half of them are human text in parts of which the
 machine, or a human from elsewhere, goes on; a quarter are wholly human, a quarter wholly machine's (spans put
 one after another up to a human document's length). One span may occur in several documents, which makes the interval
-rather too narrow. is-it-slop judges whole documents and was made for other machines' prose; its wheel wants glibc 2.38
-or newer, and `make evaluate` leaves it out where it does not load.
+rather too narrow. is-it-slop judges whole documents and was made for other machines' prose.
 
 {table(figures)}
 
