@@ -127,8 +127,8 @@ def test_a_folder_that_answers_otherwise_is_found_out(make_checkpoint: MakeCheck
 def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
     given = [str(argument) for argument in arguments]
     # Tests that run in the background of a shell inherit an ignored Ctrl-C, and Python then leaves it ignored.
-    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen([*COMMAND, *given], stderr=subprocess.PIPE, text=True, preexec_fn=heeding, **options)  # type: ignore[call-overload,no-any-return]  # noqa: PLW1509
+    options.setdefault("preexec_fn", partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
+    return subprocess.Popen([*COMMAND, *given], stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.mark.parametrize(("kind", "answers", "expected"), [("bert", "1\n", "fp32"), ("deberta-v3", "7\n\n", "int8")])
