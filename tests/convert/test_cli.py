@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import huggingface_hub
@@ -107,6 +108,8 @@ def test_errors_are_one_line_with_their_own_code(make_checkpoint: MakeCheckpoint
 
 def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
     given = [str(argument) for argument in arguments]
+    # Tests that run in the background of a shell inherit an ignored Ctrl-C, and Python then leaves it ignored.
+    options.setdefault("preexec_fn", partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
     return subprocess.Popen([*COMMAND, *given], stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -39,9 +39,12 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, "BENTOML_DO_NOT_TRACK": "True", **settings}
 
 
-def command(port: int, target: Path = ROOT) -> list[str]:
-    where = ["--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "20"]
-    return [str(serving_python()), "-m", "bentoml", "serve", str(target), *where]
+def command(target: Path, *options: str) -> list[str]:
+    return [str(serving_python()), "-m", "bentoml", "serve", str(target), *options]
+
+
+def on_loopback(port: int) -> list[str]:
+    return ["--host", "127.0.0.1", "--port", str(port)]
 
 
 class Server:
@@ -57,7 +60,7 @@ class Server:
     def __enter__(self) -> Server:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command(self.port, self._target),
+                command(self._target, *on_loopback(self.port), "--timeout-graceful-shutdown", "20"),
                 env=environment(self._settings),
                 cwd=self.log.parent,  # not the project: what is served must not depend on where one stands
                 stdout=log,
@@ -89,10 +92,10 @@ class Server:
             return False
 
 
-def run_to_failure(settings: Mapping[str, str], cwd: Path, port: int | None = None) -> tuple[int, str]:
+def run_to_failure(settings: Mapping[str, str], cwd: Path, options: Sequence[str] | None = None) -> tuple[int, str]:
     """Start a server that must not start; returns its exit code and what it printed."""
     done = subprocess.run(
-        command(port or free_port()),
+        command(ROOT, *(on_loopback(free_port()) if options is None else options)),
         env=environment(settings),
         cwd=cwd,
         stdout=subprocess.PIPE,

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -75,14 +76,22 @@ def test_an_unknown_key_in_the_file(tmp_path: Path) -> None:
     assert "unknown key 'api.max_batch_token'; did you mean 'api.max_batch_tokens'?" in complaint(output)
 
 
-def test_a_port_that_is_taken(tmp_path: Path, fake_folder: ModelFolder) -> None:
+@pytest.mark.parametrize(("options", "host"), [(["--host", "127.0.0.1"], "127.0.0.1"), ([], "0.0.0.0")])  # noqa: S104
+@pytest.mark.parametrize("port", [0, 3000])
+def test_a_port_that_is_taken(
+    tmp_path: Path, fake_folder: ModelFolder, options: list[str], host: str, port: int
+) -> None:
+    """Given, or the usual one."""
     settings = {"WORDTELL_MODEL__CHECKPOINT_DIR": str(fake_folder.path), "WORDTELL_MODEL__WINDOW_OVERLAP": "16"}
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        code, output = run_to_failure(settings, tmp_path, port=other.getsockname()[1])
+        with suppress(OSError):  # whoever has the usual port already will do as well
+            other.bind(("127.0.0.1", port))
+            other.listen()
+        taken = port or other.getsockname()[1]
+        given = [] if taken == 3000 else ["--port", str(taken)]
+        code, output = run_to_failure(settings, tmp_path, [*options, *given])
     assert code != 0
-    assert "cannot listen on 127.0.0.1" in complaint(output)
+    assert f"cannot listen on {host}:{taken}" in complaint(output)
 
 
 def test_sigterm_finishes_what_was_admitted_and_exits_with_0(tmp_path: Path) -> None:

