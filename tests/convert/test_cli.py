@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from bento import artifact
 from convert import cli
 from convert.errors import INTERRUPTED
+from convert.order import Order
 from tests.convert.conftest import MakeCheckpoint
 
 COMMAND = (sys.executable, "-m", "convert")
@@ -45,7 +46,8 @@ def precision(out: Path) -> str:
 def test_help_tells_what_there_is() -> None:
     code, text, _ = run("--help")
     assert code == 0
-    for word in ("CHECKPOINT", "--out", "--precision", "--positive-label", "--max-tokens", "130 interrupted"):
+    options = {f"--{name.replace('_', '-')}" for name in Order.__dataclass_fields__} - {"--source"}
+    for word in ("CHECKPOINT", "130 interrupted", *options):
         assert word in text
 
 
