@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from bento import artifact
 from bento.artifact import MANIFEST, MODEL, TOKENIZER, FileRecord, Manifest
+from bento.errors import WordtellError
 from convert import export
 from convert.checkpoint import Checkpoint
 from convert.errors import WriteError
@@ -44,9 +45,10 @@ def replacing(out: Path) -> Iterator[Path]:
         yield inside
         _swap(out, inside, aside=scratch / "old")
     except OSError as error:
-        if error.errno is None:  # one of ours, which says more
+        if isinstance(error, WordtellError):  # says more
             raise
-        raise WriteError(out, os.strerror(error.errno)) from None
+        # numpy's, for a disk that is full, has no number.
+        raise WriteError(out, os.strerror(error.errno) if error.errno else str(error)) from None
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bento.artifact import MANIFEST, MODEL
@@ -87,3 +88,18 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
     named = pytest.raises(WriteError, match=r"model: cannot be written \(File exists\)")
     with named, folder.replacing(tmp_path / "file" / "model"):
         raise AssertionError("the block must not run")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_a_full_disk_is_named_whoever_finds_it(tmp_path: Path) -> None:
+    def by_number() -> None:
+        Path("/dev/full").write_bytes(b"weights")
+
+    def without_a_number() -> None:  # as onnx_ir writes big weights
+        with Path("/dev/full").open("wb") as full:
+            np.zeros(1 << 16).tofile(full)
+
+    for write in (by_number, without_a_number):
+        with pytest.raises(WriteError, match="model: cannot be written"), folder.replacing(tmp_path / "model"):
+            write()
+    assert names(tmp_path) == []
