@@ -48,8 +48,8 @@ def main() -> None:
     result = {
         "question": "milliseconds a text on one thread, and how many times faster than the first of each group",
         "layers": options.layers,
-        "position_terms": {n: _time(_terms(config, n), options.repeats) for n in options.lengths},
-        "graph": {n: _time(_texts(graphs, n), options.repeats) for n in options.lengths},
+        "position_terms": {n: time_interleaved(_terms(config, n), options.repeats) for n in options.lengths},
+        "graph": {n: time_interleaved(_texts(graphs, n), options.repeats) for n in options.lengths},
         "machine": machine(),
         "onnxruntime": ort.__version__,
     }
@@ -58,7 +58,8 @@ def main() -> None:
     (RESULTS / "graphs.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
-def _time(runs: Mapping[str, Run], repeats: int) -> dict[str, dict[str, float]]:
+def time_interleaved(runs: Mapping[str, Run], repeats: int) -> dict[str, dict[str, float]]:
+    """Run each in turn, `repeats` times after a first one that does not count; medians, and ratios to the first's."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats + 1):
         for name, run in runs.items():

@@ -103,3 +103,7 @@ def test_the_decision_on_graphs_has_the_figures_of_its_benchmark() -> None:
         for length, ways in result[part].items():
             row = " | ".join([length, *(f"{way['times_faster']:.2f}" for way in ways.values())])
             assert f"| {row} |" in page
+    result = json.loads((ROOT / "benchmarks" / "results" / "scales.json").read_text())
+    for product, ways in result["products"].items():
+        errors = [f"{way['relative_error_of_usual_tokens']:.4f}" for way in ways.values()]
+        assert f"| {product} | {ways['a scale a token']['times_faster']:.2f} | {' | '.join(errors)} |" in page
