@@ -40,7 +40,8 @@ class Lifecycle:
     def detector(self) -> Detector:
         """Raises ModelNotReady, saying why, until it is loaded."""
         if self._detector is None:
-            raise self._fault
+            # One error, raised for every probe: without this it would keep the frames of all of them.
+            raise self._fault.with_traceback(None)
         return self._detector
 
     def _load(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from bento.api.lifecycle import Lifecycle
 from bento.artifact import ModelFolder
 from bento.errors import ModelNotReady
@@ -39,6 +41,16 @@ def test_before_during_and_after(fake_folder: ModelFolder) -> None:
     assert settled(server).startswith("fake-fp32-")
     server.stop()
     assert "shutting down" in status(server)
+
+
+def test_a_fault_that_is_told_often_does_not_grow(tmp_path: Path) -> None:
+    server = lifecycle(tmp_path / "none")
+    depths = []
+    for _ in range(3):
+        with pytest.raises(ModelNotReady) as refused:
+            _ = server.detector
+        depths.append(len(refused.traceback))
+    assert len(set(depths)) == 1
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
