@@ -11,7 +11,7 @@ from typing import Protocol
 
 import onnx_ir as ir
 
-from bento.artifact import Manifest, Precision
+from bento.artifact import FUSED, MODEL, Manifest, Precision
 from convert import checkpoint, export, folder, labels, quantize, report, sensitivity, texts, verify
 from convert.checkpoint import Checkpoint
 from convert.errors import VerificationError
@@ -96,13 +96,17 @@ def _write(path: Path, read: Checkpoint, draft: Manifest, order: Order, stage: S
     precision, made = draft.precision, Made(1.0, {})
     path.mkdir()
     with stage(f"export {precision}"):
-        model = export.export(read, precision)
+        models = {MODEL: export.export(read, precision)}
     if precision == "int8":
-        made = _quantize(model, read, draft, order, stage)
+        made = _quantize(models[MODEL], read, draft, order, stage)
+    with stage(f"fuse {precision}"):
+        if (fused := export.fused(read, precision, made.exact)) is not None:
+            models[FUSED] = fused
     with stage(f"check {precision}"):
-        export.check(model, read.architecture)
+        for model in models.values():
+            export.check(model, read.architecture)
     with stage(f"write {precision}"):
-        folder.write(path, model, read, draft)
+        folder.write(path, models, read, draft)
     return made
 
 

@@ -66,7 +66,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(make_checkpoint: MakeCheckpoin
         model = export.export(read, "int8")
         quantize.quantize(model)
         export.check(model, read.architecture)
-        export.save(model, tmp_path, export.SINGLE_FILE_BYTES)
+        export.save({artifact.MODEL: model}, tmp_path, export.SINGLE_FILE_BYTES)
         written.append((tmp_path / artifact.MODEL).read_bytes())
     assert written[0] == written[1]
 
@@ -100,7 +100,7 @@ def test_weights_too_big_for_one_file_are_served_from_two(make_checkpoint: MakeC
             max_tokens=512,
             files={},
         )
-        manifest = folder.write(tmp_path / name, model, replace(read, source=name), draft, limit)
+        manifest = folder.write(tmp_path / name, {artifact.MODEL: model}, replace(read, source=name), draft, limit)
         folders.append(artifact.load(tmp_path / name))
     assert manifest.files.keys() == {artifact.MODEL, artifact.TOKENIZER, export.EXTERNAL_DATA}
     assert manifest.files[artifact.MODEL].bytes < manifest.files[export.EXTERNAL_DATA].bytes

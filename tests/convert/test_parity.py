@@ -66,7 +66,7 @@ def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             max_tokens=512,
             files={},
         )
-        folder.write(root / precision, graph, read, draft)
+        folder.write(root / precision, {artifact.MODEL: graph}, read, draft)
     return Converted(read.model, root / "fp32", root / "int8", products)
 
 
