@@ -11,19 +11,20 @@ PRECISION ?=
 
 SERVE := .venv
 DEV := .venv-dev
+OPERATORS := bento/native/libwordtell.so
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check convert bench image clean lock corpus train evaluate
+.PHONY: help serve test native test-native check convert bench image clean lock corpus train evaluate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: $(SERVE)/ready ## serve on PORT=3000, the embedded model or MODEL=folder
+serve: $(SERVE)/ready native ## serve on PORT=3000, the embedded model or MODEL=folder
 	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(SERVE)/bin/wordtell serve --port $(PORT)
 
-test: $(SERVE)/ready $(DEV)/ready ## run the tests; ARGS="-k words" passes options to pytest
+test: $(SERVE)/ready $(DEV)/ready native ## run the tests; ARGS="-k words" passes options to pytest
 	@$(DEV)/bin/python -m pytest $(ARGS)
 
 check: $(DEV)/ready ## ruff, mypy --strict, import-linter
@@ -31,7 +32,15 @@ check: $(DEV)/ready ## ruff, mypy --strict, import-linter
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/lint-imports
 
-convert: $(DEV)/ready ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]: make a model folder
+native: $(OPERATORS) ## compile the fused operators where there is a C++ compiler; the rest of make does it by itself
+
+test-native: ## test the operators' kernels under the address and undefined-behaviour sanitizers
+	@$(PYTHON) native/tests/run.py
+
+$(OPERATORS): $(wildcard native/*.cpp native/*.h) native/build.py
+	@$(PYTHON) native/build.py
+
+convert: $(DEV)/ready native ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]: make a model folder
 	@$(if $(and $(CHECKPOINT),$(OUT)),,$(error make convert needs CHECKPOINT=<checkpoint folder> and OUT=<model folder>))
 	@$(DEV)/bin/python -m convert "$(CHECKPOINT)" --out "$(OUT)" $(if $(PRECISION),--precision $(PRECISION))
 
