@@ -1,0 +1,83 @@
+// The row-wise half of a quantised linear: FP32 rows to u8 before the products, int32 sums to FP32 behind them.
+#pragma once
+
+#include "activations.h"
+#include "linear_kernels.h"
+
+namespace wordtell {
+namespace {
+
+// Writes one quantised row whose range, widened to contain 0, is [least, most].
+inline void write_quantized(const float* x, float least, float most, int depth, uint8_t* row, ptrdiff_t row_stride) {
+  const ptrdiff_t padded = row_stride - depth_tile;
+  float scale = (most / 2 - least / 2) / 127.5f;  // halves: the difference of two huge values could be infinite
+  // Below this the reciprocal would overflow; such a row is zero as far as FP32 can tell.
+  if (scale < 1e-37f) scale = 1.0f;
+  const float inverse = 1.0f / scale;
+  const int32_t zero_point = round_to_ints(fill(-least * inverse))[0];
+  int i = 0;
+  for (; i + lanes <= depth; i += lanes) {
+    store_bytes(row + i, round_to_ints(load(x + i) * inverse) + zero_point);
+  }
+  if (i < depth) {
+    uint8_t last[lanes];
+    store_bytes(last, round_to_ints(load_part(x + i, depth - i) * inverse) + zero_point);
+    __builtin_memcpy(row + i, last, depth - i);
+  }
+  __builtin_memset(row + depth, 0, row_stride - depth);
+  const RowTail tail{scale, zero_point};
+  __builtin_memcpy(row + padded, &tail, sizeof tail);
+}
+
+inline void quantize_row(const float* x, int depth, uint8_t* row, ptrdiff_t row_stride) {
+  Floats least = {}, most = {};  // the range contains 0
+  int i = 0;
+  for (; i + lanes <= depth; i += lanes) {
+    least = smaller(least, load(x + i));
+    most = larger(most, load(x + i));
+  }
+  if (i < depth) {
+    least = smaller(least, load_part(x + i, depth - i));
+    most = larger(most, load_part(x + i, depth - i));
+  }
+  write_quantized(x, smallest(least), largest(most), depth, row, row_stride);
+}
+
+inline void quantize_all(const float* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows, ptrdiff_t row_stride) {
+  for (int r = 0; r < count; ++r) quantize_row(x + r * x_stride, depth, rows + r * row_stride, row_stride);
+}
+
+inline RowTail tail_of(const uint8_t* row, int padded_depth) {
+  RowTail tail;
+  __builtin_memcpy(&tail, row + padded_depth, sizeof tail);
+  return tail;
+}
+
+// `lanes` outputs of one row from their integer sums, from `column` on. The column's scale comes first: a sum times a
+// huge row scale could be infinite where the product of all three is not.
+template <bool with_gelu>
+inline Floats dequantize(Ints sums, const PackedWeight& weight, int column, RowTail row) {
+  const Ints centred = sums - load(weight.column_sums + column) * row.zero_point;
+  const Floats y = to_floats(centred) * load(weight.scale + column) * row.scale + load(weight.bias + column);
+  return with_gelu ? gelu(y) : y;
+}
+
+// Stores what of `lanes` outputs lies before the last column.
+inline void store_columns(float* y, Floats value, int column, int columns) {
+  if (column + lanes <= columns) {
+    store(y + column, value);
+  } else if (column < columns) {
+    store_part(y + column, value, columns - column);
+  }
+}
+
+// Rows to take at a time, so that they stay in the second-level cache while all panels of the weight pass by them.
+inline int rows_in_cache(const PackedWeight& weight, int count) {
+  const int most = static_cast<int>((768 << 10) / weight.row_stride);
+  const int blocks = count / (most < 1 ? 1 : most) + 1;
+  const int even = count / blocks + 1;
+  return even < 96 ? 96 : (even + 95) / 96 * 96;  // whole blocks of every kernel: 4, 6 or 32 rows
+}
+
+}  // namespace
+}  // namespace wordtell
