@@ -29,24 +29,36 @@ void configure(int upper, int lower) {
   asm volatile("ldtilecfg %0" ::"m"(config) : "memory");
 }
 
-// Sums of one block that wait for their epilogue. It is done a few vectors at a time between the tile products of the
-// next block: those keep the tile unit busy for 16 cycles each and leave the vector units idle.
+// Sums of one block that wait for their epilogue. It is done a few rows at a time between the tile products of the next
+// block: those keep the tile unit busy for 16 cycles each and leave the vector units idle.
 template <bool with_gelu>
 struct Epilogue {
   alignas(64) int32_t sums[most_rows * panel];
-  const PackedWeight* weight;
-  const uint8_t* rows;
+  Columns left, right;
+  const uint8_t* tail;  // of the next row
   float* y;
-  ptrdiff_t y_stride;
-  int column;
-  int next = 0, count = 0;  // in vectors of `lanes` sums
+  ptrdiff_t row_stride, y_stride;
+  int next = 0, count = 0;
 
-  void advance(int vectors) {
-    for (; vectors > 0 && next < count; --vectors, ++next) {
-      const int r = next / 2, at = column + next % 2 * lanes;
-      const RowTail tail = tail_of(rows + r * weight->row_stride, weight->padded_depth);
-      const Ints sum = load(sums + next * lanes);
-      store_columns(y + r * y_stride, dequantize<with_gelu>(sum, *weight, at, tail), at, weight->columns);
+  void begin(const PackedWeight& weight, const uint8_t* rows, int height, int column, float* to, ptrdiff_t to_stride) {
+    left = columns_from(weight, column);
+    right = columns_from(weight, column + tile);
+    tail = rows + weight.padded_depth;
+    row_stride = weight.row_stride;
+    y = to + column;
+    y_stride = to_stride;
+    next = 0;
+    count = height;
+  }
+
+  inline __attribute__((always_inline)) void advance(int rows) {
+    const int end = next + rows < count ? next + rows : count;
+    for (; next < end; ++next) {
+      const RowTail row = tail_of(tail, 0);
+      store_outputs<with_gelu>(y, load(sums + next * panel), left, row);
+      store_outputs<with_gelu>(y + tile, load(sums + next * panel + tile), right, row);
+      tail += row_stride;
+      y += y_stride;
     }
   }
 };
@@ -103,16 +115,10 @@ void multiply_rows(const PackedWeight& weight, const uint8_t* rows, int count, i
       turn ^= 1;
       const uint8_t* block = rows + r * weight.row_stride;
       multiply_block<with_gelu, with_lower>(weight, block, upper, panel_weight, epilogues[turn], next);
-      next.weight = &weight;
-      next.rows = block;
-      next.y = y + r * y_stride;
-      next.y_stride = y_stride;
-      next.column = column;
-      next.next = 0;
-      next.count = height * panel / lanes;
+      next.begin(weight, block, height, column, y + r * y_stride, y_stride);
     }
   }
-  epilogues[turn ^ 1].advance(most_rows * panel / lanes);
+  epilogues[turn ^ 1].advance(most_rows);
   _tile_release();
 }
 

@@ -44,13 +44,12 @@ void multiply_block(const PackedWeight& weight, const uint8_t* rows, const int8_
     }
   }
 #pragma GCC unroll 8
-  for (int r = 0; r < block_rows; ++r) {
-    const RowTail tail = tail_of(rows + r * weight.row_stride, weight.padded_depth);
+  for (int v = 0; v < vectors; ++v) {
+    const Columns columns = columns_from(weight, column + v * lanes);
 #pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) {
-      const int at = column + v * lanes;
-      store_columns(y + r * y_stride, dequantize<with_gelu>(reinterpret_cast<Ints>(sums[r][v]), weight, at, tail), at,
-                    weight.columns);
+    for (int r = 0; r < block_rows; ++r) {
+      const RowTail row = tail_of(rows + r * weight.row_stride, weight.padded_depth);
+      store_outputs<with_gelu>(y + r * y_stride + column + v * lanes, reinterpret_cast<Ints>(sums[r][v]), columns, row);
     }
   }
 }

@@ -33,10 +33,10 @@ void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int
       const uint8_t* block = rows + begin * weight.row_stride;
       sum_panel(block, weight.row_stride, some, panel_weight, weight.depth, sums);
       for (int r = 0; r < some; ++r) {
-        const RowTail tail = tail_of(block + r * weight.row_stride, weight.padded_depth);
+        const RowTail row = tail_of(block + r * weight.row_stride, weight.padded_depth);
         for (int c = 0; c < panel; c += lanes) {
-          store_columns(y + (begin + r) * y_stride, dequantize<with_gelu>(load(sums[r] + c), weight, column + c, tail),
-                        column + c, weight.columns);
+          store_outputs<with_gelu>(y + (begin + r) * y_stride + column + c, load(sums[r] + c),
+                                   columns_from(weight, column + c), row);
         }
       }
     }

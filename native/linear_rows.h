@@ -53,21 +53,29 @@ inline RowTail tail_of(const uint8_t* row, int padded_depth) {
   return tail;
 }
 
-// `lanes` outputs of one row from their integer sums, from `column` on. The column's scale comes first: a sum times a
-// huge row scale could be infinite where the product of all three is not.
-template <bool with_gelu>
-inline Floats dequantize(Ints sums, const PackedWeight& weight, int column, RowTail row) {
-  const Ints centred = sums - load(weight.column_sums + column) * row.zero_point;
-  const Floats y = to_floats(centred) * load(weight.scale + column) * row.scale + load(weight.bias + column);
-  return with_gelu ? gelu(y) : y;
+// What the epilogue knows of `lanes` columns.
+struct Columns {
+  Ints sums;
+  Floats scale, bias;
+  int present;  // how many of them the weight has; the others are padding
+};
+
+inline Columns columns_from(const PackedWeight& weight, int column) {
+  return {load(weight.column_sums + column), load(weight.scale + column), load(weight.bias + column),
+          weight.columns - column};
 }
 
-// Stores what of `lanes` outputs lies before the last column.
-inline void store_columns(float* y, Floats value, int column, int columns) {
-  if (column + lanes <= columns) {
-    store(y + column, value);
-  } else if (column < columns) {
-    store_part(y + column, value, columns - column);
+// Outputs of one row from their integer sums, stored where there are columns. The column's scale comes first: a sum
+// times a huge row scale could be infinite where the product of all three is not.
+template <bool with_gelu>
+inline void store_outputs(float* y, Ints sums, const Columns& columns, RowTail row) {
+  const Ints centred = sums - columns.sums * row.zero_point;
+  Floats value = to_floats(centred) * columns.scale * row.scale + columns.bias;
+  if (with_gelu) value = gelu(value);
+  if (columns.present >= lanes) {
+    store(y, value);
+  } else if (columns.present > 0) {
+    store_part(y, value, columns.present);
   }
 }
 
