@@ -29,16 +29,16 @@ void configure(int upper, int lower) {
   asm volatile("ldtilecfg %0" ::"m"(config) : "memory");
 }
 
-// Sums of one block that wait for their epilogue. It is done a few rows at a time between the tile products of the next
-// block: those keep the tile unit busy for 16 cycles each and leave the vector units idle.
+// Sums of one block that wait for their epilogue. It follows upon the products of the next block, so that the vector
+// units work while the tile unit still does, and never wait for it.
 template <bool with_gelu>
 struct Epilogue {
   alignas(64) int32_t sums[most_rows * panel];
   Columns left, right;
-  const uint8_t* tail;  // of the next row
+  const uint8_t* tail;  // of the first row
   float* y;
   ptrdiff_t row_stride, y_stride;
-  int next = 0, count = 0;
+  int count = 0;
 
   void begin(const PackedWeight& weight, const uint8_t* rows, int height, int column, float* to, ptrdiff_t to_stride) {
     left = columns_from(weight, column);
@@ -47,19 +47,16 @@ struct Epilogue {
     row_stride = weight.row_stride;
     y = to + column;
     y_stride = to_stride;
-    next = 0;
     count = height;
   }
 
-  inline __attribute__((always_inline)) void advance(int rows) {
-    const int end = next + rows < count ? next + rows : count;
-    for (; next < end; ++next) {
-      const RowTail row = tail_of(tail, 0);
-      store_outputs<with_gelu>(y, load(sums + next * panel), left, row);
-      store_outputs<with_gelu>(y + tile, load(sums + next * panel + tile), right, row);
-      tail += row_stride;
-      y += y_stride;
+  void finish() {
+    for (int r = 0; r < count; ++r) {
+      const RowTail row = tail_of(tail + r * row_stride, 0);
+      store_outputs<with_gelu>(y + r * y_stride, load(sums + r * panel), left, row);
+      store_outputs<with_gelu>(y + r * y_stride + tile, load(sums + r * panel + tile), right, row);
     }
+    count = 0;
   }
 };
 
@@ -68,8 +65,6 @@ void multiply_block(const PackedWeight& weight, const uint8_t* rows, int upper, 
                     Epilogue<with_gelu>& done, Epilogue<with_gelu>& next) {
   const ptrdiff_t row_stride = weight.row_stride;
   const uint8_t* lower_rows = rows + upper * row_stride;
-  const int steps = weight.padded_depth / depth_tile;
-  const int pace = (done.count + steps - 1) / steps;
   _tile_zero(0);
   _tile_zero(1);
   if (with_lower) {
@@ -88,8 +83,8 @@ void multiply_block(const PackedWeight& weight, const uint8_t* rows, int upper, 
       _tile_dpbusd(2, 5, 6);
       _tile_dpbusd(3, 5, 7);
     }
-    done.advance(pace);
   }
+  done.finish();
   constexpr int row_bytes = panel * sizeof(int32_t);
   _tile_stored(0, next.sums, row_bytes);
   _tile_stored(1, next.sums + tile, row_bytes);
@@ -118,7 +113,7 @@ void multiply_rows(const PackedWeight& weight, const uint8_t* rows, int count, i
       next.begin(weight, block, height, column, y + r * y_stride, y_stride);
     }
   }
-  epilogues[turn ^ 1].advance(most_rows);
+  epilogues[turn ^ 1].finish();
   _tile_release();
 }
 
