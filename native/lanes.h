@@ -134,22 +134,29 @@ inline void store_bytes(uint8_t* to, Ints value) {
 #endif
 }
 
+// Across the lanes, by halves.
 inline float smallest(Floats a) {
-  float least = a[0];
-  for (int i = 1; i < lanes; ++i) least = a[i] < least ? a[i] : least;
-  return least;
+#if defined(__AVX512F__)
+  return _mm512_reduce_min_ps(a);
+#else
+  for (int half = lanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) a[i] = a[i + half] < a[i] ? a[i + half] : a[i];
+  }
+  return a[0];
+#endif
 }
 
-inline float largest(Floats a) {
-  float most = a[0];
-  for (int i = 1; i < lanes; ++i) most = a[i] > most ? a[i] : most;
-  return most;
-}
+inline float largest(Floats a) { return -smallest(-a); }
 
 inline float sum(Floats a) {
-  float total = a[0];
-  for (int i = 1; i < lanes; ++i) total += a[i];
-  return total;
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps(a);
+#else
+  for (int half = lanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) a[i] += a[i + half];
+  }
+  return a[0];
+#endif
 }
 
 }  // namespace

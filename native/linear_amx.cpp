@@ -29,16 +29,16 @@ void configure(int upper, int lower) {
   asm volatile("ldtilecfg %0" ::"m"(config) : "memory");
 }
 
-// Sums of one block that wait for their epilogue. It follows upon the products of the next block, so that the vector
-// units work while the tile unit still does, and never wait for it.
+// Sums of one block that wait for their epilogue. It is done a few rows at a time between the tile products of the next
+// block: those keep the tile unit busy for 16 cycles each and leave the vector units idle.
 template <bool with_gelu>
 struct Epilogue {
   alignas(64) int32_t sums[most_rows * panel];
   Columns left, right;
-  const uint8_t* tail;  // of the first row
+  const uint8_t* tail;  // of the next row
   float* y;
   ptrdiff_t row_stride, y_stride;
-  int count = 0;
+  int next = 0, count = 0;
 
   void begin(const PackedWeight& weight, const uint8_t* rows, int height, int column, float* to, ptrdiff_t to_stride) {
     left = columns_from(weight, column);
@@ -47,24 +47,29 @@ struct Epilogue {
     row_stride = weight.row_stride;
     y = to + column;
     y_stride = to_stride;
+    next = 0;
     count = height;
   }
 
-  void finish() {
-    for (int r = 0; r < count; ++r) {
-      const RowTail row = tail_of(tail + r * row_stride, 0);
-      store_outputs<with_gelu>(y + r * y_stride, load(sums + r * panel), left, row);
-      store_outputs<with_gelu>(y + r * y_stride + tile, load(sums + r * panel + tile), right, row);
+  inline __attribute__((always_inline)) void advance(int rows) {
+    const int end = next + rows < count ? next + rows : count;
+    for (; next < end; ++next) {
+      const RowTail row = tail_of(tail, 0);
+      store_outputs<with_gelu>(y, load(sums + next * panel), left, row);
+      store_outputs<with_gelu>(y + tile, load(sums + next * panel + tile), right, row);
+      tail += row_stride;
+      y += y_stride;
     }
-    count = 0;
   }
 };
 
 template <bool with_gelu, bool with_lower>
 void multiply_block(const PackedWeight& weight, const uint8_t* rows, int upper, const int8_t* panel_weight,
-                    Epilogue<with_gelu>& done, Epilogue<with_gelu>& next) {
+                    const int8_t* ahead, int ahead_bytes, Epilogue<with_gelu>& done, Epilogue<with_gelu>& next) {
   const ptrdiff_t row_stride = weight.row_stride;
   const uint8_t* lower_rows = rows + upper * row_stride;
+  const int steps = weight.padded_depth / depth_tile;
+  const int pace = (done.count + steps - 1) / steps;
   _tile_zero(0);
   _tile_zero(1);
   if (with_lower) {
@@ -83,8 +88,9 @@ void multiply_block(const PackedWeight& weight, const uint8_t* rows, int upper, 
       _tile_dpbusd(2, 5, 6);
       _tile_dpbusd(3, 5, 7);
     }
+    for (const int8_t* end = ahead + ahead_bytes; ahead < end; ahead += 64) _mm_prefetch(ahead, _MM_HINT_T1);
+    done.advance(pace);
   }
-  done.finish();
   constexpr int row_bytes = panel * sizeof(int32_t);
   _tile_stored(0, next.sums, row_bytes);
   _tile_stored(1, next.sums + tile, row_bytes);
@@ -104,16 +110,20 @@ void multiply_rows(const PackedWeight& weight, const uint8_t* rows, int count, i
   configure(upper, with_lower ? height - upper : tile);
   for (int column = col_begin; column < col_end; column += panel) {
     const int8_t* panel_weight = weight.weight + static_cast<ptrdiff_t>(column) * weight.padded_depth;
-    for (int begin = 0; begin < count; begin += height) {
+    // Meanwhile the next panel comes into the second-level cache, a share of it at each step.
+    const int blocks = (count + height - 1) / height;
+    const int ahead_bytes = column + panel < col_end ? (panel * depth_tile / blocks + 63) / 64 * 64 : 0;
+    const int8_t* ahead = panel_weight + panel * weight.padded_depth;
+    for (int begin = 0; begin < count; begin += height, ahead += ahead_bytes * (weight.padded_depth / depth_tile)) {
       const int r = begin + height <= count ? begin : count - height;
       Epilogue<with_gelu>& next = epilogues[turn];
       turn ^= 1;
       const uint8_t* block = rows + r * weight.row_stride;
-      multiply_block<with_gelu, with_lower>(weight, block, upper, panel_weight, epilogues[turn], next);
+      multiply_block<with_gelu, with_lower>(weight, block, upper, panel_weight, ahead, ahead_bytes, epilogues[turn], next);
       next.begin(weight, block, height, column, y + r * y_stride, y_stride);
     }
   }
-  epilogues[turn ^ 1].finish();
+  epilogues[turn ^ 1].advance(most_rows);
   _tile_release();
 }
 

@@ -7,8 +7,20 @@
 namespace wordtell {
 namespace {
 
-// Writes one quantised row whose range, widened to contain 0, is [least, most].
-inline void write_quantized(const float* x, float least, float most, int depth, uint8_t* row, ptrdiff_t row_stride) {
+constexpr int unroll = 4;
+
+// The least and the greatest of some values and 0.
+struct Range {
+  Floats least = {}, most = {};
+  void take(Floats values) {
+    least = smaller(least, values);
+    most = larger(most, values);
+  }
+};
+
+// Writes one quantised row of known range.
+inline void write_quantized(const float* x, const Range& range, int depth, uint8_t* row, ptrdiff_t row_stride) {
+  const float least = smallest(range.least), most = largest(range.most);
   const ptrdiff_t padded = row_stride - depth_tile;
   float scale = (most / 2 - least / 2) / 127.5f;  // halves: the difference of two huge values could be infinite
   // Below this the reciprocal would overflow; such a row is zero as far as FP32 can tell.
@@ -30,17 +42,19 @@ inline void write_quantized(const float* x, float least, float most, int depth, 
 }
 
 inline void quantize_row(const float* x, int depth, uint8_t* row, ptrdiff_t row_stride) {
-  Floats least = {}, most = {};  // the range contains 0
+  Range ranges[unroll];  // apart, so that one comparison need not wait for the last
   int i = 0;
-  for (; i + lanes <= depth; i += lanes) {
-    least = smaller(least, load(x + i));
-    most = larger(most, load(x + i));
+  for (; i + unroll * lanes <= depth; i += unroll * lanes) {
+#pragma GCC unroll 4
+    for (int u = 0; u < unroll; ++u) ranges[u].take(load(x + i + u * lanes));
   }
-  if (i < depth) {
-    least = smaller(least, load_part(x + i, depth - i));
-    most = larger(most, load_part(x + i, depth - i));
+  for (; i + lanes <= depth; i += lanes) ranges[0].take(load(x + i));
+  if (i < depth) ranges[0].take(load_part(x + i, depth - i));
+  for (int u = 1; u < unroll; ++u) {
+    ranges[0].take(ranges[u].least);
+    ranges[0].take(ranges[u].most);
   }
-  write_quantized(x, smallest(least), largest(most), depth, row, row_stride);
+  write_quantized(x, ranges[0], depth, row, row_stride);
 }
 
 inline void quantize_all(const float* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows, ptrdiff_t row_stride) {

@@ -25,7 +25,7 @@ double cpu_seconds() {
 template <typename Work>
 double seconds_of(Work work) {
   double least = 1e9, total = 0;
-  for (int i = 0; i < 5 || (total < 1.5 && i < 5000); ++i) {
+  for (int i = 0; i < 5 || (total < 0.3 && i < 5000); ++i) {
     const double begin = cpu_seconds();
     work();
     const double took = cpu_seconds() - begin;
