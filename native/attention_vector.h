@@ -4,9 +4,6 @@
 
 #include <cstdint>
 
-// Vectors wider than the processor's are passed through memory; that concerns only functions that are inlined anyway.
-#pragma GCC diagnostic ignored "-Wpsabi"
-
 #if defined(__x86_64__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"

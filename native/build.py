@@ -20,7 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parent / "bento" / "native" / "libwordtell.so"
-COMMON = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-ffp-contract=off")
+COMMON = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=off")
 # The runtime of C++ goes into the library: the image it is copied to may have an older one.
 LINK = ("-shared", "-static-libstdc++", "-static-libgcc", "-Wl,--no-undefined", "-pthread")
 AVX2 = ("-mavx2", "-mfma")

@@ -15,7 +15,7 @@ namespace {
 constexpr Presence optional = Presence::optional;
 
 // A block of the output that one thread computes: its slice of the weights stays in cache while the rows pass.
-constexpr int kColumns = 256;
+constexpr int kColumns = 256;  // a multiple of every panel
 constexpr int kRows = 512;
 // Rows that one thread quantises or normalises at a time.
 constexpr int kTokens = 64;
@@ -57,13 +57,13 @@ class Linear {
     void* scratch = Scratch::of_this_thread(linear_->scratch_bytes(rows));
     context.parallel(pieces(rows, kTokens), [&](size_t i) {
       const int begin = static_cast<int>(i) * kTokens, end = std::min(rows, begin + kTokens);
-      linear_->quantize(in, linear_->depth(), rows, begin, end, scratch);
+      linear_->quantize(in, linear_->depth(), begin, end, scratch);
     });
     const size_t across = pieces(columns, kColumns);
     context.parallel(across * pieces(rows, kRows), [&](size_t i) {
       const int row = static_cast<int>(i / across) * kRows, column = static_cast<int>(i % across) * kColumns;
-      linear_->multiply(scratch, rows, row, std::min(rows, row + kRows), column, std::min(columns, column + kColumns),
-                        out, columns);
+      linear_->multiply(scratch, row, std::min(rows, row + kRows), column, std::min(columns, column + kColumns), out,
+                        columns);
     });
   }
 

@@ -1,26 +1,35 @@
-// The whole test framework: a failed CHECK says where, and the program's exit code tells.
+// CHECK(condition[, format, ...]) says where a condition does not hold and lets the program go on; `return failures()`
+// ends main.
 #pragma once
 
+#include <cstdarg>
 #include <cstdio>
 
-namespace wordtell::tests {
-inline int failures = 0;
-inline int checks = 0;
-}  // namespace wordtell::tests
+namespace wordtell {
 
-#define CHECK(condition, ...)                                      \
-  do {                                                             \
-    ++wordtell::tests::checks;                                     \
-    if (!(condition)) {                                            \
-      ++wordtell::tests::failures;                                 \
-      std::fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
-      std::fprintf(stderr, __VA_ARGS__);                           \
-      std::fprintf(stderr, "\n");                                  \
-    }                                                              \
-  } while (false)
+inline int& failure_count() {
+  static int count = 0;
+  return count;
+}
 
-#define FINISH()                                                                              \
-  do {                                                                                        \
-    std::printf("%d checks, %d failures\n", wordtell::tests::checks, wordtell::tests::failures); \
-    return wordtell::tests::failures == 0 ? 0 : 1;                                            \
+inline void fail(const char* file, int line, const char* condition, const char* format = "", ...) {
+  ++failure_count();
+  std::fprintf(stderr, "%s:%d: not so: %s ", file, line, condition);
+  va_list arguments;
+  va_start(arguments, format);
+  std::vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  std::fputc('\n', stderr);
+}
+
+inline int failures() {
+  if (failure_count() != 0) std::fprintf(stderr, "%d checks failed\n", failure_count());
+  return failure_count() == 0 ? 0 : 1;
+}
+
+}  // namespace wordtell
+
+#define CHECK(condition, ...)                                                                     \
+  do {                                                                                            \
+    if (!(condition)) wordtell::fail(__FILE__, __LINE__, #condition , ##__VA_ARGS__); \
   } while (false)
