@@ -77,6 +77,7 @@ class CpuSettings(_Section):
 
     lanes: Auto = Field(0, description="Texts scored at the same time. 0: one a core.")
     threads_per_lane: Auto = Field(0, description="Threads that share one text. 0: the cores divided by the lanes.")
+    fused: bool = Field(True, description="Use wordtell's own operators where they are built and the model has them.")
 
 
 class Settings(_Section):

@@ -33,7 +33,6 @@ FIGURES = Figures(
     flips=0.02,
     rank=0.99,
     neighbours=0.0,
-    padded=0.0,
     words_per_s=10.0,
     memory_mb=1.0,
     size_mb=1.0,
@@ -46,7 +45,7 @@ def quiet(_title: str, _parts: int | None = None) -> Any:
 
 
 def measured(probabilities: list[list[float]]) -> Measurement:
-    return Measurement(probabilities=probabilities, seconds=2.0, neighbours=0.1, padded=0.2, memory_mb=3.0, size_mb=4.0)
+    return Measurement(probabilities=probabilities, seconds=2.0, neighbours=0.1, memory_mb=3.0, size_mb=4.0)
 
 
 def reference(probabilities: list[list[float]], labels: list[tuple[int, ...] | None]) -> verify.Reference:
@@ -61,7 +60,7 @@ def test_the_figures_are_what_their_names_say() -> None:
     assert_allclose([found.max_dp, found.mean_dp, found.flips], [0.2, 0.1, 0.25], rtol=1e-6)
     assert 0.19 < found.p999_dp < 0.2
     assert found.words_per_s == 2
-    assert (found.neighbours, found.padded, found.memory_mb, found.size_mb, found.fp32_share) == (0.1, 0.2, 3, 4, 0.25)
+    assert (found.neighbours, found.memory_mb, found.size_mb, found.fp32_share) == (0.1, 3, 4, 0.25)
     assert found.auroc == found.torch_auroc == 1  # over the labelled text alone
     assert "auroc" not in replace(found, auroc=None).known()
 
