@@ -93,12 +93,15 @@ inline void store_outputs(float* y, Ints sums, const Columns& columns, RowTail r
   }
 }
 
-// Rows to take at a time, so that they stay in the second-level cache while all panels of the weight pass by them.
+// Rows to take at a time, so that they stay in the second-level cache while all panels of the weight pass by them:
+// even shares, and a multiple of what any kernel takes at once without AMX (which divides its rows itself).
 inline int rows_in_cache(const PackedWeight& weight, int count) {
-  const int most = static_cast<int>((768 << 10) / weight.row_stride);
-  const int blocks = count / (most < 1 ? 1 : most) + 1;
-  const int even = count / blocks + 1;
-  return even < 96 ? 96 : (even + 95) / 96 * 96;  // whole blocks of every kernel: 4, 6 or 32 rows
+  constexpr int most_bytes = 768 << 10, most_rows = 256, multiple = 12;
+  const int fitting = static_cast<int>(most_bytes / weight.row_stride);
+  const int most = fitting < multiple ? multiple : fitting < most_rows ? fitting : most_rows;
+  const int shares = (count + most - 1) / most;
+  const int even = shares == 0 ? 1 : (count + shares - 1) / shares;
+  return (even + multiple - 1) / multiple * multiple;
 }
 
 }  // namespace
