@@ -97,6 +97,20 @@ inline Floats larger(Floats a, Floats b) {
 #endif
 }
 
+// a * b + c in one rounding where the processor can, whatever the compiler is told of contraction.
+inline Floats multiply_add(Floats a, Floats b, Floats c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#elif defined(__aarch64__)
+  return reinterpret_cast<Floats>(vfmaq_f32(reinterpret_cast<float32x4_t>(c), reinterpret_cast<float32x4_t>(a),
+                                            reinterpret_cast<float32x4_t>(b)));
+#else
+  return a * b + c;
+#endif
+}
+
 inline Floats magnitude(Floats a) { return floats_of(bits_of(a) & fill(int32_t{0x7fffffff})); }
 
 // To the nearest integer, ties to even: the same integers on every processor.

@@ -84,7 +84,7 @@ inline Columns columns_from(const PackedWeight& weight, int column) {
 template <bool with_gelu>
 inline void store_outputs(float* y, Ints sums, const Columns& columns, RowTail row) {
   const Ints centred = sums - columns.sums * row.zero_point;
-  Floats value = to_floats(centred) * columns.scale * row.scale + columns.bias;
+  Floats value = multiply_add(to_floats(centred) * columns.scale, fill(row.scale), columns.bias);
   if (with_gelu) value = gelu(value);
   if (columns.present >= lanes) {
     store(y, value);
