@@ -130,21 +130,29 @@ inline Ints round_to_ints(Floats a) {
 #endif
 }
 
-// Stores each lane as one byte, saturated to [0, 255].
-inline void store_bytes(uint8_t* to, Ints value) {
+// Stores four vectors as bytes, saturated to [0, 255]. The packing instructions work within 128 bits, hence the order
+// that is put right behind them.
+inline void store_bytes(uint8_t* to, const Ints (&values)[4]) {
 #if defined(__AVX512F__)
-  const __m512i positive = _mm512_max_epi32(reinterpret_cast<__m512i>(value), _mm512_setzero_si512());
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtusepi32_epi8(positive));
+  const __m512i low = _mm512_packs_epi32(reinterpret_cast<__m512i>(values[0]), reinterpret_cast<__m512i>(values[1]));
+  const __m512i high = _mm512_packs_epi32(reinterpret_cast<__m512i>(values[2]), reinterpret_cast<__m512i>(values[3]));
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  _mm512_storeu_si512(to, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high)));
 #elif defined(__AVX2__)
-  const __m256i wide = reinterpret_cast<__m256i>(value);
-  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
+  const __m256i low = _mm256_packs_epi32(reinterpret_cast<__m256i>(values[0]), reinterpret_cast<__m256i>(values[1]));
+  const __m256i high = _mm256_packs_epi32(reinterpret_cast<__m256i>(values[2]), reinterpret_cast<__m256i>(values[3]));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                      _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order));
 #elif defined(__x86_64__)
-  const __m128i words = _mm_packs_epi32(reinterpret_cast<__m128i>(value), reinterpret_cast<__m128i>(value));
-  const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
-  __builtin_memcpy(to, &bytes, sizeof bytes);
+  const __m128i low = _mm_packs_epi32(reinterpret_cast<__m128i>(values[0]), reinterpret_cast<__m128i>(values[1]));
+  const __m128i high = _mm_packs_epi32(reinterpret_cast<__m128i>(values[2]), reinterpret_cast<__m128i>(values[3]));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(low, high));
 #else
-  for (int i = 0; i < lanes; ++i) to[i] = static_cast<uint8_t>(value[i] < 0 ? 0 : value[i] > 255 ? 255 : value[i]);
+  for (int i = 0; i < 4 * lanes; ++i) {
+    const int32_t value = values[i / lanes][i % lanes];
+    to[i] = static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
+  }
 #endif
 }
 

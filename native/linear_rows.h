@@ -27,14 +27,22 @@ inline void write_quantized(const float* x, const Range& range, int depth, uint8
   if (scale < 1e-37f) scale = 1.0f;
   const float inverse = 1.0f / scale;
   const int32_t zero_point = round_to_ints(fill(-least * inverse))[0];
+  constexpr int step = 4 * lanes;
   int i = 0;
-  for (; i + lanes <= depth; i += lanes) {
-    store_bytes(row + i, round_to_ints(load(x + i) * inverse) + zero_point);
+  for (; i + step <= depth; i += step) {
+    Ints values[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) values[v] = round_to_ints(load(x + i + v * lanes) * inverse) + zero_point;
+    store_bytes(row + i, values);
   }
   if (i < depth) {
-    uint8_t last[lanes];
-    store_bytes(last, round_to_ints(load_part(x + i, depth - i) * inverse) + zero_point);
-    __builtin_memcpy(row + i, last, depth - i);
+    float rest[step] = {};
+    __builtin_memcpy(rest, x + i, (depth - i) * sizeof(float));
+    Ints values[4];
+    for (int v = 0; v < 4; ++v) values[v] = round_to_ints(load(rest + v * lanes) * inverse) + zero_point;
+    uint8_t bytes[step];
+    store_bytes(bytes, values);
+    __builtin_memcpy(row + i, bytes, depth - i);
   }
   __builtin_memset(row + depth, 0, row_stride - depth);
   const RowTail tail{scale, zero_point};
