@@ -65,7 +65,8 @@ inline void quantize_row(const float* x, int depth, uint8_t* row, ptrdiff_t row_
   write_quantized(x, ranges[0], depth, row, row_stride);
 }
 
-inline void quantize_all(const float* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows, ptrdiff_t row_stride) {
+inline void quantize_all(const float* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows,
+                         ptrdiff_t row_stride) {
   for (int r = 0; r < count; ++r) quantize_row(x + r * x_stride, depth, rows + r * row_stride, row_stride);
 }
 
