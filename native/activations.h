@@ -12,22 +12,22 @@ namespace {
 inline Floats gelu(Floats x) {
   const Floats a = smaller(magnitude(x), fill(5.5f));
   Floats exponent = fill(2.9924142e-05f);
-  exponent = exponent * a - 7.3987385e-04f;
-  exponent = exponent * a + 7.9774614e-03f;
-  exponent = exponent * a - 5.3238183e-02f;
-  exponent = exponent * a - 4.5891568e-01f;
-  exponent = exponent * a - 1.1511471f;
-  exponent = exponent * a - 1.0f;
+  exponent = multiply_add(exponent, a, fill(-7.3987385e-04f));
+  exponent = multiply_add(exponent, a, fill(7.9774614e-03f));
+  exponent = multiply_add(exponent, a, fill(-5.3238183e-02f));
+  exponent = multiply_add(exponent, a, fill(-4.5891568e-01f));
+  exponent = multiply_add(exponent, a, fill(-1.1511471f));
+  exponent = multiply_add(exponent, a, fill(-1.0f));
   const Ints whole = round_to_ints(exponent);
   const Floats part = exponent - to_floats(whole);
   Floats power = fill(1.3276472e-03f);  // 2^part, part in [-1/2, 1/2]: relative error below 8e-8
-  power = power * part + 9.6755419e-03f;
-  power = power * part + 5.5507131e-02f;
-  power = power * part + 2.4022120e-01f;
-  power = power * part + 6.9314694e-01f;
-  power = power * part + 1.0000001f;
+  power = multiply_add(power, part, fill(9.6755419e-03f));
+  power = multiply_add(power, part, fill(5.5507131e-02f));
+  power = multiply_add(power, part, fill(2.4022120e-01f));
+  power = multiply_add(power, part, fill(6.9314694e-01f));
+  power = multiply_add(power, part, fill(1.0000001f));
   const Floats tail = floats_of(bits_of(power) + (whole << 23));  // whole >= -27: no underflow
-  return larger(x, Floats{}) - a * tail;
+  return multiply_add(-a, tail, larger(x, Floats{}));
 }
 
 }  // namespace

@@ -12,7 +12,9 @@
 // GCC 12 warns of its own header's deliberately undefined operands (GCC bug 105593).
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
+#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 #pragma GCC diagnostic pop
 #elif defined(__aarch64__)
@@ -97,6 +99,20 @@ inline Floats larger(Floats a, Floats b) {
 #endif
 }
 
+// a * b + c in one rounding where the processor can, whatever the compiler is told of contraction.
+inline Floats multiply_add(Floats a, Floats b, Floats c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#elif defined(__aarch64__)
+  return reinterpret_cast<Floats>(vfmaq_f32(reinterpret_cast<float32x4_t>(c), reinterpret_cast<float32x4_t>(a),
+                                            reinterpret_cast<float32x4_t>(b)));
+#else
+  return a * b + c;
+#endif
+}
+
 inline Floats magnitude(Floats a) { return floats_of(bits_of(a) & fill(int32_t{0x7fffffff})); }
 
 // To the nearest integer, ties to even: the same integers on every processor.
@@ -116,21 +132,29 @@ inline Ints round_to_ints(Floats a) {
 #endif
 }
 
-// Stores each lane as one byte, saturated to [0, 255].
-inline void store_bytes(uint8_t* to, Ints value) {
+// Stores four vectors as bytes, saturated to [0, 255]. The packing instructions work within 128 bits, hence the order
+// that is put right behind them.
+inline void store_bytes(uint8_t* to, const Ints (&values)[4]) {
 #if defined(__AVX512F__)
-  const __m512i positive = _mm512_max_epi32(reinterpret_cast<__m512i>(value), _mm512_setzero_si512());
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtusepi32_epi8(positive));
+  const __m512i low = _mm512_packs_epi32(reinterpret_cast<__m512i>(values[0]), reinterpret_cast<__m512i>(values[1]));
+  const __m512i high = _mm512_packs_epi32(reinterpret_cast<__m512i>(values[2]), reinterpret_cast<__m512i>(values[3]));
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  _mm512_storeu_si512(to, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high)));
 #elif defined(__AVX2__)
-  const __m256i wide = reinterpret_cast<__m256i>(value);
-  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
+  const __m256i low = _mm256_packs_epi32(reinterpret_cast<__m256i>(values[0]), reinterpret_cast<__m256i>(values[1]));
+  const __m256i high = _mm256_packs_epi32(reinterpret_cast<__m256i>(values[2]), reinterpret_cast<__m256i>(values[3]));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                      _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order));
 #elif defined(__x86_64__)
-  const __m128i words = _mm_packs_epi32(reinterpret_cast<__m128i>(value), reinterpret_cast<__m128i>(value));
-  const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
-  __builtin_memcpy(to, &bytes, sizeof bytes);
+  const __m128i low = _mm_packs_epi32(reinterpret_cast<__m128i>(values[0]), reinterpret_cast<__m128i>(values[1]));
+  const __m128i high = _mm_packs_epi32(reinterpret_cast<__m128i>(values[2]), reinterpret_cast<__m128i>(values[3]));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(low, high));
 #else
-  for (int i = 0; i < lanes; ++i) to[i] = static_cast<uint8_t>(value[i] < 0 ? 0 : value[i] > 255 ? 255 : value[i]);
+  for (int i = 0; i < 4 * lanes; ++i) {
+    const int32_t value = values[i / lanes][i % lanes];
+    to[i] = static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
+  }
 #endif
 }
 

@@ -1,4 +1,4 @@
-// A linear layer in 8 bits: y = act(dequantise(quantise(x) . W) + bias), with one scale and zero point for each row of x.
+// A linear layer in 8 bits: y = act(dequantise(quantise(x) . W) + bias), with a scale and zero point for each row of x.
 //
 // x is FP32 [rows, depth]. Each row is quantised to u8 over its own range, widened to contain 0:
 //   scale = (max - min) / 255, zero point = round(-min / scale), q = clamp(round(x / scale) + zero point, 0, 255).

@@ -119,7 +119,8 @@ void multiply_rows(const PackedWeight& weight, const uint8_t* rows, int count, i
       Epilogue<with_gelu>& next = epilogues[turn];
       turn ^= 1;
       const uint8_t* block = rows + r * weight.row_stride;
-      multiply_block<with_gelu, with_lower>(weight, block, upper, panel_weight, ahead, ahead_bytes, epilogues[turn], next);
+      multiply_block<with_gelu, with_lower>(weight, block, upper, panel_weight, ahead, ahead_bytes, epilogues[turn],
+                                            next);
       next.begin(weight, block, height, column, y + r * y_stride, y_stride);
     }
   }

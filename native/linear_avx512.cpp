@@ -25,10 +25,6 @@ void multiply_block(const PackedWeight& weight, const uint8_t* rows, const int8_
     __m512i w[vectors];
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) w[v] = _mm512_load_si512(panel_weight + k * panel + v * 64);
-    _mm_prefetch(panel_weight + k * panel + 2048, _MM_HINT_T0);
-    _mm_prefetch(panel_weight + k * panel + 2048 + 64, _MM_HINT_T0);
-    _mm_prefetch(panel_weight + k * panel + 2048 + 128, _MM_HINT_T0);
-    _mm_prefetch(panel_weight + k * panel + 2048 + 192, _MM_HINT_T0);
 #pragma GCC unroll 8
     for (int r = 0; r < block_rows; ++r) {
       int32_t four;

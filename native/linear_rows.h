@@ -27,14 +27,22 @@ inline void write_quantized(const float* x, const Range& range, int depth, uint8
   if (scale < 1e-37f) scale = 1.0f;
   const float inverse = 1.0f / scale;
   const int32_t zero_point = round_to_ints(fill(-least * inverse))[0];
+  constexpr int step = 4 * lanes;
   int i = 0;
-  for (; i + lanes <= depth; i += lanes) {
-    store_bytes(row + i, round_to_ints(load(x + i) * inverse) + zero_point);
+  for (; i + step <= depth; i += step) {
+    Ints values[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) values[v] = round_to_ints(load(x + i + v * lanes) * inverse) + zero_point;
+    store_bytes(row + i, values);
   }
   if (i < depth) {
-    uint8_t last[lanes];
-    store_bytes(last, round_to_ints(load_part(x + i, depth - i) * inverse) + zero_point);
-    __builtin_memcpy(row + i, last, depth - i);
+    float rest[step] = {};
+    __builtin_memcpy(rest, x + i, (depth - i) * sizeof(float));
+    Ints values[4];
+    for (int v = 0; v < 4; ++v) values[v] = round_to_ints(load(rest + v * lanes) * inverse) + zero_point;
+    uint8_t bytes[step];
+    store_bytes(bytes, values);
+    __builtin_memcpy(row + i, bytes, depth - i);
   }
   __builtin_memset(row + depth, 0, row_stride - depth);
   const RowTail tail{scale, zero_point};
@@ -57,7 +65,8 @@ inline void quantize_row(const float* x, int depth, uint8_t* row, ptrdiff_t row_
   write_quantized(x, ranges[0], depth, row, row_stride);
 }
 
-inline void quantize_all(const float* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows, ptrdiff_t row_stride) {
+inline void quantize_all(const float* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows,
+                         ptrdiff_t row_stride) {
   for (int r = 0; r < count; ++r) quantize_row(x + r * x_stride, depth, rows + r * row_stride, row_stride);
 }
 
@@ -84,7 +93,7 @@ inline Columns columns_from(const PackedWeight& weight, int column) {
 template <bool with_gelu>
 inline void store_outputs(float* y, Ints sums, const Columns& columns, RowTail row) {
   const Ints centred = sums - columns.sums * row.zero_point;
-  Floats value = to_floats(centred) * columns.scale * row.scale + columns.bias;
+  Floats value = multiply_add(to_floats(centred) * columns.scale, fill(row.scale), columns.bias);
   if (with_gelu) value = gelu(value);
   if (columns.present >= lanes) {
     store(y, value);
@@ -93,12 +102,15 @@ inline void store_outputs(float* y, Ints sums, const Columns& columns, RowTail r
   }
 }
 
-// Rows to take at a time, so that they stay in the second-level cache while all panels of the weight pass by them.
+// Rows to take at a time, so that they stay in the second-level cache while all panels of the weight pass by them:
+// even shares, and a multiple of what any kernel takes at once without AMX (which divides its rows itself).
 inline int rows_in_cache(const PackedWeight& weight, int count) {
-  const int most = static_cast<int>((768 << 10) / weight.row_stride);
-  const int blocks = count / (most < 1 ? 1 : most) + 1;
-  const int even = count / blocks + 1;
-  return even < 96 ? 96 : (even + 95) / 96 * 96;  // whole blocks of every kernel: 4, 6 or 32 rows
+  constexpr int most_bytes = 768 << 10, most_rows = 256, multiple = 12;
+  const int fitting = static_cast<int>(most_bytes / weight.row_stride);
+  const int most = fitting < multiple ? multiple : fitting < most_rows ? fitting : most_rows;
+  const int shares = (count + most - 1) / most;
+  const int even = shares == 0 ? 1 : (count + shares - 1) / shares;
+  return (even + multiple - 1) / multiple * multiple;
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ inline void add_layer_norm_row(const float* x, const float* residual, const floa
 #pragma GCC unroll 4
     for (int u = 0; u < unroll; ++u) {
       const Floats difference = load(y + i + u * lanes) - mean;
-      squares[u] += difference * difference;
+      squares[u] = multiply_add(difference, difference, squares[u]);
     }
   }
   float rest = 0;
@@ -55,7 +55,7 @@ inline void add_layer_norm_row(const float* x, const float* residual, const floa
   for (i = 0; i < width; i += lanes) {
     const int count = width - i;
     const Floats scaled = (load_up_to(y + i, count) - mean) * inverse;
-    const Floats value = scaled * load_up_to(gain + i, count) + load_up_to(bias + i, count);
+    const Floats value = multiply_add(scaled, load_up_to(gain + i, count), load_up_to(bias + i, count));
     store_up_to(y + i, value, count);
     range.take(value);
   }

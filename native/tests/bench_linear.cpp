@@ -21,7 +21,7 @@ double cpu_seconds() {
   return now.tv_sec + now.tv_nsec * 1e-9;
 }
 
-// The least CPU time of one call among repetitions of about a twentieth of a second.
+// The least CPU time of one call among those of a third of a second.
 template <typename Work>
 double seconds_of(Work work) {
   double least = 1e9, total = 0;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <random>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include "../linear.h"
@@ -110,7 +111,8 @@ void test_shapes(Isa isa) {
     }
   }
   for (int i = 0; i < 60; ++i) {
-    Problem p = make_problem(pick(1, 100), pick(1, 300), pick(1, 200), pick(0, 1) ? Activation::gelu : Activation::none);
+    const Activation activation = pick(0, 1) ? Activation::gelu : Activation::none;
+    Problem p = make_problem(pick(1, 100), pick(1, 300), pick(1, 200), activation);
     if (pick(0, 1)) p.bias.clear();
     compare(p, run(p.pack(isa), p.x, p.rows, pick(0, 2)));
   }
@@ -190,13 +192,20 @@ void test_independence(Isa isa) {
       }
     }
     CHECK(same_bits(parts.data(), whole.data(), whole.size()));
+    // Two threads at once, each with its share of the columns.
+    const int middle = p.columns / 2 / linear.panel() * linear.panel();
+    std::fill(parts.begin(), parts.end(), -1.0f);
+    std::thread left([&] { linear.multiply(scratch.data(), 0, p.rows, 0, middle, parts.data(), p.columns); });
+    std::thread right([&] { linear.multiply(scratch.data(), 0, p.rows, middle, p.columns, parts.data(), p.columns); });
+    left.join();
+    right.join();
+    CHECK(same_bits(parts.data(), whole.data(), whole.size()));
   }
 }
 
 void test_gelu(Isa isa) {
   Problem p = make_problem(24001, 1, 1, Activation::gelu);
   p.weight = {1};
-  p.scale = {1.0f / 255};
   p.bias = {0};
   for (int r = 0; r < p.rows; ++r) p.x[r] = (r - 12000) / 1000.0f;
   p.scale = {1.0f};
