@@ -40,7 +40,7 @@ typedef uint16_t Halves __attribute__((vector_size(32)));
 
 // The upper halves of sixteen floats that bfloat16 holds exactly.
 inline Halves upper_halves(V16 value) {
-  return __builtin_convertvector(reinterpret_cast<I16>(value) >> 16, Halves);
+  return __builtin_convertvector((bits(value) >> 16).parts[0], Halves);
 }
 
 class MixTiles {

@@ -14,8 +14,7 @@ float softmax(float* scores, int length) {
   V16 highest = fill(-1e30f);
   for (int j = 0; j < whole; j += 16) highest = larger(highest, load(scores + j));
   if (whole < length) {
-    V16 last = load(scores + whole);
-    for (int i = length - whole; i < 16; ++i) last[i] = -1e30f;
+    const V16 last = first_of(load(scores + whole), length - whole, -1e30f);
     store(scores + whole, last);
     highest = larger(highest, last);
   }
@@ -24,9 +23,7 @@ float softmax(float* scores, int length) {
   for (int j = 0; j < length; j += 16) {
     V16 value = exponential(load(scores + j) - top);
     if (rounded) value = round_to_bfloat16(value);
-    if (j == whole) {
-      for (int i = length - whole; i < 16; ++i) value[i] = 0.0f;
-    }
+    if (j == whole) value = first_of(value, length - whole, 0.0f);
     store(scores + j, value);
     total += value;
   }

@@ -11,6 +11,28 @@ struct NoSession {
   NoSession() {}
 };
 
+// put(row, the sixteen sums of a row of the product): as many rows at a time as the registers hold.
+template <typename Put>
+inline void float_product(const float* rows, const float* tile, int depth, const Put& put) {
+#if defined(__AVX512F__)
+  constexpr int together = 16;
+#elif defined(__AVX__) || defined(__aarch64__)
+  constexpr int together = 4;
+#else
+  constexpr int together = 2;
+#endif
+  for (int first = 0; first < kTile; first += together) {
+    V16 total[together] = {};
+    for (int d = 0; d < depth; ++d) {
+      const V16 column = load(tile + d * kTile);
+      for (int i = 0; i < together; ++i) {
+        total[i] = multiply_add(fill(rows[(first + i) * depth + d]), column, total[i]);
+      }
+    }
+    for (int i = 0; i < together; ++i) put(first + i, total[i]);
+  }
+}
+
 struct FloatProducts {
   using Row = float;
   using Packed = float;
@@ -34,21 +56,7 @@ struct FloatProducts {
   }
 
   static void product(const float* rows, const float* tile, int depth, float* sums) {
-#if defined(__AVX512F__)
-    constexpr int together = 16;
-#else
-    constexpr int together = 4;
-#endif
-    for (int first = 0; first < kTile; first += together) {
-      V16 total[together] = {};
-      for (int d = 0; d < depth; ++d) {
-        const V16 column = load(tile + d * kTile);
-        for (int i = 0; i < together; ++i) {
-          total[i] = multiply_add(fill(rows[(first + i) * depth + d]), column, total[i]);
-        }
-      }
-      for (int i = 0; i < together; ++i) store(sums + (first + i) * kTile, total[i]);
-    }
+    float_product(rows, tile, depth, [sums](int row, const V16& total) { store(sums + row * kTile, total); });
   }
 
   static V16 value(const float* sums, V16, I16, float) { return load(sums); }
@@ -97,7 +105,7 @@ struct ByteProducts {
   }
 
   static V16 value(const int32_t* sums, V16 scales, I16 corrections, float row_scale) {
-    return __builtin_convertvector(load(sums) + corrections, V16) * (scales * row_scale);
+    return to_floats(load(sums) + corrections) * (scales * row_scale);
   }
 
  private:
@@ -105,7 +113,6 @@ struct ByteProducts {
 
   // Writes the padded row and its scale, zeros for no row; returns the sum of the numbers.
   static int32_t quantise(const float* row, int head_size, int8_t* to, float* scale) {
-    typedef int8_t Bytes __attribute__((vector_size(16)));
     constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to the nearest integer, ties to even
     const int length = padded(head_size);
     V16 most{};
@@ -122,10 +129,9 @@ struct ByteProducts {
       if (row != nullptr && d < head_size) {
         part = d + 16 <= head_size ? load(row + d) : load_part(row + d, head_size - d);
       }
-      const I16 numbers = __builtin_convertvector(part * inverse + magic - magic, I16);
+      const I16 numbers = to_integers(part * inverse + magic - magic);
       total += numbers;
-      const Bytes bytes = __builtin_convertvector(numbers, Bytes);
-      __builtin_memcpy(to + d, &bytes, sizeof bytes);
+      store_bytes(to + d, numbers);
     }
     int32_t all = 0;
     for (int i = 0; i < 16; ++i) all += total[i];
@@ -133,22 +139,17 @@ struct ByteProducts {
   }
 };
 
-// Products of 16-bit integers in pairs, in plain C++: for processors of every kind.
+// The integers as floats, for processors of every kind: the sums stay below 2^24 (256 * 127 * 127), so they are exact,
+// and multiplying floats is what every processor does well.
 struct PlainDot {
-  using Row = int16_t;
-  using Packed = int16_t;
+  using Row = float;
+  using Packed = float;
   using Session = NoSession;
-  static constexpr int step = 2, group = 2, offset = 0;
+  static constexpr int step = 1, group = 1, offset = 0;
 
-  static void product(const int16_t* rows, const int16_t* tile, int depth, int32_t* sums) {
-    for (int i = 0; i < kTile; ++i, rows += depth) {
-      int32_t total[kTile] = {};
-      const int16_t* columns = tile;
-      for (int d = 0; d < depth; d += 2, columns += 2 * kTile) {
-        for (int n = 0; n < kTile; ++n) total[n] += rows[d] * columns[2 * n] + rows[d + 1] * columns[2 * n + 1];
-      }
-      __builtin_memcpy(sums + i * kTile, total, sizeof total);
-    }
+  static void product(const float* rows, const float* tile, int depth, int32_t* sums) {
+    float_product(rows, tile, depth,
+                  [sums](int row, const V16& total) { store(sums + row * kTile, to_integers(total)); });
   }
 };
 
