@@ -2,6 +2,7 @@
 // Internal linkage only, for the reason that attention_rows.h gives.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #if defined(__x86_64__)
@@ -179,6 +180,17 @@ inline V16 round_to_bfloat16(V16 x) {
   return from_bits((bits(x) + odd + 0x7fff) & static_cast<int32_t>(0xffff0000));
 }
 
+// Numbers of a and b, which follows it, by their places.
+inline FloatPart shuffle(FloatPart a, FloatPart b, IntegerPart places) {
+#if defined(__clang__)
+  FloatPart result;
+  for (int n = 0; n < kLanes; ++n) result[n] = places[n] < kLanes ? a[places[n]] : b[places[n] - kLanes];
+  return result;
+#else
+  return __builtin_shuffle(a, b, places);
+#endif
+}
+
 // Rows become columns: rounds that each exchange rows with columns of blocks half as large, inside the registers and
 // then, where sixteen numbers take several, between them.
 inline void transpose(V16 (&rows)[16]) {
@@ -215,8 +227,8 @@ inline void transpose(V16 (&rows)[16]) {
       if (i & step) continue;
       for (int p = 0; p < kParts; ++p) {
         const FloatPart a = rows[i].parts[p], b = rows[i + step].parts[p];
-        rows[i].parts[p] = __builtin_shuffle(a, b, low);
-        rows[i + step].parts[p] = __builtin_shuffle(a, b, high);
+        rows[i].parts[p] = shuffle(a, b, low);
+        rows[i + step].parts[p] = shuffle(a, b, high);
       }
     }
   }
