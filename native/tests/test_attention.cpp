@@ -138,7 +138,7 @@ void try_case(const Case& c, unsigned seed) {
   }
 }
 
-// A text alone, and the same text inside [texts, 3 heads head_size] with NaN before, behind and beside what it may read.
+// A text alone, and the same text inside [tokens, 3 heads head_size] with NaN before, behind and beside it.
 void same_whatever_stands_beside() {
   for (const int size : {40, 64}) {
     const Case c{2, size, 45, 32, 63, true, true, true};
@@ -166,8 +166,8 @@ void same_whatever_stands_beside() {
           const size_t bytes = (attention.scratch_bytes(c.length) + 63) / 64 * 64, first = size_t(head) * size;
           void* scratch = std::aligned_alloc(64, bytes);
           const float* q = &mine[size_t(before) * 3 * width + first];
-          attention.run(head, c.length, q, q + width, q + 2 * width, 3 * width, &out[before * size_t(width) + first],
-                        width, scratch);
+          float* to = &out[size_t(before) * width + first];
+          attention.run(head, c.length, q, q + width, q + 2 * width, 3 * width, to, width, scratch);
           std::free(scratch);
           for (int i = 0; i < all; ++i) {
             for (int d = 0; d < width; ++d) {
