@@ -39,28 +39,41 @@ def sources(machine: str) -> dict[Path, tuple[str, ...]]:
     """Every file to compile for this machine, with the flags that are its own."""
     found = {}
     for path in sorted(HERE.glob("*.cpp")):
-        kind = path.stem.rpartition("_")[2]
-        if kind not in FLAGS:
+        if kind(path) not in FLAGS:
             found[path] = ()
         elif machine.lower() in X86:
-            found[path] = FLAGS[kind]
+            found[path] = FLAGS[kind(path)]
     return found
 
 
-def build(cxx: str, target: Path, extra: tuple[str, ...] = ()) -> None:
-    """Compile and link. The target is replaced in one step. Raises CalledProcessError; the compiler has said why."""
+def kind(path: Path) -> str:
+    """The last word of a file's name: which processors it is for, or what else it is."""
+    return path.stem.rpartition("_")[2]
+
+
+def compile_all(cxx: str, folder: Path, extra: tuple[str, ...] = (), skip: tuple[str, ...] = ()) -> list[Path]:
+    """Compile every file, side by side; the object files. Raises CalledProcessError; the compiler has said why.
+
+    skip: kinds of files to leave out, by the last word of their names.
+    """
+    chosen = {path: flags for path, flags in sources(platform.machine()).items() if kind(path) not in skip}
+
+    def compile_one(path: Path) -> Path:
+        made = folder / f"{path.stem}.o"
+        subprocess.run([cxx, *COMMON, *extra, *chosen[path], "-c", str(path), "-o", str(made)], check=True)
+        return made
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(compile_one, chosen))
+
+
+def build(cxx: str, target: Path) -> None:
+    """Compile and link. The target is replaced in one step. Raises CalledProcessError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        objects = {path: Path(scratch, f"{path.stem}.o") for path in sources(platform.machine())}
-
-        def compile_one(path: Path) -> None:
-            flags = sources(platform.machine())[path]
-            subprocess.run([cxx, *COMMON, *extra, *flags, "-c", str(path), "-o", str(objects[path])], check=True)
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(compile_one, objects))
         linked = Path(scratch, target.name)
-        subprocess.run([cxx, *map(str, objects.values()), *extra, *LINK, "-o", str(linked)], check=True)
+        objects = compile_all(cxx, Path(scratch))
+        subprocess.run([cxx, *map(str, objects), *LINK, "-o", str(linked)], check=True)
         linked.replace(target)
 
 
