@@ -11,6 +11,7 @@ PRECISION ?=
 
 SERVE := .venv
 DEV := .venv-dev
+KSERVE := .venv-kserve
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
@@ -23,7 +24,7 @@ help: ## list the targets
 serve: $(SERVE)/ready ## serve on PORT=3000, the embedded model or MODEL=folder
 	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(SERVE)/bin/wordtell serve --port $(PORT)
 
-test: $(SERVE)/ready $(DEV)/ready ## run the tests; ARGS="-k words" passes options to pytest
+test: $(SERVE)/ready $(DEV)/ready $(KSERVE)/ready ## run the tests; ARGS="-k words" passes options to pytest
 	@$(DEV)/bin/python -m pytest $(ARGS)
 
 check: $(DEV)/ready ## ruff, mypy --strict, import-linter
@@ -59,7 +60,7 @@ image: $(SERVE)/ready ## build the Bento, and the container image from it (needs
 	@$(SERVE)/bin/bentoml containerize wordtell:latest
 
 clean: ## remove the environments and everything made
-	@rm -rf $(SERVE) $(DEV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(SERVE) $(DEV) $(KSERVE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: $(DEV)/ready ## renew the lock files from pyproject.toml
@@ -69,6 +70,8 @@ lock: $(DEV)/ready ## renew the lock files from pyproject.toml
 	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 \
 	  --extra convert --extra train --extra test --extra bench -c requirements.lock \
 	  --upgrade --custom-compile-command "make lock" -o requirements-dev.lock
+	@$(DEV)/bin/uv pip compile requirements-kserve.in --quiet --universal --python-version 3.10 --generate-hashes \
+	  --upgrade --custom-compile-command "make lock" -o requirements-kserve.lock
 
 # What pip installs is pinned; what is marked `ready` is whole: an interrupted installation begins again.
 $(SERVE)/ready: requirements.lock pyproject.toml
@@ -83,6 +86,12 @@ $(DEV)/ready: requirements-dev.lock pyproject.toml
 	@echo "installing what tests, conversion and training need into $(DEV) (once)"
 	@$(DEV)/bin/pip install --quiet -r requirements-dev.lock
 	@$(DEV)/bin/pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(KSERVE)/ready: requirements-kserve.lock
+	@$(call environment,$(KSERVE))
+	@echo "installing the clients of KServe and Triton, for their tests, into $(KSERVE) (once)"
+	@$(KSERVE)/bin/pip install --quiet --require-hashes -r requirements-kserve.lock
 	@touch $@
 
 define environment
