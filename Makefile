@@ -68,8 +68,8 @@ image: $(SERVE)/ready ## build the Bento and its container image IMAGE; MODEL=fo
 	@$(if $(BAKED),cp -R "$(abspath $(BAKED))" build/bento/models)
 	@for file in bentofile.yaml shared_config.yaml; do \
 	  sed 's|models/wordtell-small|models/$(notdir $(abspath $(or $(BAKED),wordtell-small)))|' $$file > build/bento/$$file; done
-	@cd build/bento && "$(abspath $(SERVE))/bin/bentoml" build --output tag | sed -n 's/^__tag__://p' > ../bento.tag
-	@tag=$$(cat build/bento.tag) revision=$$(git rev-parse HEAD 2> /dev/null || echo unknown); \
+	@cd build/bento && "$(abspath $(SERVE))/bin/bentoml" build --output tag > ../bento.tag
+	@tag=$$(sed -n 's/^__tag__://p' build/bento.tag) revision=$$(git rev-parse HEAD 2> /dev/null || echo unknown); \
 	  cd "$${TMPDIR:-/tmp}" && "$(abspath $(SERVE))/bin/bentoml" containerize "$$tag" --image-tag "$(IMAGE)" \
 	  --opt label=org.opencontainers.image.version=$(VERSION) --opt label=org.opencontainers.image.revision=$$revision \
 	  $(IMAGE_OPTIONS)

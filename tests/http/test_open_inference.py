@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 from pathlib import Path
@@ -11,6 +12,10 @@ import httpx
 import numpy as np
 import pytest
 
+from bento import settings
+from bento.api import app
+from bento.api.edge import Edge
+from bento.api.lifecycle import Lifecycle
 from bento.artifact import ModelFolder
 from tests.http.server import Server, long_texts
 
@@ -188,7 +193,7 @@ def test_unknown_models_are_not_ready(server: Server) -> None:
 
 
 def test_keys_and_deadlines_hold_here_too(tmp_path: Path, fake_folder: ModelFolder) -> None:
-    settings = {
+    environ = {
         "WORDTELL_MODEL__CHECKPOINT_DIR": str(fake_folder.path),
         "WORDTELL_MODEL__WINDOW_OVERLAP": "16",
         "WORDTELL_MODEL__NAME": "renamed",
@@ -197,7 +202,7 @@ def test_keys_and_deadlines_hold_here_too(tmp_path: Path, fake_folder: ModelFold
     }
     late = long_texts(120, "late")
     bodies = {"/v2/models/renamed/infer": {"inputs": [tensor(late)]}, "/v1/models/renamed:predict": {"instances": late}}
-    with Server(tmp_path / "log", settings) as server:
+    with Server(tmp_path / "log", environ) as server:
         for path, body in bodies.items():
             refused = server.client.post(path, json=body)
             assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
@@ -215,3 +220,19 @@ def test_the_metrics_count_by_template(server: Server) -> None:
     for route in ("/v1/models/{name}:predict", "/v2/models/{name}/infer"):
         assert f'wordtell_http_requests_total{{route="{route}",status="200"}}' in metrics
     assert "models/fake" not in metrics
+
+
+def test_nothing_is_ready_while_the_model_loads() -> None:
+    """The application around a detector that is not there yet."""
+    application = Edge(app.create(Lifecycle(settings.Settings())))
+
+    async def ask(method: str, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://here") as client:
+            return await client.request(method, path, json={})
+
+    assert asyncio.run(ask("GET", "/v2/health/live")).status_code == 200
+    asked = [("GET", "/v2/health/ready"), ("GET", "/v2/models/x/ready"), ("GET", "/v1/models/x")]
+    for method, path in [*asked, ("POST", "/v2/models/x/infer"), ("POST", "/v1/models/x:predict")]:
+        response = asyncio.run(ask(method, path))
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+        assert "still loading" in fault(response)

@@ -145,6 +145,14 @@ def test_an_image_without_a_model_says_so(without_model: str) -> None:
     assert "Traceback" not in printed
 
 
+def test_a_mounted_model_that_cannot_be_read_is_an_error(image: str, tmp_path: Path) -> None:
+    """Not a reason to serve the baked one in silence."""
+    tmp_path.chmod(0o700)
+    volume = ("--volume", f"{tmp_path}:/mnt/models:ro")
+    printed = docker("run", "--rm", "--read-only", "--tmpfs", "/tmp", *volume, image, check=False)  # noqa: S108
+    assert "wordtell: /mnt/models/manifest.json: cannot be read (Permission denied); check its permissions" in printed
+
+
 def test_another_model_can_be_baked_in_and_a_mounted_one_still_goes_before_it(image: str) -> None:
     name = f"{image.partition(':')[0]}:other-model"
     make(f"MODEL={FP32}", name)
