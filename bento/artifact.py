@@ -117,7 +117,11 @@ class ModelFolder:
 def load(path: Path) -> ModelFolder:
     """Read the manifest and compare every file with it. Raises ArtifactError, naming the file and the remedy."""
     if not path.is_dir():
-        raise ArtifactError(path, "no such model folder", "set model.checkpoint_dir, or make one with `make convert`")
+        raise ArtifactError(
+            path,
+            "no such model folder",
+            "set model.checkpoint_dir, mount one at /mnt/models, or make one with `make convert`",
+        )
     manifest = _read_manifest(path / MANIFEST)
     for name, expected in manifest.files.items():
         _compare(path / name, expected)
