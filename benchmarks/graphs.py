@@ -25,7 +25,7 @@ import transformers
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from benchmarks.convert_large import LARGE
-from benchmarks.request import RESULTS, machine
+from benchmarks.harness import RESULTS, machine
 from convert import deberta, export, quantize
 
 HEADS, WIDTH = LARGE["num_attention_heads"], LARGE["hidden_size"] // LARGE["num_attention_heads"]
