@@ -64,6 +64,8 @@ async def measure(server: servers.Server, name: str, seconds: float, repeats: in
         async with Client(server, 1) as other:
             full = await other.closed_loop(16, seconds)
             peak = words_per_second(full, 0.25 * seconds, 0.75 * seconds)
+        if not peak:
+            raise RuntimeError(f"no request was answered with 200: {_statuses(full)}")
         result["peak_words_per_s"] = round(peak)
         rate = peak / MEAN_WORDS
         calm = await client.open_loop(0.7 * rate, seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import litserve
 
@@ -17,12 +16,13 @@ class Scores(litserve.LitAPI):
         """Load the model."""
         self._session = Session()
 
-    def decode_request(self, request: dict[str, Any], **_: Any) -> list[str]:
+    # LitServe reads these two signatures with FastAPI: a type there changes what it takes for the body.
+    def decode_request(self, request):
         """The texts of a request."""
         sentences: list[str] = request["sentences"]
         return sentences
 
-    def predict(self, x: list[list[str]], **_: Any) -> list[list[list[float]]]:
+    def predict(self, x: list[list[str]]) -> list[list[list[float]]]:
         """Several requests in one run."""
         scores = iter(self._session.score([text for texts in x for text in texts]))
         return [[next(scores) for _ in texts] for texts in x]
@@ -35,7 +35,7 @@ class Scores(litserve.LitAPI):
         """As they come."""
         return output
 
-    def encode_response(self, output: list[list[float]], **_: Any) -> dict[str, Any]:
+    def encode_response(self, output):
         """As wordtell's."""
         return {"probabilities": output}
 
