@@ -42,4 +42,5 @@ if __name__ == "__main__":
     model |= {"max_batch_size": 120, "max_batch_time": 0.005}
     (folder / "settings.json").write_text(json.dumps(settings))
     (folder / "model-settings.json").write_text(json.dumps(model))
-    os.execv(sys.executable, [sys.executable, "-m", "mlserver", "start", str(folder)])  # noqa: S606
+    start = "from mlserver.cli import main; main()"  # the package cannot be run with -m
+    os.execv(sys.executable, [sys.executable, "-c", start, "start", str(folder)])  # noqa: S606
