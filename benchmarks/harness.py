@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -104,6 +105,7 @@ def serving(
     """Start a server, wait until `ready` answers 200, and end it with the block. Raises RuntimeError with its log."""
     BUILD.mkdir(parents=True, exist_ok=True)
     log = BUILD / f"server-{port}.log"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a benchmark that is ended ends its server
     with log.open("wb") as output:
         server = subprocess.Popen(
             command, stdout=output, stderr=output, cwd=ROOT, env={**os.environ, **environ}, start_new_session=True
