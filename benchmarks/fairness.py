@@ -72,7 +72,7 @@ async def measure(server: servers.Server, requests: int) -> dict[str, Any]:
         "long_window_ms": round(window * 1e3, 1),
         "bound_ms": round(bound, 1),
         "p95_of_bound": round(float(busy["p95_ms"]) / bound, 3) if busy["count"] else None,
-        "failed": sum(outcome.status != 200 for outcome in outcomes),
+        "not_answered": sum(outcome.status != 200 for outcome in outcomes),
         "long_requests": len(statuses),
     }
 

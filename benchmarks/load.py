@@ -7,7 +7,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -85,24 +85,29 @@ class Client:
         end = time.perf_counter()
         return Outcome(size, start - self._begin, end - start, status, float(wait) if wait else None)
 
+    def _mix(self, sizes: Sequence[Size]) -> Iterator[Size]:
+        """Sizes by their shares, exactly so in every fifty: most words are in the few largest, and chance would decide
+        how many of those a load has."""
+        fifty = [size for size in sizes for _ in range(round(50 * size.share))]
+        while True:
+            yield from self._random.sample(fifty, len(fifty))
+
     async def open_loop(self, rate: float, seconds: float, sizes: Sequence[Size] = SIZES) -> list[Outcome]:
         """Poisson arrivals, `rate` a second, whatever becomes of those before; waits for the last answer."""
-        tasks, start, at = [], time.perf_counter(), 0.0
+        tasks, start, at, mix = [], time.perf_counter(), 0.0, self._mix(sizes)
         while (at := at + self._random.expovariate(rate)) < seconds:
             await asyncio.sleep(max(0.0, start + at - time.perf_counter()))
-            (size,) = self._random.choices(sizes, [size.share for size in sizes])
-            tasks.append(asyncio.create_task(self.send(size)))
+            tasks.append(asyncio.create_task(self.send(next(mix))))
         return list(await asyncio.gather(*tasks))
 
     async def closed_loop(self, callers: int, seconds: float, sizes: Sequence[Size] = SIZES) -> list[Outcome]:
         """So many callers, each sending its next request when the last is answered."""
-        end = time.perf_counter() + seconds
+        end, mix = time.perf_counter() + seconds, self._mix(sizes)
 
         async def caller() -> list[Outcome]:
             outcomes = []
             while time.perf_counter() < end:
-                (size,) = self._random.choices(sizes, [size.share for size in sizes])
-                outcomes.append(await self.send(size))
+                outcomes.append(await self.send(next(mix)))
             return outcomes
 
         return [outcome for each in await asyncio.gather(*(caller() for _ in range(callers))) for outcome in each]
