@@ -68,8 +68,12 @@ evaluate: $(DEV)/ready ## measure the trained checkpoint: train/figures.json, do
 	@LD_PRELOAD="$(abspath build/glibc238.so)" $(DEV)/bin/python -m train.evaluate
 	@for folder in models/wordtell-small models/wordtell-small-fp32; do cp build/train/checkpoint/README.md $$folder; done
 
-bench: $(SERVE)/ready ## time the 120-text example request; writes benchmarks/results/
-	@$(SERVE)/bin/python -m benchmarks.request
+bench: $(DEV)/ready ## the quick benchmarks (minutes); writes benchmarks/results/ and the tables of docs/benchmarks.md
+	@$(DEV)/bin/python -m benchmarks.request
+	@$(DEV)/bin/python -m benchmarks.engines --quick
+	@$(DEV)/bin/python -m benchmarks.serving --seconds 20
+	@$(DEV)/bin/python -m benchmarks.fairness --requests 20
+	@$(DEV)/bin/python -m benchmarks.figures
 
 image: $(SERVE)/ready native ## build the Bento and its container image IMAGE; MODEL=folder or none (needs a Docker engine)
 	@$(if $(BAKED),$(SERVE)/bin/wordtell inspect "$(BAKED)" > /dev/null)

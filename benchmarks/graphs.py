@@ -25,7 +25,7 @@ import transformers
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from benchmarks.convert_large import LARGE
-from benchmarks.request import RESULTS, machine
+from benchmarks.harness import RESULTS, machine
 from convert import deberta, export, quantize
 from convert.portable import Portable
 
