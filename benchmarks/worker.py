@@ -14,7 +14,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -131,39 +130,25 @@ def _openvino(order: Order) -> tuple[Engine, list[str]]:
 
 
 def _wordtell(order: Order) -> tuple[Engine, list[str]]:
-    """One window a run, longest first, on one lane a core; a lone one on all cores: as the scheduler does."""
-    lone, lane = _runners(Path(order.model), order.engine == "wordtell fused", order.cores)
-    lanes = ThreadPoolExecutor(order.cores)
+    """As it serves: its scheduler, one lane a core, the portable graph or the fused one."""
+    from bento import artifact
+    from bento.cpu import Plan
+    from bento.runners.fused import FusedRunner, load
+    from bento.scheduler import Scheduler
+    from bento.settings import ApiSettings
+
+    folder, plan = artifact.load(Path(order.model)), Plan(order.cores, 1)
+    fused = order.engine == "wordtell fused"
+    runner = load(folder, plan, fused)
+    if fused != isinstance(runner, FusedRunner):
+        raise SystemExit("the fused operators are not built: make native")
+    scheduler = Scheduler(runner, plan.lanes, ApiSettings(), folder.manifest.max_tokens)
 
     def run(texts: Texts) -> None:
-        if len(texts) == 1:
-            lone(texts[0])
-        else:
-            list(lanes.map(lane, sorted(texts, key=len, reverse=True)))
+        for future in scheduler.submit([[ids] for ids in texts]):
+            future.result()
 
     return run, ["onnxruntime"]
-
-
-# The one place that knows how a model folder is opened.
-def _runners(
-    path: Path, fused: bool, cores: int
-) -> tuple[Callable[[NDArray[np.int64]], object], Callable[[NDArray[np.int64]], object]]:
-    from bento import artifact
-
-    folder = artifact.load(path)
-    if fused:
-        from bento.runners.fused import FusedRunner
-
-        runner = FusedRunner(folder, 1, cores)
-        return lambda ids: runner.run([ids], wide=True), lambda ids: runner.run([ids])
-    from bento.runners.onnx import OnnxRunner
-    from bento.types import MicroBatch
-
-    def alone(threads: int) -> Callable[[NDArray[np.int64]], object]:
-        portable = OnnxRunner(folder, threads)
-        return lambda ids: portable.run(MicroBatch(ids[None], np.ones_like(ids[None])))
-
-    return alone(cores), alone(1)
 
 
 ENGINES: dict[str, Callable[[Order], tuple[Engine, list[str]]]] = {
