@@ -26,6 +26,8 @@ from bento.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "WORDTELL_"
+# Read by the fused operators, not here: the best instruction set that they may use.
+ISA_VARIABLE = "WORDTELL_ISA"
 CONFIG_VARIABLE = "WORDTELL_CONFIG"
 MOUNT = Path("/mnt/models")
 
@@ -205,7 +207,7 @@ def _from_environment(environ: Mapping[str, str]) -> list[_Entry]:
     known = {variable(key): key for key, _ in fields()}
     entries: list[_Entry] = []
     for name, text in sorted(environ.items()):
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
+        if not name.startswith(PREFIX) or name in (CONFIG_VARIABLE, ISA_VARIABLE):
             continue
         if name not in known:
             raise ConfigError(f"unknown environment variable {name}{_nearest(name, known)}", name)
