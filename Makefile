@@ -19,7 +19,6 @@ OPERATORS := bento/native/libwordtell.so
 KSERVE := .venv-kserve
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bento/__init__.py)
 BAKED := $(if $(filter none,$(MODEL)),,$(or $(MODEL),models/wordtell-small))
->>>>>>> image
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
