@@ -1,8 +1,8 @@
 """How many cores are really ours, and what to do with them.
 
 `os.cpu_count()` is the machine's. A container has fewer: by affinity (cpuset, taskset), by a cgroup quota (Kubernetes'
-limits.cpu), or by its operator's word (OMP_NUM_THREADS, which ONNX Runtime's wheels ignore). And of two hardware threads
-of one core the second adds next to nothing to matrix products. The least of them holds.
+limits.cpu), or by its operator's word (OMP_NUM_THREADS, which ONNX Runtime's wheels ignore). And of two hardware
+threads of one core the second adds next to nothing to matrix products. The least of them holds.
 """
 
 from __future__ import annotations
