@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +17,7 @@ from rich.prompt import Prompt
 from bento.artifact import MODEL
 from bento.errors import WordtellError
 from convert.errors import INTERRUPTED, ConvertError
+from convert.interruption import interruptible
 from convert.order import Order, Wanted
 
 # The question of the classic recipe, and its order.
@@ -96,36 +95,33 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
     DeBERTa-v2/v3, BERT, RoBERTa, XLM-R, ELECTRA and DistilBERT are covered.
     """
     console = Console(stderr=True, highlight=False)
-    # A stopped container or job must leave nothing behind either.
-    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        chosen = precision or _ask()
-        with _loading(console):
-            from convert.conversion import convert  # noqa: PLC0415  # seconds, which --help need not wait
-        order = Order(
-            source=checkpoint,
-            out=out,
-            precision=chosen,
-            base=base,
-            name=name,
-            positive_label=positive_label,
-            max_tokens=max_tokens,
-            verify_texts=verify_texts,
-            threshold=threshold,
-            max_dp=max_dp,
-            max_mean_dp=max_mean_dp,
-            max_flips=max_flips,
-            max_fp32_share=max_fp32_share,
-        )
-        result = convert(order, lambda title, parts=None: _stage(console, title, parts))
+        with interruptible():
+            chosen = precision or _ask()
+            with _loading(console):
+                from convert.conversion import convert  # noqa: PLC0415  # seconds, which --help need not wait
+            order = Order(
+                source=checkpoint,
+                out=out,
+                precision=chosen,
+                base=base,
+                name=name,
+                positive_label=positive_label,
+                max_tokens=max_tokens,
+                verify_texts=verify_texts,
+                threshold=threshold,
+                max_dp=max_dp,
+                max_mean_dp=max_mean_dp,
+                max_flips=max_flips,
+                max_fp32_share=max_fp32_share,
+            )
+            result = convert(order, lambda title, parts=None: _stage(console, title, parts))
     except WordtellError as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(error.exit_code if isinstance(error, ConvertError) else ConvertError.exit_code) from None
     except (KeyboardInterrupt, EOFError):
         console.print("interrupted: nothing was written", style="red")
         raise typer.Exit(INTERRUPTED) from None
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     manifest = result.manifest
     sizes = {file: record.bytes / 1e6 for file, record in manifest.files.items()}
     figures = result.variants[manifest.precision].served
@@ -170,7 +166,3 @@ def _loading(console: Console) -> Iterator[None]:
         messages: Any = transformers.utils.logging
         messages.set_verbosity_error()
         messages.disable_progress_bar()
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from convert.interruption import interruptible
+
 BUILD = Path("build/train")
 """Where everything that is not committed goes, relative to the repository root."""
 
@@ -33,7 +35,8 @@ def require(*packages: str) -> None:
 def run(main: Callable[[], object]) -> None:
     """Call a command; turn `Unfit` and missing modules into one line on stderr and exit code 2."""
     try:
-        main()
+        with interruptible():
+            main()
     except Unfit as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
