@@ -4,6 +4,10 @@ PYTHON ?= python3
 PORT ?= 3000
 # The model folder to serve; empty: the one in shared_config.yaml.
 MODEL ?=
+# make image: the image's name, the model folder to bake in (MODEL; empty: the embedded one; none: no model), and more
+# options for `bentoml containerize`.
+IMAGE ?= wordtell:$(VERSION)
+IMAGE_OPTIONS ?=
 # make convert: checkpoint folder, model folder to write, fp32, int8 or auto (empty: asked at a terminal, else auto).
 CHECKPOINT ?=
 OUT ?=
@@ -11,19 +15,23 @@ PRECISION ?=
 
 SERVE := .venv
 DEV := .venv-dev
+OPERATORS := bento/native/libwordtell.so
+KSERVE := .venv-kserve
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bento/__init__.py)
+BAKED := $(if $(filter none,$(MODEL)),,$(or $(MODEL),models/wordtell-small))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check convert bench image clean lock corpus train evaluate
+.PHONY: help serve test native test-native check convert bench image image-test clean lock corpus train evaluate
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: $(SERVE)/ready ## serve on PORT=3000, the embedded model or MODEL=folder
+serve: $(SERVE)/ready native ## serve on PORT=3000, the embedded model or MODEL=folder
 	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(SERVE)/bin/wordtell serve --port $(PORT)
 
-test: $(SERVE)/ready $(DEV)/ready ## run the tests; ARGS="-k words" passes options to pytest
+test: $(SERVE)/ready $(DEV)/ready $(KSERVE)/ready native ## run the tests; ARGS="-k words" passes options to pytest
 	@$(DEV)/bin/python -m pytest $(ARGS)
 
 check: $(DEV)/ready ## ruff, mypy --strict, import-linter
@@ -31,7 +39,15 @@ check: $(DEV)/ready ## ruff, mypy --strict, import-linter
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/lint-imports
 
-convert: $(DEV)/ready ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]: make a model folder
+native: $(OPERATORS) ## compile the fused operators where there is a C++ compiler; the rest of make does it by itself
+
+test-native: ## test the operators' kernels under the address and undefined-behaviour sanitizers
+	@$(PYTHON) native/tests/run.py
+
+$(OPERATORS): $(wildcard native/*.cpp native/*.h) native/build.py
+	@$(PYTHON) native/build.py
+
+convert: $(DEV)/ready native ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]: make a model folder
 	@$(if $(and $(CHECKPOINT),$(OUT)),,$(error make convert needs CHECKPOINT=<checkpoint folder> and OUT=<model folder>))
 	@$(DEV)/bin/python -m convert "$(CHECKPOINT)" --out "$(OUT)" $(if $(PRECISION),--precision $(PRECISION))
 
@@ -51,15 +67,31 @@ evaluate: $(DEV)/ready ## measure the trained checkpoint: train/figures.json, do
 	@LD_PRELOAD="$(abspath build/glibc238.so)" $(DEV)/bin/python -m train.evaluate
 	@for folder in models/wordtell-small models/wordtell-small-fp32; do cp build/train/checkpoint/README.md $$folder; done
 
-bench: $(SERVE)/ready ## time the 120-text example request; writes benchmarks/results/
-	@$(SERVE)/bin/python -m benchmarks.request
+bench: $(DEV)/ready ## the quick benchmarks (minutes); writes benchmarks/results/ and the tables of docs/benchmarks.md
+	@$(DEV)/bin/python -m benchmarks.request
+	@$(DEV)/bin/python -m benchmarks.engines --quick
+	@$(DEV)/bin/python -m benchmarks.serving --seconds 20
+	@$(DEV)/bin/python -m benchmarks.fairness --requests 20
+	@$(DEV)/bin/python -m benchmarks.figures
 
-image: $(SERVE)/ready ## build the Bento, and the container image from it (needs a Docker engine)
-	@$(SERVE)/bin/bentoml build
-	@$(SERVE)/bin/bentoml containerize wordtell:latest
+image: $(SERVE)/ready native ## build the Bento and its container image IMAGE; MODEL=folder or none (needs a Docker engine)
+	@$(if $(BAKED),$(SERVE)/bin/wordtell inspect "$(BAKED)" > /dev/null)
+	@rm -rf build/bento && mkdir -p build/bento/models
+	@cp -R bento Dockerfile.j2 service.py README.md LICENSE requirements.lock build/bento
+	@$(if $(BAKED),cp -R "$(abspath $(BAKED))" build/bento/models)
+	@for file in bentofile.yaml shared_config.yaml; do \
+	  sed 's|models/wordtell-small|models/$(notdir $(abspath $(or $(BAKED),wordtell-small)))|' $$file > build/bento/$$file; done
+	@cd build/bento && "$(abspath $(SERVE))/bin/bentoml" build --output tag > ../bento.tag
+	@tag=$$(sed -n 's/^__tag__://p' build/bento.tag) revision=$$(git rev-parse HEAD 2> /dev/null || echo unknown); \
+	  cd "$${TMPDIR:-/tmp}" && "$(abspath $(SERVE))/bin/bentoml" containerize "$$tag" --image-tag "$(IMAGE)" \
+	  --opt label=org.opencontainers.image.version=$(VERSION) --opt label=org.opencontainers.image.revision=$$revision \
+	  $(IMAGE_OPTIONS)
+
+image-test: $(SERVE)/ready $(DEV)/ready ## run IMAGE as a cluster would (needs a Docker engine)
+	@IMAGE_OPTIONS="$(IMAGE_OPTIONS)" $(DEV)/bin/python -m pytest tests/image --image "$(IMAGE)" $(ARGS)
 
 clean: ## remove the environments and everything made
-	@rm -rf $(SERVE) $(DEV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(SERVE) $(DEV) $(KSERVE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: $(DEV)/ready ## renew the lock files from pyproject.toml
@@ -69,6 +101,8 @@ lock: $(DEV)/ready ## renew the lock files from pyproject.toml
 	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 \
 	  --extra convert --extra train --extra test --extra bench -c requirements.lock \
 	  --upgrade --custom-compile-command "make lock" -o requirements-dev.lock
+	@$(DEV)/bin/uv pip compile requirements-kserve.in --quiet --universal --python-version 3.10 --generate-hashes \
+	  --upgrade --custom-compile-command "make lock" -o requirements-kserve.lock
 
 # What pip installs is pinned; what is marked `ready` is whole: an interrupted installation begins again.
 $(SERVE)/ready: requirements.lock pyproject.toml
@@ -83,6 +117,12 @@ $(DEV)/ready: requirements-dev.lock pyproject.toml
 	@echo "installing what tests, conversion and training need into $(DEV) (once)"
 	@$(DEV)/bin/pip install --quiet -r requirements-dev.lock
 	@$(DEV)/bin/pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(KSERVE)/ready: requirements-kserve.lock
+	@$(call environment,$(KSERVE))
+	@echo "installing the clients of KServe and Triton, for their tests, into $(KSERVE) (once)"
+	@$(KSERVE)/bin/pip install --quiet --require-hashes -r requirements-kserve.lock
 	@touch $@
 
 define environment

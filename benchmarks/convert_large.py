@@ -17,13 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
 import tokenizers
 import torch
 import transformers
 from tokenizers import models, pre_tokenizers, processors, trainers
 
-from benchmarks.request import RESULTS, machine
+from benchmarks.harness import RESULTS, machine, resident
 from bento.settings import ROOT
 from convert import texts
 
@@ -65,17 +64,22 @@ def main() -> None:
 
 
 def save(folder: str, layers: int) -> None:
-    """Write the checkpoint, with a small tokenizer of one to two tokens a word."""
+    """Write the checkpoint, with a small tokenizer."""
     torch.manual_seed(0)
     config = transformers.DebertaV2Config(**LARGE | {"num_hidden_layers": layers})
     transformers.DebertaV2ForTokenClassification(config).save_pretrained(folder)
+    save_tokenizer(Path(folder))
+
+
+def save_tokenizer(folder: Path) -> None:
+    """Train one of one to two tokens a word, on the texts of the verification."""
     bpe = tokenizers.Tokenizer(models.BPE(unk_token=SPECIAL[3]))
     bpe.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=SPECIAL, show_progress=False)
     bpe.train_from_iterator([text.text for text in texts.built_in()], trainer)
     around = [(token, SPECIAL.index(token)) for token in SPECIAL[1:3]]
     bpe.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=around)
-    bpe.save(str(Path(folder, "tokenizer.json")))
+    bpe.save(str(folder / "tokenizer.json"))
 
 
 def _convert(source: Path, out: Path, precision: str) -> dict[str, object]:
@@ -87,7 +91,7 @@ def _convert(source: Path, out: Path, precision: str) -> dict[str, object]:
         subprocess.Popen([*command, "--max-flips", "1"], cwd=ROOT, stderr=log) as process,
     ):
         while process.poll() is None:
-            peak = max(peak, _memory(process.pid))
+            peak = max(peak, resident(process.pid))
             time.sleep(0.1)
         seconds = time.perf_counter() - start
         log.seek(0)
@@ -104,15 +108,6 @@ def _convert(source: Path, out: Path, precision: str) -> dict[str, object]:
         "report": json.loads((out / "report.json").read_text()),
         "machine": machine(),
     }
-
-
-def _memory(pid: int) -> int:
-    """Resident bytes of a process and all below it, pages that they share counted each time."""
-    try:
-        process = psutil.Process(pid)
-        return sum(part.memory_info().rss for part in (process, *process.children(recursive=True)))
-    except psutil.NoSuchProcess:
-        return 0
 
 
 if __name__ == "__main__":

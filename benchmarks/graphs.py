@@ -25,8 +25,9 @@ import transformers
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from benchmarks.convert_large import LARGE
-from benchmarks.request import RESULTS, machine
+from benchmarks.harness import RESULTS, machine
 from convert import deberta, export, quantize
+from convert.portable import Portable
 
 HEADS, WIDTH = LARGE["num_attention_heads"], LARGE["hidden_size"] // LARGE["num_attention_heads"]
 Run = Callable[[], object]
@@ -91,13 +92,13 @@ def _graphs(model: transformers.PreTrainedModel, scratch: Path) -> dict[str, ort
         weight_type=QuantType.QInt8,
         extra_options={"MatMulConstBOnly": True},
     )
-    int8 = deberta.build(model, export.OPSET, export.IR_VERSION, fold=True)
+    int8 = export.model(Portable(model, fold=True))
     quantize.quantize(int8)
     graphs = {
         "stock export, quantize_dynamic": ir.load(scratch / "plain.onnx"),
         "our graph, our INT8": int8,
         "stock export, FP32": stock,
-        "our graph, FP32": deberta.build(model, export.OPSET, export.IR_VERSION, fold=False),
+        "our graph, FP32": export.model(Portable(model, fold=False)),
     }
     return {name: _session(graph) for name, graph in graphs.items()}
 

@@ -17,7 +17,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.graphs import time_interleaved
-from benchmarks.request import RESULTS, machine
+from benchmarks.harness import RESULTS, machine
 
 SHAPES = {"1024 x 1024": (1024, 1024), "1024 x 4096": (1024, 4096), "4096 x 1024": (4096, 1024)}
 

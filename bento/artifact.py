@@ -2,6 +2,9 @@
 
 manifest.json    what the model is, and the size and SHA-256 of every other file
 model.onnx       inputs input_ids, attention_mask: int64 [batch, length]; output logits: float32 [batch, length, labels]
+model.fused.onnx the same for wordtell's own operators (native/), where they cover the model: inputs input_ids: int64
+                 [tokens], boundaries: int64 [windows + 1]; output logits: float32 [tokens, labels]
+model.onnx.data  the weights of both, or of one that is big
 tokenizer.json   the `tokenizers` library's own format
 README.md        the model card, for people (not in the manifest)
 report.json      how near it is to the checkpoint it was made of, and how fast: report.md and report.svg show it to
@@ -23,6 +26,7 @@ from bento.errors import ArtifactError
 FORMAT = 1
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
+FUSED = "model.fused.onnx"
 TOKENIZER = "tokenizer.json"
 
 Precision = Literal["fp32", "int8"]
@@ -100,6 +104,11 @@ class ModelFolder:
         return self.path / MODEL
 
     @property
+    def fused(self) -> Path | None:
+        """The graph for wordtell's own operators, if there is one."""
+        return self.path / FUSED if FUSED in self.manifest.files else None
+
+    @property
     def tokenizer(self) -> Path:
         """The tokenizer."""
         return self.path / TOKENIZER
@@ -108,7 +117,11 @@ class ModelFolder:
 def load(path: Path) -> ModelFolder:
     """Read the manifest and compare every file with it. Raises ArtifactError, naming the file and the remedy."""
     if not path.is_dir():
-        raise ArtifactError(path, "no such model folder", "set model.checkpoint_dir, or make one with `make convert`")
+        raise ArtifactError(
+            path,
+            "no such model folder",
+            "set model.checkpoint_dir, mount one at /mnt/models, or make one with `make convert`",
+        )
     manifest = _read_manifest(path / MANIFEST)
     for name, expected in manifest.files.items():
         _compare(path / name, expected)

@@ -1,14 +1,15 @@
 """How many cores are really ours, and what to do with them.
 
 `os.cpu_count()` is the machine's. A container has fewer: by affinity (cpuset, taskset), by a cgroup quota (Kubernetes'
-limits.cpu), or by its operator's word (OMP_NUM_THREADS, which ONNX Runtime's wheels ignore). The least of them holds.
+limits.cpu), or by its operator's word (OMP_NUM_THREADS, which ONNX Runtime's wheels ignore). And of two hardware
+threads of one core the second adds next to nothing to matrix products. The least of them holds.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,9 +19,10 @@ from bento.settings import CpuSettings
 
 @dataclass(frozen=True)
 class Cores:
-    """Cores that each source allows; None where a source says nothing."""
+    """Cores that each source allows; None where a source says nothing. physical: of those that the affinity allows."""
 
     affinity: int
+    physical: int | None
     quota: float | None
     omp_num_threads: int | None
 
@@ -28,6 +30,8 @@ class Cores:
     def usable(self) -> int:
         """Cores to compute on, at least 1. Part of a core rounds up: a quota of 1.5 serves best with two threads."""
         allowed = [self.affinity]
+        if self.physical is not None:
+            allowed.append(self.physical)
         if self.quota is not None:
             allowed.append(max(1, math.ceil(self.quota)))
         if self.omp_num_threads is not None:
@@ -45,8 +49,18 @@ class Plan:
 
 def detect(environ: Mapping[str, str] | None = None, root: Path = Path("/")) -> Cores:
     """Ask the system; /proc and /sys are looked for below `root`. Raises ConfigError for an absurd OMP_NUM_THREADS."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Cores(affinity, quota(root), _omp_num_threads(os.environ if environ is None else environ))
+    environ = os.environ if environ is None else environ
+    if not hasattr(os, "sched_getaffinity"):
+        return Cores(os.cpu_count() or 1, None, quota(root), _omp_num_threads(environ))
+    allowed = os.sched_getaffinity(0)
+    return Cores(len(allowed), physical(root, allowed), quota(root), _omp_num_threads(environ))
+
+
+def physical(root: Path, processors: Collection[int]) -> int | None:
+    """How many cores these processors (hardware threads) belong to; None where the system does not say."""
+    topology = root / "sys/devices/system/cpu"
+    siblings = {_read(topology / f"cpu{number}/topology/thread_siblings_list") for number in processors}
+    return None if "" in siblings else len(siblings)
 
 
 def plan(cores: Cores, settings: CpuSettings) -> Plan:

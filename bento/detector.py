@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from bento import artifact, cpu, metrics, windows, words
 from bento.artifact import ModelFolder
+from bento.backlog import Done
 from bento.cache import ScoreCache
 from bento.errors import ArtifactError, ConfigError
+from bento.flights import Abandoned, Flight, Flights
 from bento.runners import Runner
-from bento.runners.onnx import OnnxRunner
-from bento.scheduler import Done, Scheduler
+from bento.runners import fused as runners
+from bento.scheduler import Scheduler
 from bento.settings import Settings
 from bento.tokenizer import Tokenizer
-from bento.types import Encoding, FloatArray, IntArray, MicroBatch, Window
+from bento.types import Encoding, FloatArray, IntArray, Window
 
 logger = logging.getLogger("wordtell")
+
+# Of English, before any text was seen: a request's tokens are estimated from its length before they are made.
+_TOKENS_PER_CHARACTER = 0.25
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class _Prepared:
     words: IntArray
     encoding: Encoding
     windows: tuple[Window, ...]
-    batches: tuple[MicroBatch, ...]
+    ids: tuple[IntArray, ...]
 
 
 class Detector:
@@ -66,7 +73,10 @@ class Detector:
         self._tokenizer = Tokenizer(folder.tokenizer)
         self._overlap = settings.model.window_overlap
         self._limit = self._window_limit(settings)
-        self._scheduler = Scheduler(runner, lanes, settings.api.max_queue_tokens)
+        longest = self._limit + self._tokenizer.special_tokens
+        self._scheduler = Scheduler(runner, lanes, settings.api, longest)
+        self._flights = Flights()
+        self._tokens_per_character = _TOKENS_PER_CHARACTER
         self._cache = ScoreCache(settings.api.cache_mb << 20)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="text")
         metrics.MODEL_INFO.labels(self.version, self.manifest.precision, self.engine).set(1)
@@ -78,11 +88,15 @@ class Detector:
         cores = cpu.detect()
         plan = cpu.plan(cores, settings.cpu)
         folder = artifact.load(settings.model.checkpoint_dir)
-        detector = cls(folder, OnnxRunner(folder, plan.threads_per_lane), settings, plan.lanes)
+        detector = cls(folder, runners.load(folder, plan, settings.cpu.fused), settings, plan.lanes)
         detector.warm_up()
         logger.info("lanes: %d x %d threads, from %s and %s", plan.lanes, plan.threads_per_lane, cores, settings.cpu)
         logger.info(
-            "serving %s from %s, loaded in %.1f s", detector.version, folder.path, time.perf_counter() - started
+            "serving %s from %s with %s, loaded in %.1f s",
+            detector.version,
+            folder.path,
+            detector.engine,
+            time.perf_counter() - started,
         )
         return detector
 
@@ -99,11 +113,12 @@ class Detector:
         """
         known = {text: found for text in set(texts) if (found := self._cache.get(text)) is not None}
         cached = sum(text in known for text in texts)
-        unknown = [text for text in dict.fromkeys(texts) if text not in known]
-        queue_s = 0.0
-        if unknown:
-            fresh, queue_s = await self._run(unknown, on_window)
-            known |= fresh
+        wanted, queue_s = [text for text in dict.fromkeys(texts) if text not in known], 0.0
+        while wanted:
+            landed, waited = await self._fly(wanted, on_window)
+            known |= landed
+            queue_s += waited
+            wanted = [text for text in wanted if text not in known]  # whoever was to score these failed
         scores = tuple(known[text] for text in texts)
         metrics.TEXTS.inc(len(scores))
         metrics.WORDS.inc(sum(map(len, scores)))
@@ -127,16 +142,63 @@ class Detector:
         self._scheduler.close()
         self._pool.shutdown()
 
-    async def _run(self, texts: Sequence[str], on_window: Callable[[], None]) -> tuple[dict[str, FloatArray], float]:
-        """Scores of texts that differ, by text, and the seconds that they waited for a lane."""
+    async def _fly(self, texts: Sequence[str], on_window: Callable[[], None]) -> tuple[dict[str, FloatArray], float]:
+        """Scores of texts that differ, by text, and the longest that one waited for a lane.
+
+        Those that are in flight for somebody else are waited for; without those that were abandoned there.
+        """
+        joined = {text: self._flights.join(text) for text in texts}
+        flights = {text: flight for text, (flight, _) in joined.items()}
+        begun = {text: flight for text, (flight, begins) in joined.items() if begins}
+        try:
+            if begun:
+                await self._begin(begun, on_window)
+            futures = {flight.found for flight in flights.values()}
+            finished, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_EXCEPTION)
+            faults = [future.exception() for future in finished]
+            if fault := next((fault for fault in faults if fault and not isinstance(fault, Abandoned)), None):
+                raise fault
+            if len(finished) < len(futures):  # an abandoned one ended the wait: the others are still to come
+                await asyncio.wait(futures)
+            done = {text: flight for text, flight in flights.items() if flight.found.exception() is None}
+            queue_s = max((flight.queue_s for flight in done.values()), default=0.0)
+            return {text: flight.found.result() for text, flight in done.items()}, queue_s
+        finally:
+            for flight in flights.values():
+                self._flights.leave(flight)
+
+    async def _begin(self, flights: Mapping[str, Flight], on_window: Callable[[], None]) -> None:
+        """Send texts on their way. Raises Overloaded before any work is done for them."""
         loop = asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(self._pool, self._prepare, texts)
-        batches = [batch for text in prepared for batch in text.batches]
-        done = await asyncio.wrap_future(self._scheduler.submit(batches, on_window))
-        fresh = dict(zip(texts, await loop.run_in_executor(self._pool, self._align, prepared, done), strict=True))
-        for text, scores in fresh.items():
-            self._cache.put(text, scores)
-        return fresh, done.queue_s
+        characters = max(1, sum(map(len, flights)))
+        try:
+            with self._scheduler.admission(math.ceil(characters * self._tokens_per_character)):
+                prepared = await loop.run_in_executor(self._pool, self._prepare, list(flights))
+                tokens = sum(len(ids) for text in prepared for ids in text.ids)
+                self._tokens_per_character += (tokens / characters - self._tokens_per_character) / 8
+                work = self._scheduler.submit([text.ids for text in prepared], on_window)
+        except BaseException:  # a cancellation too
+            for flight in flights.values():
+                self._flights.abandon(flight)
+            raise
+        for (text, flight), made, future in zip(flights.items(), prepared, work, strict=True):
+            flight.work = future
+            future.add_done_callback(partial(self._land, text, flight, made))
+
+    def _land(self, text: str, flight: Flight, prepared: _Prepared, work: Future[Done]) -> None:
+        """On the lane that ran a text's last window: its scores to all who wait for them."""
+        if work.cancelled():
+            self._flights.land_from_thread(flight, lambda future: future.set_exception(Abandoned()))
+            return
+        try:
+            scores = self._align(prepared, work.result())
+        except Exception as error:
+            fault = error
+            self._flights.land_from_thread(flight, lambda future: future.set_exception(fault))
+            return
+        flight.queue_s = work.result().queue_s
+        self._cache.put(text, scores)
+        self._flights.land_from_thread(flight, lambda future: future.set_result(scores))
 
     def _window_limit(self, settings: Settings) -> int:
         """Tokens of a text that fit into one window."""
@@ -164,18 +226,14 @@ class Detector:
             for text in texts:
                 encoding = self._tokenizer.encode(text)
                 spans = self._windows(encoding)
-                batches = tuple(self._tokenizer.batch(encoding, span) for span in spans)
-                prepared.append(_Prepared(words.split(text), encoding, spans, batches))
+                ids = tuple(self._tokenizer.ids(encoding, span) for span in spans)
+                prepared.append(_Prepared(words.split(text), encoding, spans, ids))
             return prepared
 
-    def _align(self, prepared: Sequence[_Prepared], done: Done) -> list[FloatArray]:
+    def _align(self, text: _Prepared, done: Done) -> FloatArray:
         with metrics.STAGE_SECONDS.labels("align").time():
-            logits = iter(done.logits)
-            scores = []
-            for text in prepared:
-                pieces = [self._probabilities(next(logits)) for _ in text.windows]
-                scores.append(words.score(text.words, text.encoding.offsets, windows.stitch(text.windows, pieces)))
-            return scores
+            pieces = [self._probabilities(logits) for logits in done.logits]
+            return words.score(text.words, text.encoding.offsets, windows.stitch(text.windows, pieces))
 
     def _probabilities(self, logits: FloatArray) -> FloatArray:
         content: FloatArray = np.asarray(self._tokenizer.content(logits))

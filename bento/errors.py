@@ -11,6 +11,7 @@ WordtellError
     ├── BodyTooLarge      413
     ├── Unauthorized      401
     ├── NotFound          404
+    │   └── UnknownModel  404
     ├── MethodNotAllowed  405
     ├── Overloaded        429
     └── DeadlineExceeded  504
@@ -90,8 +91,8 @@ class TooManySentences(RequestError):
     status = 400
     code = "too_many_sentences"
 
-    def __init__(self, count: int, limit: int) -> None:
-        super().__init__(f"sentences has {count} texts; the limit is {limit}: split the request", "sentences")
+    def __init__(self, field: str, count: int, limit: int) -> None:
+        super().__init__(f"{field} has {count} texts; the limit is {limit}: split the request", field)
 
 
 class TooManyWords(RequestError):
@@ -100,8 +101,7 @@ class TooManyWords(RequestError):
     status = 400
     code = "too_many_words"
 
-    def __init__(self, index: int, count: int, limit: int) -> None:
-        field = f"sentences[{index}]"
+    def __init__(self, field: str, count: int, limit: int) -> None:
         super().__init__(f"{field} has {count} words; the limit is {limit}", field)
 
 
@@ -137,6 +137,13 @@ class NotFound(RequestError):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"there is no {path}: docs.json lists the paths")
+
+
+class UnknownModel(NotFound):
+    """A protocol's path names another model than the one that is served."""
+
+    def __init__(self, name: str, served: str) -> None:
+        RequestError.__init__(self, f"there is no model {name[:64]!r} here: this server serves {served!r}")
 
 
 class MethodNotAllowed(RequestError):

@@ -28,17 +28,32 @@ REJECTIONS = Counter("wordtell_rejections", "Requests not served, by error code.
 TEXTS = Counter("wordtell_texts", "Texts scored.", registry=REGISTRY)
 WORDS = Counter("wordtell_words", "Words scored.", registry=REGISTRY)
 TOKENS = Counter("wordtell_tokens", "Tokens run through the model, special tokens included.", registry=REGISTRY)
+PADDING = Counter("wordtell_padding_tokens", "Positions run through the model that hold no token.", registry=REGISTRY)
 WINDOWS = Counter("wordtell_windows", "Windows run through the model.", registry=REGISTRY)
+BATCH_WINDOWS = Histogram(
+    "wordtell_batch_windows",
+    "Windows that shared a run of the model.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+    registry=REGISTRY,
+)
+BATCH_TOKENS = Histogram(
+    "wordtell_batch_tokens",
+    "Tokens of a run of the model, with padding.",
+    buckets=(16, 32, 64, 128, 256, 512, 1024, 2048, 4096),
+    registry=REGISTRY,
+)
 CACHED_TEXTS = Counter("wordtell_cached_texts", "Texts whose scores were already known.", registry=REGISTRY)
 STAGE_SECONDS = Histogram(
     "wordtell_stage_seconds",
-    "Time in each stage: tokenise and align a request, queue one, run one window.",
+    "Time in each stage: tokenise a request, queue it, run a micro-batch, align a text.",
     ["stage"],
     buckets=_SECONDS,
     registry=REGISTRY,
 )
-QUEUE_TOKENS = Gauge("wordtell_queue_tokens", "Tokens admitted and not yet running.", registry=REGISTRY)
-LANES = Gauge("wordtell_lanes", "Lanes that can run a window at the same time.", registry=REGISTRY)
+QUEUE_TOKENS = Gauge(
+    "wordtell_queue_tokens", "Tokens admitted and not yet running; those being made are an estimate.", registry=REGISTRY
+)
+LANES = Gauge("wordtell_lanes", "Lanes that can run a micro-batch at the same time.", registry=REGISTRY)
 LANES_BUSY = Gauge("wordtell_lanes_busy", "Lanes that are running one.", registry=REGISTRY)
 MODEL_INFO = Gauge(
     "wordtell_model_info", "1, for the model that is served.", ["version", "precision", "engine"], registry=REGISTRY

@@ -1,8 +1,7 @@
-"""Windows of all requests in one place, and the lanes that run them.
+"""Lanes: threads that run the windows of all requests, a micro-batch at a time.
 
-First version: a lane is a thread that runs one window at a time; requests take turns, a window each, so that a short
-one does not wait for a long one. One window a run is the fastest way on CPUs for long texts, and keeps a text's
-scores free of its neighbours even where an INT8 graph has one activation scale for a whole tensor.
+A micro-batch is one long window, or several short ones where that is faster and does not change their numbers. It never
+takes longer than the longest window by itself, so a lane is never far from its next turn.
 """
 
 from __future__ import annotations
@@ -10,50 +9,32 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 
 from bento import metrics
+from bento.backlog import Backlog, Done, Item, Job, Text
+from bento.costs import Costs
 from bento.errors import ModelNotReady, Overloaded
-from bento.runners import Runner
-from bento.types import FloatArray, MicroBatch
-
-
-@dataclass(frozen=True)
-class Done:
-    """The logits [length, labels] of each window of a request, in the order given, and the seconds to its first run."""
-
-    logits: tuple[FloatArray, ...]
-    queue_s: float
-
-
-@dataclass(eq=False)
-class _Job:
-    """What is left to do of one request. Guarded by the scheduler's lock."""
-
-    batches: Sequence[MicroBatch]
-    on_window: Callable[[], None]
-    waiting: deque[int]
-    failed: bool = False
-    results: dict[int, FloatArray] = field(default_factory=dict)
-    future: Future[Done] = field(default_factory=Future)
-    submitted: float = field(default_factory=time.perf_counter)
-    queue_s: float | None = None
+from bento.runners import Batching, Runner
+from bento.settings import ApiSettings
+from bento.types import FloatArray, IntArray
 
 
 class Scheduler:
     """Runs windows on `lanes` threads until closed."""
 
-    def __init__(self, runner: Runner, lanes: int, max_queue_tokens: int) -> None:
+    def __init__(self, runner: Runner, lanes: int, limits: ApiSettings, longest: int) -> None:
+        """longest: of the windows that will come, in tokens."""
         self._runner = runner
-        self._max_queue_tokens = max_queue_tokens
+        self._limits = limits
+        self._most_tokens = min(limits.max_batch_tokens, longest)
         self._changed = threading.Condition()
-        self._jobs: deque[_Job] = deque()
-        self._queue_tokens = 0
-        self._tokens_run = 0
-        self._seconds_run = 0.0
+        self._backlog = Backlog()
+        self._costs = Costs()
+        self._reserved = 0
+        self._busy = 0
         self._closed = False
         self._lanes = [threading.Thread(target=self._lane, name=f"lane-{i}", daemon=True) for i in range(lanes)]
         metrics.LANES.set(lanes)
@@ -62,116 +43,149 @@ class Scheduler:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Speed of all lanes together, measured since the start; None before the first run."""
+        """Speed of all lanes together, as of late; None before the first run."""
         with self._changed:
             return self._speed()
 
-    def submit(self, batches: Sequence[MicroBatch], on_window: Callable[[], None] = lambda: None) -> Future[Done]:
-        """Queue one request's windows (at least one). Cancelling the future drops those that are not yet running.
+    @contextmanager
+    def admission(self, tokens: int) -> Iterator[None]:
+        """Room in the backlog for about this many tokens, kept until the end of the block, in which they are submitted.
 
-        `on_window` is called from a lane after each window. Raises Overloaded, queuing nothing, when others wait and
-        this request would take the backlog over its limit, and ModelNotReady once closed. The future raises what the
-        runner raised.
+        Raises Overloaded when others wait and these tokens would take the backlog over its limit, and ModelNotReady
+        once closed.
         """
-        longest_first = sorted(range(len(batches)), key=lambda i: -batches[i].tokens)
-        job = _Job(batches, on_window, deque(longest_first))
-        tokens = sum(batch.tokens for batch in batches)
         with self._changed:
-            if self._closed:
-                raise ModelNotReady("the server is shutting down")
-            self._drop_cancelled()
-            if self._queue_tokens and self._queue_tokens + tokens > self._max_queue_tokens:
-                raise Overloaded(self._queue_tokens, self._max_queue_tokens, self._retry_after())
-            self._jobs.append(job)
-            self._count_queued(tokens)
+            self._expect_open()
+            waiting = self._backlog.tokens + self._reserved
+            if waiting and waiting + tokens > self._limits.max_queue_tokens:
+                limit = self._limits.max_queue_tokens
+                raise Overloaded(waiting, limit, self._seconds_until_room(waiting, tokens))
+            self._reserved += tokens
+            self._show()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._reserved -= tokens
+                self._show()
+
+    def submit(
+        self, texts: Sequence[Sequence[IntArray]], on_window: Callable[[], None] = lambda: None, weight: float = 1.0
+    ) -> list[Future[Done]]:
+        """Queue one request's texts, each as its windows [length], at least one. One future a text.
+
+        Cancelling a future drops what of its text is not yet running; it raises what the runner raised. `on_window` is
+        called from a lane after each window. A request of twice the weight runs twice the tokens. Raises ModelNotReady
+        once closed.
+        """
+        job = Job(weight, submitted=time.perf_counter())
+        queued = [Text(job, windows, on_window) for windows in texts]
+        for text in queued:
+            text.future.add_done_callback(lambda _, text=text: self._forget(text))  # type: ignore[misc]
+        with self._changed:
+            self._expect_open()
+            self._backlog.add(job, queued)
+            self._show()
             self._changed.notify_all()
-        return job.future
+        return [text.future for text in queued]
 
     def close(self) -> None:
-        """Drop what waits, finish what runs, end the lanes."""
+        """Take nothing more, finish what runs, drop what waits, end the lanes."""
         with self._changed:
             self._closed = True
-            for job in self._jobs:
-                job.future.cancel()
-            self._drop_cancelled()
+            while batch := self._backlog.take(Batching.SINGLE, lambda _: 1, 0):
+                batch[0].text.future.cancel()
             self._changed.notify_all()
         for lane in self._lanes:
             lane.join()
 
     def _lane(self) -> None:
         while (taken := self._take()) is not None:
-            job, index = taken
-            batch = job.batches[index]
-            started = time.perf_counter()
-            try:
-                with metrics.LANES_BUSY.track_inprogress():
-                    logits = self._runner.run(batch)[0]
-            except Exception as error:
-                self._fail(job, error)
-                continue
-            self._finish(job, index, logits, time.perf_counter() - started)
+            batch, alone = taken
+            with metrics.LANES_BUSY.track_inprogress():
+                self._run(batch, alone)
+            with self._changed:
+                self._busy -= 1
 
-    def _take(self) -> tuple[_Job, int] | None:
-        """The next window of the request whose turn it is; waits for one. None: the scheduler is closed."""
+    def _take(self) -> tuple[list[Item], bool] | None:
+        """The next micro-batch, and whether it is all that there is to do. Waits; None once closed."""
         with self._changed:
-            while True:
-                self._drop_cancelled()
-                if self._jobs:
-                    break
+            while not (batch := self._backlog.take(self._runner.batching, self._count_for, self._most_tokens)):
                 if self._closed:
                     return None
                 self._changed.wait()
-            job = self._jobs.popleft()
-            index = job.waiting.popleft()
-            if job.waiting:
-                self._jobs.append(job)
-            self._count_queued(-job.batches[index].tokens)
-            if job.queue_s is None:
-                job.queue_s = time.perf_counter() - job.submitted
-                metrics.STAGE_SECONDS.labels("queue").observe(job.queue_s)
-            return job, index
+            alone = not self._busy and not self._backlog and not self._reserved
+            self._busy += 1
+            self._show()
+            now = time.perf_counter()
+            for job in {id(item.text.job): item.text.job for item in batch}.values():
+                if job.queue_s is None:
+                    job.queue_s = now - job.submitted
+                    metrics.STAGE_SECONDS.labels("queue").observe(job.queue_s)
+            return batch, alone
 
-    def _finish(self, job: _Job, index: int, logits: FloatArray, seconds: float) -> None:
-        tokens = job.batches[index].tokens
+    def _run(self, batch: Sequence[Item], alone: bool) -> None:
+        """One run of the model; if it fails, one for each window, so that only the one at fault fails."""
+        started = time.perf_counter()
+        try:
+            logits = self._runner.run([item.ids for item in batch], wide=alone and len(self._lanes) > 1)
+        except Exception as error:  # whatever the engine raises
+            if len(batch) > 1:
+                for item in batch:
+                    self._run([item], alone=False)
+            elif not batch[0].text.future.done():
+                batch[0].text.future.set_exception(error)
+            return
+        self._count(batch, time.perf_counter() - started, alone)
+        for item, found in zip(batch, logits, strict=True):
+            self._finish(item, found)
+
+    def _count(self, batch: Sequence[Item], seconds: float, alone: bool) -> None:
+        tokens, longest = sum(map(len, batch)), max(map(len, batch))
+        padding = longest * len(batch) - tokens if self._runner.batching is Batching.PADDED else 0
         metrics.TOKENS.inc(tokens)
-        metrics.WINDOWS.inc()
+        metrics.PADDING.inc(padding)
+        metrics.WINDOWS.inc(len(batch))
+        metrics.BATCH_WINDOWS.observe(len(batch))
+        metrics.BATCH_TOKENS.observe(tokens + padding)
         metrics.STAGE_SECONDS.labels("run").observe(seconds)
+        if not (alone and len(self._lanes) > 1):  # a wide run says nothing of a lane's speed
+            with self._changed:
+                self._costs.observe(longest, len(batch), tokens, seconds)
+
+    def _finish(self, item: Item, logits: FloatArray) -> None:
+        text = item.text
         with self._changed:
-            self._tokens_run += tokens
-            self._seconds_run += seconds
-            job.results[index] = logits
-            last = len(job.results) == len(job.batches)
-        job.on_window()
-        if last and job.future.set_running_or_notify_cancel():
-            logits_in_order = tuple(job.results[i] for i in range(len(job.batches)))
-            job.future.set_result(Done(logits_in_order, job.queue_s or 0.0))
+            text.results[item.index] = logits
+            last = len(text.results) == len(text.windows)
+        text.on_window()
+        if last and text.future.set_running_or_notify_cancel():
+            in_order = tuple(text.results[i] for i in range(len(text.windows)))
+            text.future.set_result(Done(in_order, text.job.queue_s or 0.0))
 
-    def _fail(self, job: _Job, error: Exception) -> None:
-        """One failed window fails its request, and no other."""
+    def _forget(self, text: Text) -> None:
         with self._changed:
-            first = not job.failed
-            job.failed = True
-            self._drop(job)
-        if first and job.future.set_running_or_notify_cancel():
-            job.future.set_exception(error)
+            self._backlog.forget(text)
+            self._show()
 
-    def _drop_cancelled(self) -> None:
-        for job in [job for job in self._jobs if job.future.cancelled()]:
-            self._drop(job)
+    def _count_for(self, longest: int) -> int:
+        most = min(self._limits.inference_batch_size, self._most_tokens // longest)
+        return self._costs.count_for(longest, max(1, most))
 
-    def _drop(self, job: _Job) -> None:
-        if job in self._jobs:
-            self._jobs.remove(job)
-            self._count_queued(-sum(job.batches[i].tokens for i in job.waiting))
-        job.waiting.clear()
+    def _expect_open(self) -> None:
+        if self._closed:
+            raise ModelNotReady("the server is shutting down")
 
-    def _count_queued(self, tokens: int) -> None:
-        self._queue_tokens += tokens
-        metrics.QUEUE_TOKENS.set(self._queue_tokens)
+    def _show(self) -> None:
+        metrics.QUEUE_TOKENS.set(self._backlog.tokens + self._reserved)
 
     def _speed(self) -> float | None:
-        return len(self._lanes) * self._tokens_run / self._seconds_run if self._seconds_run else None
+        speed = self._costs.tokens_per_second
+        return len(self._lanes) * speed if speed else None
 
-    def _retry_after(self) -> int:
+    def _seconds_until_room(self, waiting: int, tokens: int) -> int:
+        """Whole seconds until these tokens would be admitted if nobody else came, at the latest speed."""
+        room = self._limits.max_queue_tokens - tokens
+        ahead = waiting - room if room > 0 else waiting
         speed = self._speed()
-        return max(1, math.ceil(self._queue_tokens / speed)) if speed else 1
+        return max(1, math.ceil(ahead / speed)) if speed else 1

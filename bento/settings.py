@@ -4,6 +4,9 @@ A field is set, in rising order of precedence, by its default here, by the file,
 whose value is read as YAML (so `0`, `true` and `[a, b]` mean what they mean in the file). The file is the one that
 `WORDTELL_CONFIG` names, else shared_config.yaml beside service.py, else none. An unknown key is an error in both.
 A relative path is relative to the file that names it, or to the working directory when the environment does.
+
+A model folder that is mounted at /mnt/models, where KServe puts it, is served instead of one that lies beside the code,
+unless the environment names `model.checkpoint_dir`.
 """
 
 from __future__ import annotations
@@ -23,7 +26,10 @@ from bento.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "WORDTELL_"
+# Read by the fused operators, not here: the best instruction set that they may use.
+ISA_VARIABLE = "WORDTELL_ISA"
 CONFIG_VARIABLE = "WORDTELL_CONFIG"
+MOUNT = Path("/mnt/models")
 
 Positive = Annotated[int, Field(ge=1)]
 Auto = Annotated[int, Field(ge=0, le=1024)]
@@ -38,7 +44,9 @@ class ModelSettings(_Section):
 
     name: str | None = Field(None, description="The name that clients see. Empty: the name in the model folder.")
     checkpoint_dir: Path = Field(
-        ROOT / "models" / "wordtell-small", description="The model folder, as `make convert` writes it."
+        ROOT / "models" / "wordtell-small",
+        description="The model folder, as `make convert` writes it. One mounted at /mnt/models goes before those in"
+        " models/, unless the environment names one.",
     )
     max_tokens: int | None = Field(
         None, ge=16, description="Longest window, special tokens included. Empty: what the model was made for."
@@ -77,6 +85,7 @@ class CpuSettings(_Section):
 
     lanes: Auto = Field(0, description="Texts scored at the same time. 0: one a core.")
     threads_per_lane: Auto = Field(0, description="Threads that share one text. 0: the cores divided by the lanes.")
+    fused: bool = Field(True, description="Use wordtell's own operators where they are built and the model has them.")
 
 
 class Settings(_Section):
@@ -104,8 +113,11 @@ class Loaded:
     origins: tuple[Origin, ...]
 
 
-def load(environ: Mapping[str, str] | None = None) -> Loaded:
-    """Read the file and the environment. Raises ConfigError, naming the key, where it stands and the remedy."""
+def load(environ: Mapping[str, str] | None = None, mount: Path = MOUNT) -> Loaded:
+    """Read the file and the environment. Raises ConfigError, naming the key, where it stands and the remedy.
+
+    `mount` is where a model folder may be mounted.
+    """
     environ = os.environ if environ is None else environ
     path = _config_path(environ)
     values: dict[str, dict[str, Any]] = {name: {} for name in Settings.model_fields}
@@ -121,6 +133,10 @@ def load(environ: Mapping[str, str] | None = None) -> Loaded:
         key = ".".join(str(part) for part in first["loc"][:2])
         raise ConfigError(f"{sources[key]}: {key}: {_describe(first)}", key) from None
     _check_together(settings, sources)
+    key = "model.checkpoint_dir"
+    if _is_replaced(settings.model.checkpoint_dir, sources.get(key, ""), mount):
+        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"checkpoint_dir": mount})})
+        sources[key] = f"mounted at {mount}"
     origins = tuple(
         Origin(key, getattr(getattr(settings, key.split(".")[0]), key.split(".")[1]), sources.get(key, "default"))
         for key, _ in fields()
@@ -191,7 +207,7 @@ def _from_environment(environ: Mapping[str, str]) -> list[_Entry]:
     known = {variable(key): key for key, _ in fields()}
     entries: list[_Entry] = []
     for name, text in sorted(environ.items()):
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
+        if not name.startswith(PREFIX) or name in (CONFIG_VARIABLE, ISA_VARIABLE):
             continue
         if name not in known:
             raise ConfigError(f"unknown environment variable {name}{_nearest(name, known)}", name)
@@ -201,6 +217,19 @@ def _from_environment(environ: Mapping[str, str]) -> list[_Entry]:
             value = text  # a Windows path or a key with a colon is plain text
         entries.append(_Entry(f"environment {name}", Path.cwd(), known[name], value))
     return entries
+
+
+def _is_replaced(folder: Path, source: str, mount: Path) -> bool:
+    """Is the model folder one of ours, named by nobody but our own file, while another is mounted?"""
+    if source.startswith("environment") or not folder.is_relative_to(ROOT / "models"):
+        return False
+    try:
+        (mount / "manifest.json").stat()
+    except PermissionError:
+        return True  # whoever mounted it meant it: loading it says what is wrong
+    except OSError:
+        return False
+    return True
 
 
 def _mapping(value: object, where: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import tokenizers
 
 from bento.errors import ArtifactError
-from bento.types import Encoding, IntArray, MicroBatch, Window
+from bento.types import Encoding, IntArray, Window
 
 
 class Tokenizer:
@@ -31,7 +31,7 @@ class Tokenizer:
 
     @property
     def special_tokens(self) -> int:
-        """How many tokens `batch` adds to a window."""
+        """How many tokens `ids` adds to a window."""
         return len(self._prefix) + len(self._suffix)
 
     def encode(self, text: str) -> Encoding:
@@ -41,12 +41,9 @@ class Tokenizer:
         offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         return Encoding(ids, offsets)
 
-    def batch(self, encoding: Encoding, window: Window) -> MicroBatch:
-        """One window as the model wants it: a single row, special tokens around it, no padding."""
-        row: IntArray = np.array(
-            [[*self._prefix, *encoding.ids[window.start : window.stop], *self._suffix]], dtype=np.int64
-        )
-        return MicroBatch(row, np.ones_like(row))
+    def ids(self, encoding: Encoding, window: Window) -> IntArray:
+        """One window as the model wants it: [length], special tokens around it."""
+        return np.array([*self._prefix, *encoding.ids[window.start : window.stop], *self._suffix], dtype=np.int64)
 
     def content(self, logits: np.ndarray) -> np.ndarray:
         """The rows of `logits` [length, ...] that belong to the window's own tokens."""

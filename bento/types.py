@@ -35,19 +35,3 @@ class Window:
 
     def __len__(self) -> int:
         return self.stop - self.start
-
-
-@dataclass(frozen=True, slots=True)
-class MicroBatch:
-    """What one run of the model takes, special tokens included.
-
-    input_ids: [rows, length], attention_mask: [rows, length], 1 for a token and 0 for padding.
-    """
-
-    input_ids: IntArray
-    attention_mask: IntArray
-
-    @property
-    def tokens(self) -> int:
-        """Positions to compute, padding included."""
-        return int(self.input_ids.size)

@@ -128,7 +128,7 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
         signal.signal(signal.SIGTERM, previous)
     manifest = result.manifest
     sizes = {file: record.bytes / 1e6 for file, record in manifest.files.items()}
-    figures = result.variants[manifest.precision].figures
+    figures = result.variants[manifest.precision].served
     print(
         f"{out}: {manifest.name} in {manifest.precision}, "
         f"{sum(sizes.values()):.1f} MB ({MODEL} {sizes[MODEL]:.1f} MB), "

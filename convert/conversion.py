@@ -11,7 +11,8 @@ from typing import Protocol
 
 import onnx_ir as ir
 
-from bento.artifact import Manifest, Precision
+from bento.artifact import FUSED, MODEL, Manifest, Precision
+from bento.native import LIBRARY
 from convert import checkpoint, export, folder, labels, quantize, report, sensitivity, texts, verify
 from convert.checkpoint import Checkpoint
 from convert.errors import VerificationError
@@ -65,16 +66,17 @@ def convert(order: Order, stage: Stage) -> Result:
         del read
         gc.collect()  # torch's modules refer to each other in circles, and their memory is for the engines now
         found: dict[Precision, Measurement] = {}
+        variants: dict[Precision, Variant] = {}
         for precision in order.variants:
-            with stage(f"verify {precision}", 2 * expected.windows) as advance:
-                found[precision] = verify.measure(new / precision, asked, advance)
-        variants = {
-            p: Variant(
-                verify.compare(expected, found[p], order.threshold, made[p].fp32_share), order.limits(p), made[p].exact
-            )
-            for p in order.variants
-        }
-        manifest = folder.keep(new, chosen := choose(variants), variants[chosen].figures.known())
+            figures = []
+            for fused in (False, True)[: 1 + _can_fuse(new / precision)]:
+                title = f"verify {precision}{' fused' if fused else ''}"
+                with stage(title, 2 * expected.windows) as advance:
+                    found[precision] = verify.measure(new / precision, asked, advance, fused)
+                share = made[precision].fp32_share
+                figures.append(verify.compare(expected, found[precision], order.threshold, share))
+            variants[precision] = Variant(figures[0], order.limits(precision), made[precision].exact, *figures[1:])
+        manifest = folder.keep(new, chosen := choose(variants), variants[chosen].served.known())
         report.write(new, manifest, expected, variants, order.threshold)
         shown: Precision = "int8" if "int8" in found else "fp32"
         report.draw(new, expected, found[shown], f"ONNX {shown.upper()}", order.threshold)
@@ -88,7 +90,11 @@ def choose(variants: Mapping[Precision, Variant]) -> Precision:
     for precision, variant in variants.items():
         if variant.fault is not None and (precision == "fp32" or not within):
             raise VerificationError(precision, variant.fault)
-    return max(within, key=lambda precision: variants[precision].figures.words_per_s)
+    return max(within, key=lambda precision: variants[precision].served.words_per_s)
+
+
+def _can_fuse(path: Path) -> bool:
+    return (path / FUSED).exists() and LIBRARY.exists()
 
 
 def _write(path: Path, read: Checkpoint, draft: Manifest, order: Order, stage: Stage) -> Made:
@@ -96,13 +102,17 @@ def _write(path: Path, read: Checkpoint, draft: Manifest, order: Order, stage: S
     precision, made = draft.precision, Made(1.0, {})
     path.mkdir()
     with stage(f"export {precision}"):
-        model = export.export(read, precision)
+        models = {MODEL: export.export(read, precision)}
     if precision == "int8":
-        made = _quantize(model, read, draft, order, stage)
+        made = _quantize(models[MODEL], read, draft, order, stage)
+    with stage(f"fuse {precision}"):
+        if (fused := export.fused(read, precision, made.exact)) is not None:
+            models[FUSED] = fused
     with stage(f"check {precision}"):
-        export.check(model, read.architecture)
+        for model in models.values():
+            export.check(model, read.architecture)
     with stage(f"write {precision}"):
-        folder.write(path, model, read, draft)
+        folder.write(path, models, read, draft)
     return made
 
 

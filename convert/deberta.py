@@ -5,17 +5,15 @@ Disentangled attention (He et al. 2021, https://arxiv.org/abs/2006.03654, equati
 - PK and PQ, the projections of the relative positions, are constants. `fold` computes them here, which makes the file
   bigger; else they stand as products of constants, which ONNX Runtime computes once, when it loads the graph.
 - The scale is folded into the query projection, which is in two of the three terms, and so into PQ, the third.
-- t is a constant table over all distances that still differ; longer ones are clipped to its ends: every length works.
-- Both position terms are gathered by one shared int32 index [q, k]: PQ is multiplied from the left, PQ · Kᵀ, which
-  leaves keys in the columns and saves the transposition of the stock graph.
-- Short texts reach few buckets: the tables are cut to those before they are multiplied.
+What is common to the two graphs that are written: convert/portable.py for every ONNX Runtime, convert/fused.py for
+one that has our operators.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -25,8 +23,6 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_p
 
 from convert.names import Deberta
 
-# Added to the score of a padded key; far below any score, far above the least float.
-MASKED = -1e30
 ACTIVATIONS = frozenset({"gelu", "relu", "tanh"})
 Array = NDArray[Any]
 
@@ -39,12 +35,6 @@ def supports(config: Any) -> bool:
         and set(config.pos_att_type or ()) <= {"c2p", "p2c"}
         and getattr(config, "attention_head_size", None) in (None, config.hidden_size // config.num_attention_heads)
     )
-
-
-def build(model: Any, opset: int, ir_version: int, fold: bool) -> ir.Model:
-    """The graph of a DebertaV2ForTokenClassification; its weights are shared with `model`, not copied."""
-    graph = _Encoder(model.config, {name: weight.detach() for name, weight in model.state_dict().items()}, fold)
-    return ir.Model(graph.graph(opset), ir_version=ir_version, producer_name="wordtell")
 
 
 def distance_buckets(config: Any) -> tuple[Array, int]:
@@ -63,12 +53,19 @@ def distance_buckets(config: Any) -> tuple[Array, int]:
     return table.numpy().astype(np.int32), longest
 
 
-class _Encoder:
-    """Writes the nodes, first to last, on a tape."""
+class Encoder:
+    """Writes the nodes, first to last, on a tape. Weights are shared with the model, not copied.
 
-    def __init__(self, config: Any, weights: Mapping[str, torch.Tensor], fold: bool) -> None:
-        self.config = config
-        self.weights = weights
+    Subclasses say how texts come in and how attention is computed, and may write other nodes for the rest.
+    """
+
+    # Of the operators beyond the standard ones, with their versions.
+    domains: ClassVar[Mapping[str, int]] = {}
+    ids: ir.Value
+
+    def __init__(self, model: Any, fold: bool) -> None:
+        self.config = config = model.config
+        self.weights: dict[str, torch.Tensor] = {name: weight.detach() for name, weight in model.state_dict().items()}
         self.fold = fold
         self.heads: int = config.num_attention_heads
         self.width: int = config.hidden_size // config.num_attention_heads
@@ -76,45 +73,68 @@ class _Encoder:
         self.scale = 1 / math.sqrt(self.width * (1 + len(self.terms)))
         self.tape = ir.tape.Tape()
         self.constants: dict[Any, ir.Value] = {}
+        self.relative = self._relative_embeddings()
 
     def graph(self, opset: int) -> ir.Graph:
-        """input_ids, attention_mask -> logits."""
-        shape = ir.Shape(["batch", "length"])
-        self.ids = ir.val("input_ids", ir.DataType.INT64, shape)
-        mask = ir.val("attention_mask", ir.DataType.INT64, shape)
-        self.length = self.op("Shape", self.ids, start=1, end=2)
-        padding = self.op("Mul", self.op("Sub", np.float32(1), self.op("Cast", mask, to=1)), np.float32(MASKED))
-        self.padding = self.op("Unsqueeze", padding, np.array([1, 2]))
-        self.index, self.bounds = self._distances()
-        self.relative = self._relative_embeddings()
+        """From the inputs to the logits."""
+        inputs = self.inputs()
         hidden = self._embeddings()
         embedded = hidden
         for layer in range(self.config.num_hidden_layers):
             prefix = Deberta.layer.format(layer)
-            hidden = self._norm(prefix + Deberta.mix_norm, self.op("Add", self._attention(prefix, hidden), hidden))
-            inner = self._activation(self.config.hidden_act, self._linear(prefix + Deberta.up, hidden))
-            outer = self._linear(prefix + Deberta.down, inner)
-            hidden = self._norm(prefix + Deberta.down_norm, self.op("Add", outer, hidden))
-            if layer == 0 and getattr(self.config, "conv_kernel_size", 0) > 0:
-                hidden = self._convolution(embedded, mask, hidden)
-        logits = self._linear(Deberta.head, hidden)
+            hidden = self.join(prefix + Deberta.mix_norm, self.attention(prefix, hidden), hidden)
+            inner = self.linear(prefix + Deberta.up, hidden, activation=self.config.hidden_act)
+            hidden = self.join(prefix + Deberta.down_norm, self.linear(prefix + Deberta.down, inner), hidden)
+            if layer == 0:
+                hidden = self.after_first_layer(embedded, hidden)
+        logits = self.linear(Deberta.head, hidden)
         logits.name, logits.dtype = "logits", ir.DataType.FLOAT
-        logits.shape = ir.Shape(["batch", "length", self.config.num_labels])
+        logits.shape = ir.Shape([*cast(ir.Shape, self.ids.shape), self.config.num_labels])
         return ir.Graph(
-            [self.ids, mask],
+            inputs,
             [logits],
             nodes=self.tape.nodes,
             initializers=self.tape.initializers,
-            opset_imports={"": opset},
+            opset_imports={"": opset, **self.domains},
             name="deberta",
         )
 
+    def inputs(self) -> list[ir.Value]:
+        """The graph's inputs, self.ids the first, and what all layers make of them."""
+        raise NotImplementedError
+
+    def attention(self, prefix: str, hidden: ir.Value) -> ir.Value:
+        """Self-attention and the linear layer that mixes its heads."""
+        raise NotImplementedError
+
+    def positions(self, table: ir.Value) -> ir.Value:
+        """Of the absolute positions, those of the tokens."""
+        raise NotImplementedError
+
+    def after_first_layer(self, embedded: ir.Value, hidden: ir.Value) -> ir.Value:
+        """What DeBERTa-v2 XL and XXL do there, and no other."""
+        return hidden
+
+    def join(self, name: str, value: ir.Value, residual: ir.Value) -> ir.Value:
+        """The normalised sum at the end of half a layer."""
+        return self.norm(name, self.op("Add", value, residual))
+
+    def linear(self, name: str, value: ir.Value, scale: float = 1, activation: str | None = None) -> ir.Value:
+        """A product with a weight, plus its bias, through an activation."""
+        weight, bias = self.matrix(name, scale), self.bias(name, scale)
+        result = self.op("Add", self.op("MatMul", value, self.constant(weight, f"{name}.weight")), bias)
+        return self.activation(activation, result) if activation else result
+
+    def widen(self, name: str, value: ir.Value) -> ir.Value:
+        """A product with a weight that has no bias."""
+        return self.op("MatMul", value, self.constant(self.matrix(name), f"{name}.weight"))
+
     def op(self, kind: str, *inputs: ir.Value | Array | np.generic, **attributes: Any) -> ir.Value:
         """One node with one output; arrays among its inputs become constants."""
-        values = [value if isinstance(value, ir.Value) else self._constant(np.asarray(value)) for value in inputs]
+        values = [value if isinstance(value, ir.Value) else self.constant(np.asarray(value)) for value in inputs]
         return self.tape.op(kind, values, attributes)
 
-    def _constant(self, array: Array, name: str | None = None) -> ir.Value:
+    def constant(self, array: Array, name: str | None = None) -> ir.Value:
         """An initializer: one for every name, and one for every value that has no name."""
         key = name or (array.dtype.str, array.tobytes(), array.shape)
         if key not in self.constants:
@@ -122,21 +142,27 @@ class _Encoder:
             self.constants[key] = self.tape.initializer(tensor)
         return self.constants[key]
 
-    def _weight(self, name: str) -> Array:
+    def weight(self, name: str) -> Array:
+        """One of the checkpoint's."""
         return self.weights[name].numpy()
 
-    def _linear(self, name: str, value: ir.Value, scale: float = 1) -> ir.Value:
-        weight, bias = self._weight(f"{name}.weight").T, self._weight(f"{name}.bias")
-        if scale != 1:
-            weight, bias = weight * np.float32(scale), bias * np.float32(scale)
-        product = self.op("MatMul", value, self._constant(weight, f"{name}.weight"))
-        return self.op("Add", product, self._constant(bias, f"{name}.bias"))
+    def matrix(self, name: str, scale: float = 1) -> Array:
+        """The weight of a linear layer [in, out]."""
+        weight: Array = self.weight(f"{name}.weight").T
+        return weight if scale == 1 else weight * np.float32(scale)
 
-    def _norm(self, name: str, value: ir.Value) -> ir.Value:
-        scale, bias = (self._constant(self._weight(part), part) for part in (f"{name}.weight", f"{name}.bias"))
+    def bias(self, name: str, scale: float = 1) -> ir.Value:
+        """The bias of a linear layer [out]."""
+        bias = self.weight(f"{name}.bias")
+        return self.constant(bias if scale == 1 else bias * np.float32(scale), f"{name}.bias")
+
+    def norm(self, name: str, value: ir.Value) -> ir.Value:
+        """Layer normalisation."""
+        scale, bias = (self.constant(self.weight(part), part) for part in (f"{name}.weight", f"{name}.bias"))
         return self.op("LayerNormalization", value, scale, bias, axis=-1, epsilon=self.config.layer_norm_eps)
 
-    def _activation(self, kind: str, value: ir.Value) -> ir.Value:
+    def activation(self, kind: str, value: ir.Value) -> ir.Value:
+        """One of ACTIVATIONS."""
         if kind != "gelu":
             return self.op({"relu": "Relu", "tanh": "Tanh"}[kind], value)
         # x/2 (1 + erf(x / √2)), written in the order that ONNX Runtime fuses.
@@ -144,36 +170,16 @@ class _Encoder:
         return self.op("Mul", self.op("Mul", value, self.op("Add", error, np.float32(1))), np.float32(0.5))
 
     def _embeddings(self) -> ir.Value:
-        words = self._weight(f"{Deberta.words}.weight")
+        words = self.weight(f"{Deberta.words}.weight")
         if self.config.type_vocab_size > 0:  # all tokens are of type 0
-            words = words + self._weight(f"{Deberta.types}.weight")[0]
-        hidden = self.op("Gather", self._constant(words, f"{Deberta.words}.weight"), self.ids, axis=0)
+            words = words + self.weight(f"{Deberta.types}.weight")[0]
+        hidden = self.op("Gather", self.constant(words, f"{Deberta.words}.weight"), self.ids, axis=0)
         if self.config.position_biased_input:
             name = f"{Deberta.positions}.weight"
-            table = self._constant(self._weight(name), name)
-            hidden = self.op("Add", hidden, self.op("Slice", table, np.array([0]), self.length, np.array([0])))
+            hidden = self.op("Add", hidden, self.positions(self.constant(self.weight(name), name)))
         if f"{Deberta.widen}.weight" in self.weights:
-            name = f"{Deberta.widen}.weight"
-            hidden = self.op("MatMul", hidden, self._constant(self._weight(name).T, name))
-        return self._norm(Deberta.norm, hidden)
-
-    def _convolution(self, embedded: ir.Value, mask: ir.Value, hidden: ir.Value) -> ir.Value:
-        """The n-gram layer of DeBERTa-v2 XL and XXL: over the embeddings, added to the first layer's output."""
-        weight, bias = (
-            self._constant(self._weight(part), part) for part in (f"{Deberta.conv}.weight", f"{Deberta.conv}.bias")
-        )
-        # Elsewhere padding is only ever masked as a key; a convolution would let it leak into its neighbours.
-        visible = self.op("Mul", embedded, self.op("Unsqueeze", self.op("Cast", mask, to=1), np.array([2])))
-        pad = (self.config.conv_kernel_size - 1) // 2
-        groups = getattr(self.config, "conv_groups", 1)
-        channels = self.op("Transpose", visible, perm=[0, 2, 1])
-        out = self.op(
-            "Transpose",
-            self.op("Conv", channels, weight, bias, pads=[pad, pad], group=groups),
-            perm=[0, 2, 1],
-        )
-        active = self._activation(getattr(self.config, "conv_act", "tanh"), out)
-        return self._norm(Deberta.conv_norm, self.op("Add", hidden, active))
+            hidden = self.widen(Deberta.widen, hidden)
+        return self.norm(Deberta.norm, hidden)
 
     def _relative_embeddings(self) -> torch.Tensor:
         """[buckets, hidden]"""
@@ -185,61 +191,16 @@ class _Encoder:
             )
         return relative
 
-    def _distances(self) -> tuple[ir.Value, tuple[ir.Value, ir.Value]]:
-        """Buckets of all pairs [batch, heads, query, key], counted from the first in use; bounds of those in use."""
-        array, reach = distance_buckets(self.config)
-        table = self._constant(array, "distance_buckets")
-        last = self.op("Min", self.op("Sub", self.length, np.array([1])), np.array([reach]))
-        first = self.op("Gather", table, self.op("Sub", np.array([reach]), last), axis=0)
-        stop = self.op(
-            "Add",
-            self.op("Gather", table, self.op("Add", last, np.array([reach])), axis=0),
-            np.array([1], np.int32),
-        )
-        place = self.op("Range", np.array(0), self.op("Squeeze", self.length), np.array(1))
-        distance = self.op(
-            "Sub", self.op("Unsqueeze", place, np.array([1])), self.op("Unsqueeze", place, np.array([0]))
-        )
-        clipped = self.op("Clip", distance, np.array(-reach), np.array(reach))
-        bucket = self.op("Gather", table, self.op("Add", clipped, np.array(reach)), axis=0)
-        batch = self.op("Shape", self.ids, start=0, end=1)
-        shape = self.op("Concat", batch, np.array([self.heads]), self.length, self.length, axis=0)
-        return self.op("Expand", self.op("Sub", bucket, first), shape), (first, stop)
-
-    def _attention(self, prefix: str, hidden: ir.Value) -> ir.Value:
-        query = self._split(self._linear(prefix + Deberta.query, hidden, self.scale), [0, 2, 1, 3])
-        key = self._split(self._linear(prefix + Deberta.key, hidden), [0, 2, 3, 1])
-        value = self._split(self._linear(prefix + Deberta.value, hidden), [0, 2, 1, 3])
-        score = self.op("MatMul", query, key)
-        if "c2p" in self.terms:
-            table = self._table(prefix, Deberta.key, Deberta.relative_key, [1, 2, 0], bucket_axis=2)
-            score = self.op(
-                "Add", score, self.op("GatherElements", self.op("MatMul", query, table), self.index, axis=3)
-            )
-        if "p2c" in self.terms:
-            table = self._table(prefix, Deberta.query, Deberta.relative_query, [1, 0, 2], bucket_axis=1)
-            score = self.op("Add", score, self.op("GatherElements", self.op("MatMul", table, key), self.index, axis=2))
-        share = self.op("Softmax", self.op("Add", score, self.padding), axis=-1)
-        mixed = self.op("Transpose", self.op("MatMul", share, value), perm=[0, 2, 1, 3])
-        joined = self.op("Reshape", mixed, np.array([0, 0, self.heads * self.width]))
-        return self._linear(prefix + Deberta.mix, joined)
-
-    def _split(self, value: ir.Value, order: list[int]) -> ir.Value:
-        """[batch, length, hidden] by heads, from (batch, length, head, width) into `order`."""
-        return self.op("Transpose", self.op("Reshape", value, np.array([0, 0, self.heads, self.width])), perm=order)
-
-    def _table(self, prefix: str, shared: str, own: str, order: list[int], bucket_axis: int) -> ir.Value:
-        """The projected relative positions, from (bucket, head, width) into `order`, cut to the buckets in use."""
+    def table(self, prefix: str, shared: str, own: str) -> ir.Value:
+        """The projected relative positions [heads, buckets, width]."""
         name = prefix + (shared if getattr(self.config, "share_att_key", False) else own)
         scale = self.scale if shared == Deberta.query else 1
-        heads = (-1, self.heads, self.width)
+        heads, order = (-1, self.heads, self.width), (1, 0, 2)
         if self.fold:
             weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
             projected = torch.nn.functional.linear(self.relative, weight, bias) * scale
             array = projected.view(heads).permute(order).contiguous().numpy()
-            table = self._constant(array, f"{prefix}{shared}.of_buckets")
-        else:
-            relative = self._constant(self.relative.numpy(), f"{Deberta.relative}.weight")
-            projection = self._linear(name, relative, scale)
-            table = self.op("Transpose", self.op("Reshape", projection, np.array(heads)), perm=order)
-        return self.op("Slice", table, *self.bounds, np.array([bucket_axis], np.int32))
+            return self.constant(array, f"{prefix}{shared}.of_buckets")
+        relative = self.constant(self.relative.numpy(), f"{Deberta.relative}.weight")
+        projection = Encoder.linear(self, name, relative, scale)
+        return self.op("Transpose", self.op("Reshape", projection, np.array(heads)), perm=list(order))

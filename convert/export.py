@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import onnx_ir as ir
 import torch
 from onnx_ir.passes.common import CheckerPass, ClearMetadataAndDocStringPass, ShapeInferencePass
 
 from bento.artifact import MODEL, Precision
 from bento.runners.onnx import INPUTS, OUTPUT
-from convert import deberta
+from convert import deberta, quantize
 from convert.checkpoint import Checkpoint
+from convert.deberta import Encoder
 from convert.errors import ExportError
+from convert.fused import Fused, supports
+from convert.portable import Portable
 
 # The opset that torch's exporter writes without a conversion step, and enough for us (LayerNormalization came with 17).
 # ONNX Runtime reads it since 1.14, and IR 10 since 1.18.
@@ -27,6 +31,9 @@ IR_VERSION = 10
 EXTERNAL_DATA = f"{MODEL}.data"
 # A protobuf message cannot be over 2 GiB, and while it is written it is in memory twice: big weights go beside it.
 SINGLE_FILE_BYTES = 1 << 28
+# Shapes and axes stay in the graph, where every reader looks for them.
+INLINE_BYTES = 1 << 10
+PAGE_BYTES = 1 << 12
 
 
 def export(checkpoint: Checkpoint, precision: Precision) -> ir.Model:
@@ -34,11 +41,29 @@ def export(checkpoint: Checkpoint, precision: Precision) -> ir.Model:
 
     precision: what it is meant for. INT8 wants all constants in sight, FP32 wants them once.
     """
-    ours = checkpoint.architecture == "deberta-v2" and deberta.supports(checkpoint.model.config)
     with _blamed_on(checkpoint.architecture):
-        if ours:
-            return deberta.build(checkpoint.model, OPSET, IR_VERSION, fold=precision == "int8")
+        if checkpoint.architecture == "deberta-v2" and deberta.supports(checkpoint.model.config):
+            return model(Portable(checkpoint.model, fold=precision == "int8"))
         return trace(checkpoint.model)
+
+
+def fused(checkpoint: Checkpoint, precision: Precision, exact: Collection[str] = ()) -> ir.Model | None:
+    """Its graph for our own operators; None when they do not cover it. See convert/fused.py. Raises ExportError.
+
+    exact: the weights whose products stay FP32 where the others are INT8.
+    """
+    if checkpoint.architecture != "deberta-v2" or not supports(checkpoint.model.config):
+        return None
+    with _blamed_on(checkpoint.architecture):
+        graph = model(Fused(checkpoint.model, precision == "int8", exact))
+        if precision == "int8":
+            quantize.quantize(graph, exact=quantize.products(graph))  # what is left to do: tables
+        return graph
+
+
+def model(encoder: Encoder) -> ir.Model:
+    """The graph that an encoder writes."""
+    return ir.Model(encoder.graph(OPSET), ir_version=IR_VERSION, producer_name="wordtell")
 
 
 def check(model: ir.Model, architecture: str) -> None:
@@ -87,11 +112,39 @@ def _digest(array: Any) -> str:
     return hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()
 
 
-def save(model: ir.Model, folder: Path, single_file_bytes: int) -> None:
-    """Write model.onnx, and weights of more than `single_file_bytes` in a file beside it. Raises OSError."""
-    weights = (value.const_value for value in model.graph.initializers.values())
-    size = sum(weight.nbytes for weight in weights if weight is not None)
-    ir.save(model, folder / MODEL, external_data=None if size < single_file_bytes else EXTERNAL_DATA)
+def save(models: Mapping[str, ir.Model], folder: Path, single_file_bytes: int) -> None:
+    """Write each graph under its name, and beside them the weights, once, if they are shared or big. Raises OSError."""
+    weights = {id(value.const_value): value for model in models.values() for value in model.graph.initializers.values()}
+    size = sum(value.const_value.nbytes for value in weights.values() if value.const_value is not None)
+    if len(models) > 1 or size >= single_file_bytes:
+        _move_out(weights.values(), folder / EXTERNAL_DATA)
+    for name, model in models.items():
+        ir.save(model, folder / name)
+
+
+def _move_out(values: Iterable[ir.Value], path: Path) -> None:
+    """Put the tensors that are not tiny into a file, equal ones once, and let the values refer to it."""
+    places: dict[str, int] = {}
+    with path.open("wb") as file:
+        for value in values:
+            data = value.const_value
+            if data is None or data.nbytes < INLINE_BYTES:
+                continue
+            array = data.numpy()
+            digest = _digest(array)
+            if digest not in places:
+                file.write(bytes(-file.tell() % PAGE_BYTES))  # so that a reader can map it
+                places[digest] = file.tell()
+                file.write(np.ascontiguousarray(array).data)
+            value.const_value = ir.ExternalTensor(
+                path.name,
+                places[digest],
+                data.nbytes,
+                data.dtype,
+                shape=ir.Shape(array.shape),
+                name=value.name or "",
+                base_dir=path.parent,
+            )
 
 
 @contextmanager

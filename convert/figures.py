@@ -17,7 +17,7 @@ class Figures:
 
     max_dp, mean_dp, p999_dp: |dp|, the difference of a word's probability from PyTorch's; its 99.9th percentile.
     flips: share of words that are on the other side of the threshold. rank: Spearman's rank correlation.
-    neighbours, padded, memory_mb, size_mb: see convert/measure.py's Measurement.
+    neighbours, memory_mb, size_mb: see convert/measure.py's Measurement.
     words_per_s: speed with every core at work.
     fp32_share: share of the MatMul weights that were left in FP32.
     auroc, torch_auroc: how well the probabilities order the labelled words, here and in PyTorch; 1 is perfect.
@@ -30,7 +30,6 @@ class Figures:
     flips: float
     rank: float
     neighbours: float
-    padded: float
     words_per_s: float
     memory_mb: float
     size_mb: float
@@ -66,16 +65,29 @@ class Limits:
 
 @dataclass(frozen=True)
 class Variant:
-    """A precision that was made and measured. exact: the weights left in FP32, with the mean |dp| that each saves."""
+    """A precision that was made and measured.
+
+    figures: of the portable graph. fused: of the fused one, where there is one and its operators are built.
+    exact: the weights left in FP32, with the mean |dp| that each saves.
+    """
 
     figures: Figures
     limits: Limits
     exact: dict[str, float]
+    fused: Figures | None = None
+
+    @property
+    def served(self) -> Figures:
+        """Of the graph that serves on a machine like this one."""
+        return self.fused or self.figures
 
     @property
     def fault(self) -> str | None:
-        """What is over its limit; None when all hold."""
-        return self.limits.exceeded(self.figures)
+        """What is over its limit, in either graph; None when all hold."""
+        fault = self.limits.exceeded(self.figures)
+        if fault is None and self.fused is not None and (fault := self.limits.exceeded(self.fused)):
+            return f"in the fused graph {fault}"
+        return fault
 
 
 def rank_correlation(a: Array, b: Array) -> float:

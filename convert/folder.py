@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import version
@@ -59,13 +59,16 @@ def replacing(out: Path) -> Iterator[Path]:
 
 def write(
     folder: Path,
-    model: ir.Model,
+    models: Mapping[str, ir.Model],
     checkpoint: Checkpoint,
     draft: Manifest,
     single_file_bytes: int = export.SINGLE_FILE_BYTES,
 ) -> Manifest:
-    """Fill an empty folder and complete the manifest, which comes last: nothing loads without it. Raises OSError."""
-    export.save(model, folder, single_file_bytes)
+    """Fill an empty folder and complete the manifest, which comes last: nothing loads without it. Raises OSError.
+
+    models: graphs by file name.
+    """
+    export.save(models, folder, single_file_bytes)
     (folder / TOKENIZER).write_text(checkpoint.tokenizer, encoding="utf-8")
     versions = {"python": platform.python_version()} | {package: version(package) for package in SOFTWARE}
     files = {path.name: FileRecord.of(path) for path in sorted(folder.iterdir())}

@@ -1,6 +1,6 @@
 """A model folder measured as it will be served, by a process of its own that has no torch and gives its memory back.
 
-    python -m convert.measure FOLDER < texts.json
+    python -m convert.measure FOLDER [--fused] < texts.json
 
 prints a dot a window, then one line of JSON: a Measurement.
 """
@@ -21,17 +21,18 @@ import numpy as np
 from bento import artifact, cpu
 from bento.artifact import Manifest
 from bento.detector import Detector
-from bento.runners import Runner
-from bento.runners.onnx import OnnxRunner
+from bento.errors import ArtifactError
+from bento.runners import Batching, Runner
+from bento.runners.fused import FusedRunner, load
 from bento.settings import ApiSettings, CpuSettings, ModelSettings, Settings
 from bento.tokenizer import Tokenizer
-from bento.types import FloatArray, MicroBatch, Window
+from bento.types import FloatArray, Window
 from bento.words import positive_probability
 
 # What is printed after each window.
 PROGRESS = "."
-# Padded rows of a batch, in tokens. INT8 activations share one scale, so neighbours show here if anywhere.
-PADDED_TOKENS = (8, 24, 60)
+# Windows of a micro-batch, in tokens: as unlike as padding and packing can make them.
+TOGETHER = (8, 24, 60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +40,13 @@ class Measurement:
     """What one engine answered, and how it behaved.
 
     probabilities: of each text, one a word. seconds: for all texts, asked at once.
-    neighbours: largest difference of a word's probability when its text is asked alone.
-    padded: largest difference of a token's probability when its text is a row of a padded batch (serving runs none).
+    neighbours: largest difference of a probability when its text is asked alone, or its window shares a micro-batch.
     memory_mb: the most that the process held, in MB. size_mb: of the files that serving reads, in MB.
     """
 
     probabilities: list[list[float]]
     seconds: float
     neighbours: float
-    padded: float
     memory_mb: float
     size_mb: float
 
@@ -66,11 +65,13 @@ def settings_for(folder: Path, manifest: Manifest) -> Settings:
     )
 
 
-def measure(folder: Path, texts: Sequence[str], on_window: Callable[[], None] = lambda: None) -> Measurement:
-    """Score the texts with what serves them. Raises ArtifactError when it cannot."""
+def measure(folder: Path, texts: Sequence[str], on_window: Callable[[], None], fused: bool) -> Measurement:
+    """Score the texts with what serves them: the fused graph or the portable one. Raises ArtifactError."""
     loaded = artifact.load(folder)
     plan = cpu.plan(cpu.detect(), CpuSettings())
-    runner = OnnxRunner(loaded, plan.threads_per_lane)
+    runner = load(loaded, plan, fused)
+    if fused != isinstance(runner, FusedRunner):
+        raise ArtifactError(folder, "its fused graph cannot be run here", "see the line above")
     detector = Detector(loaded, runner, settings_for(folder, loaded.manifest), plan.lanes)
     try:
         detector.warm_up()
@@ -79,11 +80,11 @@ def measure(folder: Path, texts: Sequence[str], on_window: Callable[[], None] = 
     finally:
         detector.close()
     neighbours = max(float(np.abs(a - b).max(initial=0)) for a, b in zip(together, alone, strict=True))
+    apart = _apart(runner, Tokenizer(loaded.tokenizer), loaded.manifest, " ".join(texts))
     return Measurement(
         probabilities=[[float(value) for value in values] for values in together],
         seconds=seconds,
-        neighbours=neighbours,
-        padded=_padded(runner, Tokenizer(loaded.tokenizer), loaded.manifest, " ".join(texts)),
+        neighbours=max(neighbours, apart),
         memory_mb=_peak_memory() / 1e6,
         size_mb=sum(record.bytes for record in loaded.manifest.files.values()) / 1e6,
     )
@@ -98,18 +99,16 @@ def score(
     return scores.words, time.perf_counter() - start
 
 
-def _padded(runner: Runner, tokenizer: Tokenizer, manifest: Manifest, text: str) -> float:
+def _apart(runner: Runner, tokenizer: Tokenizer, manifest: Manifest, text: str) -> float:
+    """Largest difference of a token's probability between a micro-batch and windows that run alone."""
+    if runner.batching is Batching.SINGLE:
+        return 0.0
     encoding = tokenizer.encode(text)
-    lengths = [min(length, manifest.max_tokens - tokenizer.special_tokens, len(encoding)) for length in PADDED_TOKENS]
-    rows = [tokenizer.batch(encoding, Window(0, length)).input_ids[0] for length in lengths]
-    ids, mask = (np.zeros((len(rows), max(map(len, rows))), dtype=np.int64) for _ in range(2))
-    for index, row in enumerate(rows):
-        ids[index, : len(row)], mask[index, : len(row)] = row, 1
-    together = runner.run(MicroBatch(ids, mask))
+    lengths = [min(length, manifest.max_tokens - tokenizer.special_tokens, len(encoding)) for length in TOGETHER]
+    batch = [tokenizer.ids(encoding, Window(0, length)) for length in lengths]
     gaps = []
-    for row, batched in zip(rows, together, strict=True):
-        alone = runner.run(MicroBatch(row[None], np.ones_like(row)[None]))[0]
-        pair = (positive_probability(logits, manifest.positive_index) for logits in (alone, batched[: len(row)]))
+    for ids, together in zip(batch, runner.run(batch), strict=True):
+        pair = (positive_probability(logits, manifest.positive_index) for logits in (runner.run([ids])[0], together))
         gaps.append(float(np.abs(np.subtract(*pair)).max()))
     return max(gaps)
 
@@ -125,7 +124,8 @@ def _peak_memory() -> int:
 
 def main() -> None:
     """See the module."""
-    found = measure(Path(sys.argv[1]), json.load(sys.stdin), on_window=lambda: print(PROGRESS, flush=True))
+    texts = json.load(sys.stdin)
+    found = measure(Path(sys.argv[1]), texts, lambda: print(PROGRESS, flush=True), fused="--fused" in sys.argv)
     print(json.dumps(asdict(found)))
 
 

@@ -60,6 +60,16 @@ def _products(graph: ir.Graph) -> Iterator[tuple[ir.Node, ir.Value]]:
         yield node, weight
 
 
+def worthwhile(weight: NDArray[np.float32]) -> bool:
+    """Whether `quantize` would turn a MatMul with this matrix [in, out] to INT8."""
+    return weight.nbytes >= MIN_BYTES and weight.shape[1] >= MIN_COLUMNS
+
+
+def names(weight: str, axis: int) -> tuple[str, str]:
+    """What the narrow form of a weight and its scales are called."""
+    return f"{weight}_s8_{axis}", f"{weight}_scale_{axis}"
+
+
 def _is_head(node: ir.Node, index: int, data: ir.TensorProtocol) -> bool:
     narrow = len(data.shape) == 2 and data.shape.numpy()[1] < MIN_COLUMNS
     return narrow and node.op_type == "MatMul" and index == 1
@@ -74,7 +84,7 @@ def _is_big(data: ir.TensorProtocol) -> bool:
     return data.dtype == ir.DataType.FLOAT and data.nbytes >= MIN_BYTES and len(data.shape) > 1
 
 
-def _narrow(data: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def narrow(data: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Symmetric s8 and the scales that undo it; one scale a slice along `axis`, kept as a dimension of 1."""
     peak = np.maximum(data.max(axis=axis, keepdims=True), -data.min(axis=axis, keepdims=True))
     scale = np.where(peak > 0, peak / LEVELS, 1).astype(np.float32)
@@ -85,41 +95,41 @@ def _narrow(data: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDA
 def _quantize_product(
     graph: ir.Graph, node: ir.Node, weight: ir.Value, activations: dict[ir.Value, tuple[ir.Value, ...]]
 ) -> None:
-    narrow, scale = _constants(graph, weight, axis=0, squeeze=True)
+    values, scale = _constants(graph, weight, axis=0, squeeze=True)
     tape = ir.tape.Tape()
     source = cast(ir.Value, node.inputs[0])
     if source not in activations:  # query, key and value read the same activations
         activations[source] = tuple(tape.op_multi_out("DynamicQuantizeLinear", [source], num_outputs=3))
     quantized, step, zero = activations[source]
-    integers = tape.op("MatMulInteger", [quantized, narrow, zero])
+    integers = tape.op("MatMulInteger", [quantized, values, zero])
     result = tape.op("Mul", [tape.op("Cast", [integers], {"to": ir.DataType.FLOAT}), tape.op("Mul", [step, scale])])
     _replace(graph, node, tape, result)
 
 
 def _quantize_lookup(graph: ir.Graph, node: ir.Node, weight: ir.Value) -> None:
-    narrow, scale = _constants(graph, weight, axis=1)
+    values, scale = _constants(graph, weight, axis=1)
     tape = ir.tape.Tape()
-    rows = tape.op("Cast", [tape.op("Gather", [narrow, node.inputs[1]], {"axis": 0})], {"to": ir.DataType.FLOAT})
+    rows = tape.op("Cast", [tape.op("Gather", [values, node.inputs[1]], {"axis": 0})], {"to": ir.DataType.FLOAT})
     _replace(graph, node, tape, tape.op("Mul", [rows, tape.op("Gather", [scale, node.inputs[1]], {"axis": 0})]))
 
 
 def _store_narrow(graph: ir.Graph, node: ir.Node, index: int, weight: ir.Value) -> None:
-    narrow, scale = _constants(graph, weight, axis=-1)
+    values, scale = _constants(graph, weight, axis=-1)
     tape = ir.tape.Tape()
-    wide = tape.op("Mul", [tape.op("Cast", [narrow], {"to": ir.DataType.FLOAT}), scale])
+    wide = tape.op("Mul", [tape.op("Cast", [values], {"to": ir.DataType.FLOAT}), scale])
     graph.insert_before(node, tape.nodes)
     node.replace_input_with(index, wide)
 
 
 def _constants(graph: ir.Graph, weight: ir.Value, axis: int, squeeze: bool = False) -> tuple[ir.Value, ir.Value]:
     """The narrow weight and its scales as initializers; made once, however often the weight is used."""
-    names = f"{weight.name}_s8_{axis}", f"{weight.name}_scale_{axis}"
-    if names[0] not in graph.initializers:
-        narrow, scale = _narrow(cast(ir.TensorProtocol, weight.const_value).numpy(), axis)
-        arrays: tuple[NDArray[Any], ...] = narrow, scale.squeeze(axis) if squeeze else scale
-        for name, array in zip(names, arrays, strict=True):
+    narrow_name, scale_name = names(weight.name or "", axis)
+    if narrow_name not in graph.initializers:
+        values, scale = narrow(cast(ir.TensorProtocol, weight.const_value).numpy(), axis)
+        arrays: dict[str, NDArray[Any]] = {narrow_name: values, scale_name: scale.squeeze(axis) if squeeze else scale}
+        for name, array in arrays.items():
             graph.register_initializer(ir.val(name, const_value=ir.tensor(array, name=name)))
-    return graph.initializers[names[0]], graph.initializers[names[1]]
+    return graph.initializers[narrow_name], graph.initializers[scale_name]
 
 
 def _replace(graph: ir.Graph, node: ir.Node, tape: ir.tape.Tape, result: ir.Value) -> None:

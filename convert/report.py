@@ -11,7 +11,7 @@ import numpy as np
 from bento import cpu
 from bento.artifact import Manifest, Precision
 from bento.types import FloatArray
-from convert.figures import Variant
+from convert.figures import Figures, Limits, Variant
 from convert.measure import Measurement
 from convert.verify import Reference
 
@@ -36,6 +36,7 @@ def write(
                 "within_limits": variant.fault is None,
                 "limits": variant.limits.known(),
                 "figures": variant.figures.known(),
+                **({"fused": variant.fused.known()} if variant.fused else {}),
                 "left_in_fp32": variant.exact,
             }
             for precision, variant in variants.items()
@@ -46,12 +47,14 @@ def write(
 
 
 def _markdown(manifest: Manifest, expected: Reference, variants: Mapping[Precision, Variant], threshold: float) -> str:
-    rows = [f"| | {' | '.join(variants)} |", "| --- |" + " --- |" * len(variants)]
+    columns: dict[str, tuple[Figures, Limits]] = {p: (v.figures, v.limits) for p, v in variants.items()}
+    columns |= {f"{p}, fused": (v.fused, v.limits) for p, v in variants.items() if v.fused}
+    rows = [f"| | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
     for name in variants[manifest.precision].figures.known():
         cells = []
-        for variant in variants.values():
-            limit = variant.limits.known().get(name)
-            cells.append(f"{variant.figures.known()[name]:.4g}" + (f" (limit {limit:g})" if limit is not None else ""))
+        for figures, limits in columns.values():
+            limit = limits.known().get(name)
+            cells.append(f"{figures.known()[name]:.4g}" + (f" (limit {limit:g})" if limit is not None else ""))
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
     exact = "".join(
         f"\n\n{len(variant.exact)} matrices of {precision.upper()} stayed in FP32, because alone each moved the mean "

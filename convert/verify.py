@@ -16,8 +16,9 @@ import torch
 
 from bento import artifact
 from bento.detector import Detector
+from bento.runners import Batching
 from bento.settings import ROOT
-from bento.types import FloatArray, MicroBatch
+from bento.types import FloatArray, IntArray
 from convert.errors import VerificationError
 from convert.figures import Array, Figures, auroc, rank_correlation
 from convert.measure import PROGRESS, Measurement, score, settings_for
@@ -59,22 +60,24 @@ class TorchRunner:
     """A bento.runners.Runner."""
 
     engine = "pytorch"
+    batching = Batching.SINGLE
 
     def __init__(self, model: Any) -> None:
         """`model`: a token classifier of transformers, on the CPU."""
         self._model = model
 
-    def run(self, batch: MicroBatch) -> FloatArray:
+    def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
         """See bento.runners.Runner."""
         with torch.inference_mode():
-            ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
-            return cast(FloatArray, self._model(input_ids=ids, attention_mask=mask).logits.numpy())
+            return [cast(FloatArray, self._model(torch.from_numpy(ids)[None]).logits[0].numpy()) for ids in windows]
 
 
-def measure(folder: Path, texts: Sequence[Text], on_window: Callable[[], None] = lambda: None) -> Measurement:
-    """`convert.measure` in a process of its own. Raises VerificationError when it cannot."""
+def measure(
+    folder: Path, texts: Sequence[Text], on_window: Callable[[], None] = lambda: None, fused: bool = False
+) -> Measurement:
+    """`convert.measure` in a process of its own, of one of the two graphs. Raises VerificationError when it cannot."""
     # `-m` finds a package in the working directory first, so this very tree.
-    command = [sys.executable, "-m", "convert.measure", str(folder.resolve())]
+    command = [sys.executable, "-m", "convert.measure", str(folder.resolve()), *(["--fused"] if fused else [])]
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as given,
         tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
@@ -113,7 +116,6 @@ def compare(expected: Reference, found: Measurement, threshold: float, fp32_shar
         flips=float(((theirs >= threshold) != (ours >= threshold)).mean()),
         rank=rank_correlation(theirs, ours),
         neighbours=found.neighbours,
-        padded=found.padded,
         words_per_s=len(gap) / found.seconds,
         memory_mb=found.memory_mb,
         size_mb=found.size_mb,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from bento.artifact import MANIFEST, MODEL, TOKENIZER, FileRecord, Manifest, ModelFolder
-from bento.types import FloatArray, MicroBatch
+from bento.runners import Batching
+from bento.types import FloatArray, IntArray
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
@@ -89,17 +91,18 @@ class LookupRunner:
 
     engine = "lookup"
 
-    def __init__(self, poison: int | None = None) -> None:
+    def __init__(self, poison: int | None = None, batching: Batching = Batching.SINGLE) -> None:
         self.gate = threading.Event()
         self.gate.set()
-        self.batches: list[MicroBatch] = []
+        self.batching = batching
+        self.batches: list[list[IntArray]] = []
+        self.wide: list[bool] = []
         self._poison = poison
 
-    def run(self, batch: MicroBatch) -> FloatArray:
-        self.batches.append(batch)
+    def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
+        self.batches.append(list(windows))
+        self.wide.append(wide)
         self.gate.wait()
-        if self._poison is not None and self._poison in batch.input_ids:
+        if any(self._poison in window for window in windows):
             raise RuntimeError("poison")
-        logits = np.zeros((*batch.input_ids.shape, 2), dtype=np.float32)
-        logits[..., 1] = np.vectorize(logit)(batch.input_ids)
-        return logits
+        return [np.array([[0.0, logit(int(token))] for token in window], dtype=np.float32) for window in windows]

@@ -34,7 +34,7 @@ def test_settings_exist(document: Path) -> None:
     known = dict(settings.fields())
     named = re.findall(r"`((?:model|api|cpu)\.[a-z_]+)`", document.read_text())
     assert [key for key in named if key not in known and not key.endswith((".py", ".onnx", ".md"))] == []
-    variables = {settings.variable(key) for key in known} | {settings.CONFIG_VARIABLE}
+    variables = {settings.variable(key) for key in known} | {settings.CONFIG_VARIABLE, settings.ISA_VARIABLE}
     assert set(re.findall(r"\bWORDTELL_[A-Z_]+", document.read_text())) <= variables
 
 

@@ -9,7 +9,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from bento import __version__
-from bento.api import predict, status
+from bento.api import open_inference, predict, status
 from bento.api.errors import documented
 from bento.api.lifecycle import Lifecycle
 from bento.errors import ModelNotReady
@@ -17,7 +17,8 @@ from bento.errors import ModelNotReady
 _DESCRIPTION = """For every word of a text, how likely it is that a machine wrote it.
 
 Every answer carries `X-Request-Id`, echoed when sent. Every error has one shape:
-`{"error": {"code", "message", "field"}}`. No text is ever logged."""
+`{"error": {"code", "message", "field"}}`; below `/v1` and `/v2` the Open Inference Protocol's:
+`{"error": "message"}`. No text is ever logged."""
 
 OPENAPI = "/docs.json"
 
@@ -33,6 +34,7 @@ def create(lifecycle: Lifecycle) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(predict.router(lifecycle))
+    app.include_router(open_inference.router(lifecycle))
     app.include_router(status.router(lifecycle))
 
     @app.get("/", include_in_schema=False)
@@ -46,12 +48,12 @@ def create(lifecycle: Lifecycle) -> FastAPI:
             swagger_favicon_url="./static_content/favicon-light-32x32.png",
         )
 
-    _document_probes(app)
+    _document_what_is_done_by_hand(app)
     return app
 
 
-def _document_probes(app: FastAPI) -> None:
-    """BentoML answers the probes, so FastAPI does not know them."""
+def _document_what_is_done_by_hand(app: FastAPI) -> None:
+    """BentoML answers the probes, and some bodies are parsed by hand, so FastAPI does not know them."""
     ok = {"200": {"description": "Yes."}}
     not_ready = {str(code): _plain(spec) for code, spec in documented(ModelNotReady).items() if code == 503}
     probes = {
@@ -62,6 +64,7 @@ def _document_probes(app: FastAPI) -> None:
     }
     schema = app.openapi()
     schema["paths"] |= probes
+    schema["components"]["schemas"] |= open_inference.schemas()
 
 
 def _plain(spec: dict[str, Any]) -> dict[str, Any]:

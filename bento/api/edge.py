@@ -1,4 +1,4 @@
-"""The outermost layer: an id and a count for every answer, and one shape for every error, whoever made it."""
+"""The outermost layer: an id and a count for every answer; errors in their path's shape, whoever made them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Edge:
             if not isinstance(raised, WordtellError):
                 logger.exception("request %s failed", request_id)
         if error is not None and not status:
-            await respond(error)(scope, receive, send_counted)
+            await respond(error, scope["path"])(scope, receive, send_counted)
         route = getattr(scope.get("route"), "path", "other")
         metrics.HTTP_REQUESTS.labels(route, status).inc()
         metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - started)

@@ -1,47 +1,34 @@
-"""Any exception -> the one shape of errors."""
+"""Any exception -> the shape of errors that its path promises."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from bento import metrics
-from bento.api.models import ErrorBody, ErrorResponse
-from bento.errors import (
-    BodyTooLarge,
-    DeadlineExceeded,
-    InvalidRequest,
-    ModelNotReady,
-    Overloaded,
-    TooManySentences,
-    TooManyWords,
-    Unauthorized,
-    WordtellError,
-)
+from bento.api.models import ErrorBody, ErrorResponse, ProtocolError
+from bento.errors import WordtellError
 
-_PREDICT = (
-    InvalidRequest,
-    TooManySentences,
-    TooManyWords,
-    BodyTooLarge,
-    Unauthorized,
-    Overloaded,
-    ModelNotReady,
-    DeadlineExceeded,
-)
+# Below these the Open Inference Protocol says what an error looks like.
+_PROTOCOLS = ("/v1", "/v2")
 
 
-def respond(error: Exception) -> Response:
+def respond(error: Exception, path: str) -> Response:
     """The answer for an error. What is not ours shows nothing of itself: 500 `internal`."""
     if not isinstance(error, WordtellError):
         error = WordtellError()
     metrics.REJECTIONS.labels(error.code).inc()
-    body = ErrorResponse(error=ErrorBody(code=error.code, message=error.message, field=error.field))
+    body: BaseModel
+    if path in _PROTOCOLS or path.startswith(tuple(prefix + "/" for prefix in _PROTOCOLS)):
+        body = ProtocolError(error=error.message)
+    else:
+        body = ErrorResponse(error=ErrorBody(code=error.code, message=error.message, field=error.field))
     return Response(body.model_dump_json(), error.status, error.headers(), media_type="application/json")
 
 
-def documented(*kinds: type[WordtellError]) -> dict[int | str, dict[str, Any]]:
+def documented(*kinds: type[WordtellError], shape: type[BaseModel] = ErrorResponse) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's `responses` of a route that may raise these."""
     statuses: dict[int | str, list[type[WordtellError]]] = {}
     every: tuple[type[WordtellError], ...] = (*kinds, WordtellError)
@@ -49,11 +36,8 @@ def documented(*kinds: type[WordtellError]) -> dict[int | str, dict[str, Any]]:
         statuses.setdefault(kind.status, []).append(kind)
     return {
         status: {
-            "model": ErrorResponse,
+            "model": shape,
             "description": " ".join(f"`{kind.code}`: {(kind.__doc__ or '').splitlines()[0]}" for kind in grouped),
         }
         for status, grouped in statuses.items()
     }
-
-
-PREDICT_RESPONSES = documented(*_PREDICT)

@@ -1,23 +1,12 @@
-"""The bodies of the contract (docs/api.md). Every limit of a request is checked here."""
+"""The bodies of the contract (docs/api.md)."""
 
 from __future__ import annotations
 
-import json
-from typing import Any, cast
+from typing import cast
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StrictStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictStr, ValidationInfo, field_validator
 
-from bento.errors import InvalidRequest, RequestError, TooManySentences, TooManyWords
+from bento.api.validation import check_texts, decode, validate
 from bento.settings import ApiSettings
 
 _EXAMPLE: list[JsonValue] = [
@@ -36,20 +25,7 @@ class PredictRequest(BaseModel):
     @field_validator("sentences")
     @classmethod
     def _within_limits(cls, sentences: list[str], info: ValidationInfo) -> list[str]:
-        limits = cast(ApiSettings, info.context)
-        if not sentences:
-            raise InvalidRequest("sentences is empty: send at least one text", "sentences")
-        if len(sentences) > limits.max_sentences:
-            raise TooManySentences(len(sentences), limits.max_sentences)
-        for index, text in enumerate(sentences):
-            field = f"sentences[{index}]"
-            if not _is_text(text):
-                raise InvalidRequest(f"{field} holds half of a surrogate pair: send whole characters", field)
-            words = len(text.split())
-            if words == 0:
-                raise InvalidRequest(f"{field} is blank: send at least one word", field)
-            if words > limits.max_words:
-                raise TooManyWords(index, words, limits.max_words)
+        check_texts(sentences, cast(ApiSettings, info.context), "sentences")
         return sentences
 
 
@@ -150,51 +126,16 @@ class ErrorResponse(BaseModel):
     error: ErrorBody
 
 
+class ProtocolError(BaseModel):
+    """The shape of every error below /v1 and /v2, as the Open Inference Protocol wants it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"error": "instances[3] has 412 words; the limit is 350"}]}
+    )
+
+    error: str = Field(description="Names the field, the limit and the remedy.")
+
+
 def parse_predict(body: bytes, limits: ApiSettings) -> PredictRequest:
     """Body -> request. Raises a RequestError for the first fault found."""
-    # Not model_validate_json: its parser rejects half of a surrogate pair without saying in which text it stands.
-    try:
-        document = json.loads(body)
-    except ValueError as error:
-        raise InvalidRequest(f"the body is not JSON: {error}", "body") from None
-    except RecursionError:
-        raise InvalidRequest("the body is nested too deeply: send a list of texts", "body") from None
-    try:
-        return PredictRequest.model_validate(document, context=limits)
-    except ValidationError as error:
-        raise _first_fault(error.errors(include_url=False)[0]) from None
-
-
-def _first_fault(fault: ErrorDetails) -> RequestError:
-    context: dict[str, Any] = fault.get("ctx", {})
-    if isinstance(ours := context.get("error"), RequestError):
-        return ours
-    field = _path(fault["loc"])[:64]  # an unknown field's name is the client's, of any length
-    match fault["type"]:
-        case "extra_forbidden":
-            return InvalidRequest(f"{field} is not a known field: send only sentences", field)
-        case "missing":
-            return InvalidRequest(f"{field} is missing: send a list of texts", field)
-        case "model_type":
-            return InvalidRequest('the body must be an object: {"sentences": ["..."]}', "body")
-        case "list_type":
-            return InvalidRequest(f"{field} must be a list of texts", field)
-        case "string_type":
-            return InvalidRequest(f"{field} must be a text (a JSON string)", field)
-    return InvalidRequest(f"{field or 'the body'}: {fault['msg']}", field or "body")
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    """("sentences", 3) -> sentences[3]"""
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+    return validate(PredictRequest, decode(body), limits, '{"sentences": ["..."]}')

@@ -1,10 +1,25 @@
-"""The seam between wordtell and an inference engine: one value in, one array out."""
+"""The seam between wordtell and an inference engine: windows in, logits out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from enum import Enum, auto
 from typing import Protocol
 
-from bento.types import FloatArray, MicroBatch
+from bento.types import FloatArray, IntArray
+
+
+class Batching(Enum):
+    """How several windows may share a run without changing each other's numbers.
+
+    SINGLE: not at all; all tokens of a run have something in common, as in INT8 with one activation scale a tensor.
+    PADDED: as rows of a batch, the shorter ones padded.
+    PACKED: one after another, without padding.
+    """
+
+    SINGLE = auto()
+    PADDED = auto()
+    PACKED = auto()
 
 
 class Runner(Protocol):
@@ -15,6 +30,15 @@ class Runner(Protocol):
         """The engine's name, as responses show it."""
         ...
 
-    def run(self, batch: MicroBatch) -> FloatArray:
-        """Logits [rows, length, labels]. Rows do not influence each other beyond rounding."""
+    @property
+    def batching(self) -> Batching:
+        """What `run` does with several windows."""
+        ...
+
+    def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
+        """Logits [length, labels] of each window, given its token ids [length], special tokens included.
+
+        Windows do not influence each other beyond rounding. `wide`: nothing else is running, so this run may use the
+        threads of every lane; a runner that cannot ignores it.
+        """
         ...

@@ -1,14 +1,17 @@
-"""ONNX Runtime on the CPU: one session, called by all lanes."""
+"""ONNX Runtime on the CPU, standard operators only: one session, called by all lanes."""
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
 
 from bento.artifact import ModelFolder
 from bento.errors import ArtifactError
-from bento.types import FloatArray, MicroBatch
+from bento.runners import Batching
+from bento.types import FloatArray, IntArray
 
 INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "logits"
@@ -20,25 +23,37 @@ class OnnxRunner:
     engine = "onnxruntime"
 
     def __init__(self, folder: ModelFolder, threads: int) -> None:
-        """Load the graph. Raises ArtifactError when ONNX Runtime refuses it or its inputs are not ours."""
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # A spinning worker would steal the core of the lane beside it.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(folder.model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
-            reason = str(error).strip().splitlines()[0]
-            raise ArtifactError(folder.model, f"ONNX Runtime cannot load it ({reason})") from None
-        inputs = tuple(item.name for item in self._session.get_inputs())
-        outputs = [item.name for item in self._session.get_outputs()]
-        if set(inputs) != set(INPUTS) or OUTPUT not in outputs:
-            fault = f"has inputs {inputs} and outputs {outputs}, not {INPUTS} and {OUTPUT!r}"
-            raise ArtifactError(folder.model, fault)
+        """Load the portable graph. Raises ArtifactError when ONNX Runtime refuses it or its inputs are not ours."""
+        self.batching = Batching.SINGLE if folder.manifest.precision == "int8" else Batching.PADDED
+        self._session = session(folder.model, INPUTS, threads)
 
-    def run(self, batch: MicroBatch) -> FloatArray:
+    def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
         """See Runner."""
-        feeds = dict(zip(INPUTS, (batch.input_ids, batch.attention_mask), strict=True))
-        return cast(FloatArray, self._session.run([OUTPUT], feeds)[0])
+        shape = len(windows), max(map(len, windows))
+        ids, mask = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        for row, window in enumerate(windows):
+            ids[row, : len(window)], mask[row, : len(window)] = window, 1
+        logits: FloatArray = self._session.run([OUTPUT], dict(zip(INPUTS, (ids, mask), strict=True)))[0]
+        return [logits[row, : len(window)] for row, window in enumerate(windows)]
+
+
+def session(graph: Path, inputs: Sequence[str], threads: int, operators: Path | None = None) -> ort.InferenceSession:
+    """Load a graph that has these inputs. `operators`: the library of its own ones. Raises ArtifactError."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A spinning worker would steal the core of the lane beside it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        if operators is not None:
+            options.register_custom_ops_library(str(operators))
+        loaded = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+        reason = str(error).strip().splitlines()[0]
+        raise ArtifactError(graph, f"ONNX Runtime cannot load it ({reason})") from None
+    found = [item.name for item in loaded.get_inputs()], [item.name for item in loaded.get_outputs()]
+    if set(found[0]) != set(inputs) or OUTPUT not in found[1]:
+        fault = f"has inputs {found[0]} and outputs {found[1]}, not {list(inputs)} and {OUTPUT!r}"
+        raise ArtifactError(graph, fault)
+    return loaded

@@ -63,13 +63,15 @@ def test_quota(tmp_path: Path, files: dict[str, str], quota: float | None) -> No
 @pytest.mark.parametrize(
     ("cores", "usable"),
     [
-        (Cores(64, None, None), 64),
-        (Cores(64, 12.0, None), 12),
-        (Cores(64, 1.5, None), 2),
-        (Cores(64, 0.1, None), 1),
-        (Cores(4, 12.0, None), 4),
-        (Cores(64, 12.0, 8), 8),
-        (Cores(4, None, 12), 4),
+        (Cores(64, None, None, None), 64),
+        (Cores(64, None, 12.0, None), 12),
+        (Cores(64, None, 1.5, None), 2),
+        (Cores(64, None, 0.1, None), 1),
+        (Cores(4, None, 12.0, None), 4),
+        (Cores(64, None, 12.0, 8), 8),
+        (Cores(4, None, None, 12), 4),
+        (Cores(24, 12, None, None), 12),
+        (Cores(24, 12, 6.0, None), 6),
     ],
 )
 def test_the_least_source_holds(cores: Cores, usable: int) -> None:
@@ -87,7 +89,7 @@ def test_the_least_source_holds(cores: Cores, usable: int) -> None:
     ],
 )
 def test_lanes_times_threads(settings: CpuSettings, plan: Plan) -> None:
-    assert cpu.plan(Cores(12, None, None), settings) == plan
+    assert cpu.plan(Cores(12, None, None, None), settings) == plan
 
 
 def test_omp_num_threads_is_read(tmp_path: Path) -> None:
@@ -99,3 +101,14 @@ def test_omp_num_threads_is_read(tmp_path: Path) -> None:
 def test_an_absurd_omp_num_threads_is_named(value: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="OMP_NUM_THREADS must be a whole number"):
         cpu.detect({"OMP_NUM_THREADS": value}, tmp_path)
+
+
+def test_hardware_threads_of_one_core_count_once(tmp_path: Path) -> None:
+    for number, siblings in enumerate(["0,4", "1,5", "2,6", "3,7", "0,4", "1,5", "2,6", "3,7"]):
+        folder = tmp_path / f"sys/devices/system/cpu/cpu{number}/topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{siblings}\n")
+    assert cpu.physical(tmp_path, range(8)) == 4
+    assert cpu.physical(tmp_path, {0, 4, 1}) == 2
+    assert cpu.physical(tmp_path, {0, 99}) is None
+    assert cpu.physical(tmp_path / "nothing", {0}) is None

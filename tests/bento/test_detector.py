@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from bento import artifact
 from bento.artifact import ModelFolder
-from bento.detector import Detector
-from bento.errors import ArtifactError, ConfigError
-from bento.settings import ROOT, ApiSettings, ModelSettings, Settings
+from bento.detector import Detector, Scores
+from bento.errors import ArtifactError, ConfigError, Overloaded
+from bento.settings import ROOT, ApiSettings, CpuSettings, ModelSettings, Settings
 from bento.tokenizer import Tokenizer
 from bento.words import score, split
 from tests import fakes
@@ -120,6 +120,100 @@ def test_the_embedded_model_scores_alike_alone_and_in_company(embedded: Detector
     together = detect(embedded, texts)
     for text, scores in zip(texts, together, strict=True):
         assert detect(embedded, [text])[0] == pytest.approx(scores, abs=1e-6)
+
+
+@pytest.mark.parametrize(("folder", "tolerance"), [("wordtell-small", 2e-3), ("wordtell-small-fp32", 1e-5)])
+@pytest.mark.parametrize("fused", [False, True], ids=["portable", "fused"])
+def test_a_text_scores_the_same_under_load_as_alone(folder: str, tolerance: float, fused: bool) -> None:
+    settings = Settings(
+        model=ModelSettings(checkpoint_dir=ROOT / "models" / folder),
+        api=NO_CACHE,
+        cpu=CpuSettings(lanes=2, fused=fused),
+    )
+    detector = Detector.load(settings)
+    if fused and detector.engine == "onnxruntime":
+        pytest.skip("the fused operators are built with a C++ compiler")
+    requests = [
+        [f"{request} {text} " + "The people of this country asked for it. " * (text % 7) for text in range(30)]
+        for request in range(6)
+    ]
+
+    async def at_once() -> list[Scores]:
+        return await asyncio.gather(*map(detector.score, requests))
+
+    try:
+        alone = [detect(detector, [text])[0] for texts in requests[:2] for text in texts]
+        asyncio.run(at_once())  # the sizes of micro-batches are learned here
+        crowded = [scores for request in asyncio.run(at_once())[:2] for scores in request.words]
+    finally:
+        detector.close()
+    for one, other in zip(alone, crowded, strict=True):
+        assert one == pytest.approx(other, abs=tolerance)
+
+
+def test_a_text_that_is_in_flight_is_not_scored_again(fake_folder: ModelFolder) -> None:
+    runner = fakes.LookupRunner()
+    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)), lanes=1)
+
+    async def twice() -> list[Scores]:
+        runner.gate.clear()
+        first = asyncio.ensure_future(detector.score(["held", "the text"]))
+        while not runner.batches:
+            await asyncio.sleep(0.001)
+        second = asyncio.ensure_future(detector.score(["the text", "another"]))
+        await asyncio.sleep(0.05)
+        runner.gate.set()
+        return await asyncio.gather(first, second)
+
+    one, other = asyncio.run(twice())
+    assert np.array_equal(one.words[1], other.words[0])
+    assert len(runner.batches) == 3
+    detector.close()
+
+
+def test_who_joined_a_text_does_not_fall_with_who_began_it(fake_folder: ModelFolder) -> None:
+    runner = fakes.LookupRunner()
+    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)), lanes=1)
+
+    async def leave_early() -> tuple[Scores, int]:
+        runner.gate.clear()
+        first = asyncio.ensure_future(detector.score(["held", "the text", "unwanted"]))
+        while not runner.batches:
+            await asyncio.sleep(0.001)
+        second = asyncio.ensure_future(detector.score(["the text"]))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        runner.gate.set()
+        return await second, len(runner.batches)
+
+    scores, runs = asyncio.run(leave_early())
+    assert np.array_equal(scores.words[0], detect(detector, ["the text"])[0])
+    assert runs == 2  # what was held, and what the second still wanted
+    detector.close()
+
+
+def test_who_joined_a_refused_text_asks_for_himself(fake_folder: ModelFolder) -> None:
+    runner = fakes.LookupRunner()
+    settings = Settings(model=ModelSettings(window_overlap=16), api=ApiSettings(max_queue_tokens=300))
+    detector = Detector(fake_folder, runner, settings, lanes=1)
+
+    async def refuse() -> Scores:
+        runner.gate.clear()
+        held = asyncio.ensure_future(detector.score(["held", "waits " * 40]))
+        while not runner.batches:
+            await asyncio.sleep(0.001)
+        large = asyncio.ensure_future(detector.score(["the text", "too much " * 200]))
+        small = asyncio.ensure_future(detector.score(["the text"]))
+        with pytest.raises(Overloaded):
+            await large
+        runner.gate.set()
+        await held
+        return await small
+
+    assert len(asyncio.run(refuse()).words[0]) == 2
+    detector.close()
 
 
 def test_the_embedded_model_scores_beyond_its_window(embedded: Detector) -> None:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 
 import numpy as np
 import pytest
 
+from bento.backlog import Done
 from bento.errors import ModelNotReady, Overloaded
-from bento.scheduler import Done, Scheduler
-from bento.types import MicroBatch
+from bento.runners import Batching
+from bento.scheduler import Scheduler
+from bento.settings import ApiSettings
+from bento.types import FloatArray, IntArray
 from tests.fakes import LookupRunner, logit
 
-LIMIT = 1000
+LIMITS = ApiSettings(max_queue_tokens=1000)
+LONGEST = 600
 PATIENCE = 10.0
 
 
-def window(*tokens: int) -> MicroBatch:
-    row = np.array([tokens], dtype=np.int64)
-    return MicroBatch(row, np.ones_like(row))
+def window(token: int, length: int = 1) -> IntArray:
+    return np.full(length, token, dtype=np.int64)
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -39,119 +42,179 @@ def runner() -> LookupRunner:
 
 @pytest.fixture
 def scheduler(runner: LookupRunner) -> Iterator[Scheduler]:
-    scheduler = Scheduler(runner, lanes=1, max_queue_tokens=LIMIT)
+    scheduler = Scheduler(runner, 1, LIMITS, LONGEST)
     yield scheduler
     runner.gate.set()
     scheduler.close()
 
 
-def hold(scheduler: Scheduler, runner: LookupRunner, *windows: MicroBatch) -> Future[Done]:
-    """Submit, and return once the only lane is held at the first of these windows."""
+def hold(scheduler: Scheduler, runner: LookupRunner, *windows: IntArray) -> list[Future[Done]]:
+    """Submit each window as a text, and return once the only lane is held at the first."""
     runner.gate.clear()
     seen = len(runner.batches)
-    future = scheduler.submit(windows or [window(1)])
+    futures = scheduler.submit([[given] for given in windows or [window(1)]])
     eventually(lambda: len(runner.batches) > seen)
-    return future
+    return futures
+
+
+def first_tokens(runner: LookupRunner) -> list[int]:
+    """Of every window that was run."""
+    return [int(ids[0]) for batch in runner.batches for ids in batch]
 
 
 def test_logits_come_back_in_the_order_given(scheduler: Scheduler) -> None:
-    done = scheduler.submit([window(4), window(5, 6, 7), window(8, 9)]).result(PATIENCE)
+    (future,) = scheduler.submit([[window(4), window(5, 3), window(8, 2)]])
+    done = future.result(PATIENCE)
     assert [len(logits) for logits in done.logits] == [1, 3, 2]
-    assert done.logits[1][:, 1] == pytest.approx([logit(5), logit(6), logit(7)])
+    assert done.logits[1][:, 1] == pytest.approx([logit(5)] * 3)
     assert done.queue_s >= 0
 
 
-def test_requests_take_turns(scheduler: Scheduler, runner: LookupRunner) -> None:
-    first = hold(scheduler, runner, *[window(1)] * 50)
-    second = scheduler.submit([window(2)])
+def test_requests_take_turns_by_tokens(scheduler: Scheduler, runner: LookupRunner) -> None:
+    large = hold(scheduler, runner, *[window(1, 600)] * 10)
+    (small,) = scheduler.submit([[window(2, 50)]])
     runner.gate.set()
-    second.result(PATIENCE)
-    ran = [int(batch.input_ids[0, 0]) for batch in runner.batches]
-    assert ran.index(2) <= 2
-    assert len(first.result(PATIENCE).logits) == 50
+    small.result(PATIENCE)
+    assert first_tokens(runner).index(2) <= 2
+    assert len(large[-1].result(PATIENCE).logits) == 1
+
+
+def test_twice_the_weight_is_twice_the_tokens(scheduler: Scheduler, runner: LookupRunner) -> None:
+    held = hold(scheduler, runner)
+    slow = scheduler.submit([[window(2, 500)]] * 20, weight=0.5)
+    fast = scheduler.submit([[window(3, 500)]] * 20, weight=1.0)
+    runner.gate.set()
+    for future in (*held, *slow, *fast):
+        future.result(PATIENCE)
+    early = first_tokens(runner)[1:25]
+    assert early.count(3) == pytest.approx(2 * early.count(2), abs=3)
 
 
 def test_a_request_runs_its_longest_window_first(scheduler: Scheduler, runner: LookupRunner) -> None:
     held = hold(scheduler, runner)
-    future = scheduler.submit([window(1), window(1, 2, 3), window(1, 2)])
+    (future,) = scheduler.submit([[window(1), window(1, 3), window(1, 2)]])
     runner.gate.set()
     future.result(PATIENCE)
-    held.result(PATIENCE)
-    assert [batch.tokens for batch in runner.batches] == [1, 3, 2, 1]
+    held[0].result(PATIENCE)
+    assert [len(batch[0]) for batch in runner.batches] == [1, 3, 2, 1]
 
 
-def test_a_poisonous_window_fails_its_request_alone(scheduler: Scheduler, runner: LookupRunner) -> None:
+def test_a_poisonous_text_fails_alone(scheduler: Scheduler, runner: LookupRunner) -> None:
     held = hold(scheduler, runner)
-    poisoned = scheduler.submit([window(99, 99, 99), window(5)])
-    healthy = scheduler.submit([window(6)])
+    poisoned, other = scheduler.submit([[window(99, 3), window(5)], [window(7)]])
+    (healthy,) = scheduler.submit([[window(6)]])
     runner.gate.set()
     with pytest.raises(RuntimeError, match="poison"):
         poisoned.result(PATIENCE)
     assert healthy.result(PATIENCE).logits[0][0, 1] == pytest.approx(logit(6))
-    held.result(PATIENCE)
-    assert 5 not in [int(batch.input_ids[0, 0]) for batch in runner.batches]
+    for future in (*held, other):
+        future.result(PATIENCE)
+    assert 5 not in first_tokens(runner)
+
+
+@pytest.mark.parametrize("batching", [Batching.PADDED, Batching.PACKED])
+def test_a_poisonous_text_fails_alone_in_a_micro_batch(batching: Batching) -> None:
+    runner = LookupRunner(poison=99, batching=batching)
+    scheduler = Scheduler(runner, 1, LIMITS, LONGEST)
+    for _ in range(3):  # what one window costs is known then, and two are tried
+        scheduler.submit([[window(4)]])[0].result(PATIENCE)
+    held = hold(scheduler, runner, window(1, 300))
+    (poisoned,), (healthy,) = scheduler.submit([[window(99)]]), scheduler.submit([[window(6)]])
+    runner.gate.set()
+    assert healthy.result(PATIENCE).logits[0][0, 1] == pytest.approx(logit(6))
+    with pytest.raises(RuntimeError, match="poison"):
+        poisoned.result(PATIENCE)
+    held[0].result(PATIENCE)
+    assert any(len(batch) == 2 for batch in runner.batches)
+    scheduler.close()
 
 
 def test_cancelled_work_is_never_run(scheduler: Scheduler, runner: LookupRunner) -> None:
     held = hold(scheduler, runner)
-    cancelled = scheduler.submit([window(7)] * 3)
+    cancelled, kept = scheduler.submit([[window(7)] * 3, [window(5)]])
     assert cancelled.cancel()
     runner.gate.set()
-    held.result(PATIENCE)
-    scheduler.submit([window(8)]).result(PATIENCE)
-    assert 7 not in [int(batch.input_ids[0, 0]) for batch in runner.batches]
+    held[0].result(PATIENCE)
+    kept.result(PATIENCE)
+    scheduler.submit([[window(8)]])[0].result(PATIENCE)
+    assert 7 not in first_tokens(runner)
 
 
-def test_a_request_cancelled_while_it_runs_leaves_the_lane_whole(scheduler: Scheduler, runner: LookupRunner) -> None:
-    held = hold(scheduler, runner, window(1), window(2))
+def test_a_text_cancelled_while_it_runs_leaves_the_lane_whole(scheduler: Scheduler, runner: LookupRunner) -> None:
+    (held,) = hold(scheduler, runner)
     assert held.cancel()
     runner.gate.set()
-    scheduler.submit([window(8)]).result(PATIENCE)
+    scheduler.submit([[window(8)]])[0].result(PATIENCE)
     with pytest.raises(CancelledError):
         held.result(0)
 
 
-def test_over_the_backlog_a_request_is_refused_whole(scheduler: Scheduler, runner: LookupRunner) -> None:
+def test_over_the_backlog_a_request_is_refused(scheduler: Scheduler, runner: LookupRunner) -> None:
     held = hold(scheduler, runner)
-    waiting = scheduler.submit([window(*range(90))] * 10)  # 900 tokens
-    with pytest.raises(Overloaded, match="900 tokens are waiting; the limit is 1000"):
-        scheduler.submit([window(*range(90))] * 2)
-    small = scheduler.submit([window(1, 2)])
+    waiting = scheduler.submit([[window(1, 90)]] * 10)  # 900 tokens
+    with (
+        pytest.raises(Overloaded, match="900 tokens are waiting; the limit is 1000"),
+        scheduler.admission(180),
+    ):
+        pass
+    with (
+        scheduler.admission(60),
+        pytest.raises(Overloaded, match="960 tokens are waiting"),  # room is kept for who was admitted
+        scheduler.admission(60),
+    ):
+        pass
+    with scheduler.admission(60):
+        pass
+    waiting[0].cancel()  # and what was given up is no backlog
+    with scheduler.admission(180):
+        pass
     runner.gate.set()
-    for future in (held, waiting, small):
+    for future in (*held, *waiting[1:]):
         future.result(PATIENCE)
 
 
 def test_an_idle_server_takes_a_request_over_the_limit(scheduler: Scheduler) -> None:
-    assert len(scheduler.submit([window(*range(90))] * 20).result(PATIENCE).logits) == 20
+    with scheduler.admission(5000):
+        futures = scheduler.submit([[window(1, 500)]] * 10)
+    assert [len(future.result(PATIENCE).logits) for future in futures] == [1] * 10
 
 
-def test_retry_after_is_the_backlog_at_the_speed_measured() -> None:
-    class Slow(LookupRunner):
-        def run(self, batch: MicroBatch) -> np.ndarray:
-            time.sleep(batch.tokens / 1000)  # 1,000 tokens a second
-            return super().run(batch)
+class Slow(LookupRunner):
+    """1,000 tokens a second."""
 
+    def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
+        time.sleep(sum(map(len, windows)) / 1000)
+        return super().run(windows, wide)
+
+
+def test_retry_after_is_when_there_would_be_room() -> None:
     runner = Slow()
-    scheduler = Scheduler(runner, lanes=1, max_queue_tokens=4000)
-    scheduler.submit([window(*range(90))] * 3).result(PATIENCE)
+    scheduler = Scheduler(runner, 1, ApiSettings(max_queue_tokens=4000), LONGEST)
+    for future in scheduler.submit([[window(1, 90)]] * 3):
+        future.result(PATIENCE)
     speed = scheduler.tokens_per_second
     assert speed is not None
     assert 500 < speed <= 1000
     hold(scheduler, runner)
-    waiting = scheduler.submit([window(*range(90))] * 40)  # 3,600 tokens
-    with pytest.raises(Overloaded) as refused:
-        scheduler.submit([window(*range(90))] * 5)
-    assert 3600 / speed <= refused.value.retry_after <= 3600 / speed + 1
+    waiting = scheduler.submit([[window(1, 90)]] * 40)  # 3,600 tokens
+    with pytest.raises(Overloaded) as refused, scheduler.admission(2400):
+        pass
+    assert 2000 / speed <= refused.value.retry_after <= 2000 / speed + 1  # until 1,600 are left
     assert refused.value.headers() == {"Retry-After": str(refused.value.retry_after)}
-    waiting.cancel()
+    with pytest.raises(Overloaded) as too_large, scheduler.admission(9000):
+        pass
+    assert 3600 / speed <= too_large.value.retry_after <= 3600 / speed + 1  # admitted when nobody waits
+    for future in waiting:
+        future.cancel()
     runner.gate.set()
     scheduler.close()
 
 
 def test_on_window_is_told_of_each(scheduler: Scheduler) -> None:
     told: list[str] = []
-    scheduler.submit([window(1)] * 5, on_window=lambda: told.append(threading.current_thread().name)).result(PATIENCE)
+    futures = scheduler.submit([[window(1)]] * 5, on_window=lambda: told.append(threading.current_thread().name))
+    for future in futures:
+        future.result(PATIENCE)
     assert told == ["lane-0"] * 5
 
 
@@ -159,19 +222,33 @@ def test_lanes_run_at_the_same_time() -> None:
     class Meeting(LookupRunner):
         meeting = threading.Barrier(3)
 
-        def run(self, batch: MicroBatch) -> np.ndarray:
+        def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
             self.meeting.wait(PATIENCE)  # broken, and so an error, unless three are here at once
-            return super().run(batch)
+            return super().run(windows, wide)
 
-    scheduler = Scheduler(Meeting(), lanes=3, max_queue_tokens=LIMIT)
-    assert len(scheduler.submit([window(1)] * 3).result(PATIENCE).logits) == 3
+    scheduler = Scheduler(Meeting(), 3, LIMITS, LONGEST)
+    for future in scheduler.submit([[window(1)]] * 3):
+        future.result(PATIENCE)
+    scheduler.close()
+
+
+def test_only_a_lone_window_on_an_idle_server_uses_all_cores(runner: LookupRunner) -> None:
+    scheduler = Scheduler(runner, 2, LIMITS, LONGEST)
+    scheduler.submit([[window(1)]])[0].result(PATIENCE)
+    runner.gate.clear()
+    together = scheduler.submit([[window(2)], [window(3)]])
+    eventually(lambda: len(runner.batches) == 3)
+    runner.gate.set()
+    for future in together:
+        future.result(PATIENCE)
+    assert runner.wide == [True, False, False]
     scheduler.close()
 
 
 def test_closing_drops_what_waits_and_finishes_what_runs(runner: LookupRunner) -> None:
-    scheduler = Scheduler(runner, lanes=1, max_queue_tokens=LIMIT)
-    running = hold(scheduler, runner)
-    waiting = scheduler.submit([window(2)])
+    scheduler = Scheduler(runner, 1, LIMITS, LONGEST)
+    (running,) = hold(scheduler, runner)
+    (waiting,) = scheduler.submit([[window(2)]])
     closing = threading.Thread(target=scheduler.close)
     closing.start()
     eventually(waiting.cancelled)
@@ -180,4 +257,4 @@ def test_closing_drops_what_waits_and_finishes_what_runs(runner: LookupRunner) -
     assert not closing.is_alive()
     assert len(running.result(0).logits) == 1
     with pytest.raises(ModelNotReady, match="shutting down"):
-        scheduler.submit([window(1)])
+        scheduler.submit([[window(1)]])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bento import settings
+from bento.artifact import ModelFolder
 from bento.errors import ConfigError
 
 
@@ -33,6 +34,24 @@ def test_a_path_is_relative_to_where_it_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     there = settings.load(environ | {"WORDTELL_MODEL__CHECKPOINT_DIR": "there"})
     assert there.settings.model.checkpoint_dir == tmp_path / "there"
+
+
+def test_a_mounted_model_goes_before_an_embedded_one(tmp_path: Path, fake_folder: ModelFolder) -> None:
+    def chosen(environ: dict[str, str], mount: Path) -> tuple[Path, str]:
+        loaded = settings.load(environ, mount)
+        (source,) = (origin.source for origin in loaded.origins if origin.key == "model.checkpoint_dir")
+        return loaded.settings.model.checkpoint_dir, source
+
+    mounted = (fake_folder.path, f"mounted at {fake_folder.path}")
+    embedded = settings.ROOT / "models" / "wordtell-small"
+    assert chosen({}, fake_folder.path) == mounted  # though the shipped file names the embedded one
+    assert chosen(write(tmp_path, ""), fake_folder.path) == mounted
+    assert chosen({}, tmp_path / "nothing") == (embedded, "shared_config.yaml")
+    assert chosen({}, tmp_path) == (embedded, "shared_config.yaml")  # a folder, but no model
+    named = {"WORDTELL_MODEL__CHECKPOINT_DIR": str(embedded)}
+    assert chosen(named, fake_folder.path) == (embedded, "environment WORDTELL_MODEL__CHECKPOINT_DIR")
+    elsewhere = write(tmp_path, "model: {checkpoint_dir: mine}")
+    assert chosen(elsewhere, fake_folder.path) == (tmp_path / "mine", "config.yaml")
 
 
 def test_the_environment_is_read_as_yaml(tmp_path: Path) -> None:

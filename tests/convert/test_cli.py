@@ -27,7 +27,8 @@ from tests.convert.conftest import MakeCheckpoint
 
 COMMAND = (sys.executable, "-m", "convert")
 PATIENCE_S = 120
-FILES = {"manifest.json", "model.onnx", "tokenizer.json", "README.md", "report.json", "report.md", "report.svg"}
+GRAPHS = {"model.onnx", "model.fused.onnx", "model.onnx.data"}
+FILES = GRAPHS | {"manifest.json", "tokenizer.json", "README.md", "report.json", "report.md", "report.svg"}
 
 
 def run(*arguments: str | Path) -> tuple[int, str, str]:

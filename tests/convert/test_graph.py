@@ -16,7 +16,6 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_po
 
 from bento import artifact
 from bento.runners.onnx import OnnxRunner
-from bento.types import MicroBatch
 from convert import checkpoint, deberta, export, folder, quantize
 from convert.errors import ExportError
 from tests.convert.conftest import DEBERTA_V3, MakeCheckpoint
@@ -66,7 +65,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(make_checkpoint: MakeCheckpoin
         model = export.export(read, "int8")
         quantize.quantize(model)
         export.check(model, read.architecture)
-        export.save(model, tmp_path, export.SINGLE_FILE_BYTES)
+        export.save({artifact.MODEL: model}, tmp_path, export.SINGLE_FILE_BYTES)
         written.append((tmp_path / artifact.MODEL).read_bytes())
     assert written[0] == written[1]
 
@@ -100,12 +99,11 @@ def test_weights_too_big_for_one_file_are_served_from_two(make_checkpoint: MakeC
             max_tokens=512,
             files={},
         )
-        manifest = folder.write(tmp_path / name, model, replace(read, source=name), draft, limit)
+        manifest = folder.write(tmp_path / name, {artifact.MODEL: model}, replace(read, source=name), draft, limit)
         folders.append(artifact.load(tmp_path / name))
     assert manifest.files.keys() == {artifact.MODEL, artifact.TOKENIZER, export.EXTERNAL_DATA}
     assert manifest.files[artifact.MODEL].bytes < manifest.files[export.EXTERNAL_DATA].bytes
-    given = MicroBatch(np.arange(20).reshape(1, 20), np.ones((1, 20), np.int64))
-    one, two = (OnnxRunner(whole, threads=1).run(given) for whole in folders)
+    one, two = (OnnxRunner(whole, threads=1).run([np.arange(20)])[0] for whole in folders)
     np.testing.assert_array_equal(one, two)
 
 

@@ -17,7 +17,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from bento import artifact, words
-from convert import conversion, figures, measure, report, texts, verify
+from convert import conversion, export, figures, measure, report, texts, verify
 from convert.conversion import convert
 from convert.errors import TextsError, VerificationError
 from convert.figures import Figures, Limits, Variant
@@ -33,7 +33,6 @@ FIGURES = Figures(
     flips=0.02,
     rank=0.99,
     neighbours=0.0,
-    padded=0.0,
     words_per_s=10.0,
     memory_mb=1.0,
     size_mb=1.0,
@@ -46,7 +45,7 @@ def quiet(_title: str, _parts: int | None = None) -> Any:
 
 
 def measured(probabilities: list[list[float]]) -> Measurement:
-    return Measurement(probabilities=probabilities, seconds=2.0, neighbours=0.1, padded=0.2, memory_mb=3.0, size_mb=4.0)
+    return Measurement(probabilities=probabilities, seconds=2.0, neighbours=0.1, memory_mb=3.0, size_mb=4.0)
 
 
 def reference(probabilities: list[list[float]], labels: list[tuple[int, ...] | None]) -> verify.Reference:
@@ -61,7 +60,7 @@ def test_the_figures_are_what_their_names_say() -> None:
     assert_allclose([found.max_dp, found.mean_dp, found.flips], [0.2, 0.1, 0.25], rtol=1e-6)
     assert 0.19 < found.p999_dp < 0.2
     assert found.words_per_s == 2
-    assert (found.neighbours, found.padded, found.memory_mb, found.size_mb, found.fp32_share) == (0.1, 0.2, 3, 4, 0.25)
+    assert (found.neighbours, found.memory_mb, found.size_mb, found.fp32_share) == (0.1, 3, 4, 0.25)
     assert found.auroc == found.torch_auroc == 1  # over the labelled text alone
     assert "auroc" not in replace(found, auroc=None).known()
 
@@ -154,11 +153,11 @@ def test_a_conversion_reports_what_it_measured(
     result = convert(order, quiet)
     kept = result.manifest.precision
     assert {entry.name for entry in order.out.iterdir()} == {
-        *(artifact.MANIFEST, artifact.MODEL, artifact.TOKENIZER, "README.md"),
+        *(artifact.MANIFEST, artifact.MODEL, artifact.FUSED, export.EXTERNAL_DATA, artifact.TOKENIZER, "README.md"),
         *(report.JSON, report.MARKDOWN, report.PLOT),
     }
     assert artifact.load(order.out).manifest == result.manifest
-    assert result.manifest.figures == result.variants[kept].figures.known()
+    assert result.manifest.figures == result.variants[kept].served.known()
     told = json.loads((order.out / report.JSON).read_text())
     assert told["chosen"] == kept
     assert told["variants"]["int8"]["figures"] == result.variants["int8"].figures.known()
@@ -221,7 +220,8 @@ def test_a_folder_that_answers_otherwise_or_not_at_all_is_found_out(
     edit(order.out, lean)
     asked = (texts.Text("who wrote this"),)
     expected = verify.reference(order.out, checkpoint.read(str(source)).model, asked, lambda: None)
-    found = verify.compare(expected, measure.measure(order.out, ["who wrote this"]), 0.5, 1.0)
+    measured = measure.measure(order.out, ["who wrote this"], lambda: None, fused=False)
+    found = verify.compare(expected, measured, 0.5, 1.0)
     fault = order.limits("fp32").exceeded(found)
     assert fault is not None
     assert fault.startswith("max_dp is 0.00")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.http.server import Server
@@ -84,14 +86,28 @@ def test_the_log_says_which_lanes_and_why(server: Server) -> None:
 
 def test_the_openapi_page_shows_every_route_with_examples(server: Server) -> None:
     spec = server.client.get("/docs.json").json()
-    assert set(spec["paths"]) == {"/api/v1/predict/sentences", "/api/v1/health", "/livez", "/readyz", "/metrics"}
+    assert set(spec["paths"]) == {
+        "/api/v1/predict/sentences",
+        "/api/v1/health",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/{name}",
+        "/v2/models/{name}/ready",
+        "/v2/models/{name}/infer",
+        "/v1/models/{name}",
+        "/v1/models/{name}:predict",
+    }
     assert spec["info"]["title"] == "wordtell"
     predict = spec["paths"]["/api/v1/predict/sentences"]["post"]
     assert set(predict["responses"]) == {"200", "400", "401", "413", "422", "429", "500", "503", "504"}
     body = predict["requestBody"]["content"]["application/json"]["schema"]
     assert body["examples"]
     assert (body["properties"]["sentences"]["minItems"], body["properties"]["sentences"]["maxItems"]) == (1, 120)
-    for name in ("PredictResponse", "Health", "ErrorResponse"):
+    for name in ("PredictResponse", "Health", "ErrorResponse", "ProtocolError", "InferRequest", "Instances"):
         assert spec["components"]["schemas"][name]["examples"]
 
 
@@ -100,6 +116,18 @@ def test_the_example_of_the_page_is_a_request_that_works(server: Server) -> None
     post = spec["paths"]["/api/v1/predict/sentences"]["post"]
     (example,) = post["requestBody"]["content"]["application/json"]["schema"]["examples"]
     assert server.client.post("/api/v1/predict/sentences", json=example).status_code == 200
+    for path, name in (("/v2/models/{name}/infer", "InferRequest"), ("/v1/models/{name}:predict", "Instances")):
+        body = spec["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert body == {"$ref": f"#/components/schemas/{name}"}
+        (example,) = spec["components"]["schemas"][name]["examples"]
+        assert server.client.post(path.format(name="fake"), json=example).status_code == 200
+
+
+def test_every_reference_of_the_page_leads_somewhere(server: Server) -> None:
+    text = server.client.get("/docs.json").text
+    schemas = server.client.get("/docs.json").json()["components"]["schemas"]
+    assert set(re.findall(r'"#/components/schemas/(\w+)"', text)) <= schemas.keys()
+    assert not re.search(r'"#/(?!components/schemas/)', text)
 
 
 def test_the_page_loads_nothing_from_elsewhere(server: Server) -> None:

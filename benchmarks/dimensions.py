@@ -1,0 +1,204 @@
+"""Models of DeBERTa-v3's true dimensions with random weights (seeded), in the form that each engine takes.
+
+Everything is kept below build/benchmarks/, in folders named by the content of what makes it: the configuration, this
+file, `convert`, and the versions of the packages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import harness
+from benchmarks.harness import BUILD
+from bento.settings import ROOT
+
+COMMON: dict[str, Any] = {
+    "vocab_size": 128_100,
+    "max_position_embeddings": 512,
+    "relative_attention": True,
+    "position_buckets": 256,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+    "id2label": {0: "human", 1: "machine"},
+}
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """Layers, width of a token, heads, width inside the feed-forward part, vocabulary."""
+
+    layers: int
+    hidden: int
+    heads: int
+    inner: int
+    vocabulary: int = 128_100
+
+    def config(self) -> dict[str, Any]:
+        """As transformers' DebertaV2Config takes it."""
+        return COMMON | {
+            "num_hidden_layers": self.layers,
+            "hidden_size": self.hidden,
+            "num_attention_heads": self.heads,
+            "intermediate_size": self.inner,
+            "vocab_size": self.vocabulary,
+        }
+
+    def operations(self, tokens: int) -> int:
+        """Multiplications and additions of all matrix products for one text, padding not counted.
+
+        A layer: Q, K, V and output, two of the feed-forward part; Q.K and P.V, and both position terms, against as
+        many buckets as there are at this length (at most two times position_buckets).
+        """
+        positions = min(2 * COMMON["position_buckets"], 2 * tokens - 1)
+        dense = 4 * self.hidden**2 + 2 * self.hidden * self.inner
+        attention = 2 * tokens * self.hidden + 2 * positions * self.hidden
+        return 2 * self.layers * tokens * (dense + attention)
+
+
+DIMENSIONS = {
+    "tiny": Dimensions(2, 64, 2, 256, 2000),
+    "small": Dimensions(6, 768, 12, 3072),
+    "base": Dimensions(12, 768, 12, 3072),
+    "large": Dimensions(24, 1024, 16, 4096),
+}
+
+
+def checkpoint(name: str) -> Path:
+    """The folder of the checkpoint. Made in a process of its own, whose memory is not the benchmark's."""
+    return _made(name, "checkpoint", "dimensions._save_checkpoint")
+
+
+def stock(name: str) -> Path:
+    """The stock module through torch's exporter: an ONNX graph in FP32."""
+    return _made(name, "stock", "dimensions._save_stock") / "model.onnx"
+
+
+def classic(name: str) -> Path:
+    """The classic recipe: ONNX Runtime's quantize_dynamic of the stock export."""
+    return _made(name, "classic", "dimensions._save_classic") / "model.onnx"
+
+
+def wordtell(name: str) -> Path:
+    """The model folder that `python -m convert` makes. The limit of flips is lifted: random weights have no margin."""
+    return _made(name, "wordtell", "dimensions._save_wordtell") / "model"
+
+
+def openvino(name: str) -> Path:
+    """NNCF's post-training INT8 (weights and activations) of the stock export."""
+    out = folder(name) / "openvino-int8"
+    if not (out / "done").exists():
+        out.mkdir(parents=True, exist_ok=True)
+        command = [str(harness.environment("openvino")), "-m", "benchmarks.peers.nncf_int8"]
+        given = [str(stock(name)), str(out / "model.xml"), str(DIMENSIONS[name].vocabulary)]
+        subprocess.run([*command, *given], cwd=ROOT, check=True, capture_output=True, text=True)
+        (out / "done").touch()
+    return out / "model.xml"
+
+
+def folder(name: str) -> Path:
+    """Where everything made of these dimensions lies."""
+    digest = hashlib.sha256(json.dumps(DIMENSIONS[name].config()).encode())
+    for path in (Path(__file__), *sorted((ROOT / "convert").glob("*.py"))):
+        digest.update(path.read_bytes())
+    digest.update(json.dumps(harness.versions("torch", "transformers", "onnxruntime")).encode())
+    return BUILD / f"{name}-{digest.hexdigest()[:8]}"
+
+
+def _made(name: str, part: str, maker: str) -> Path:
+    out = folder(name) / part
+    if not (out / "done").exists():
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        command = f"import sys; from pathlib import Path; from benchmarks import dimensions; {maker}(sys.argv[1], "
+        subprocess.run([sys.executable, "-c", f"{command}Path(sys.argv[2]))", name, str(out)], cwd=ROOT, check=True)
+        (out / "done").touch()
+    return out
+
+
+def _save_checkpoint(name: str, out: Path) -> None:
+    import torch
+    import transformers
+
+    from benchmarks import convert_large
+
+    torch.manual_seed(0)
+    config = transformers.DebertaV2Config(**DIMENSIONS[name].config())
+    transformers.DebertaV2ForTokenClassification(config).save_pretrained(out)
+    convert_large.save_tokenizer(out)
+
+
+def _save_stock(name: str, out: Path) -> None:
+    import transformers
+
+    from convert import export
+
+    model = transformers.DebertaV2ForTokenClassification.from_pretrained(
+        checkpoint(name), attn_implementation="eager"
+    ).eval()
+    export.save(export.trace(model), out, export.SINGLE_FILE_BYTES)
+
+
+def _save_classic(name: str, out: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    logging.disable(logging.ERROR)  # it would have the model preprocessed, which changes nothing here
+    quantize_dynamic(
+        stock(name),
+        out / "model.onnx",
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        use_external_data_format=True,
+        extra_options={"MatMulConstBOnly": True},
+    )
+
+
+def _save_wordtell(name: str, out: Path) -> None:
+    inside = out / "model"
+    command = [sys.executable, "-m", "convert", str(checkpoint(name)), "--out", str(inside), "--precision", "int8"]
+    subprocess.run([*command, "--max-flips", "1"], cwd=ROOT, check=True, stderr=subprocess.PIPE, text=True)
+
+
+# Measured with the vocabulary of DeBERTa-v3: tokens of English texts of so many words, special tokens included.
+TOKENS = {350: 455, 50: 66, 20: 28}
+
+
+def tokens(words: int) -> int:
+    """Tokens of a text of so many words."""
+    return TOKENS.get(words, round(1.294 * words) + 2)
+
+
+@dataclass(frozen=True)
+class TextSet:
+    """A set of texts, by their words; of how many texts it stands for, and the fewest to time."""
+
+    words: tuple[int, ...]
+    stands_for: int
+    fewest: int
+
+    def timed(self, batch: int) -> tuple[int, ...]:
+        """The words of the texts to time with an engine that pads `batch` texts: at least one full batch."""
+        return self.words[: max(self.fewest, min(batch, len(self.words)))]
+
+
+def text_sets() -> dict[str, TextSet]:
+    """Every set by name. The mixed one is shuffled with a fixed seed, from one word to the API's limit."""
+    mixed = np.random.default_rng(0).integers(1, 351, 32)
+    return {
+        "120 x 350 words": TextSet((350,) * 32, 120, 8),
+        "120 x 50 words": TextSet((50,) * 32, 120, 32),
+        "120 of 1 to 350 words": TextSet(tuple(map(int, mixed)), 120, 32),
+        "1 x 20 words": TextSet((20,), 1, 1),
+    }

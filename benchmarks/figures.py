@@ -1,0 +1,226 @@
+"""The tables and plots of docs/benchmarks.md and README.md, from the JSON in benchmarks/results/.
+
+What stands between `<!-- benchmarks:NAME -->` and `<!-- /benchmarks -->` is made here, and nothing else is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import RESULTS
+from bento.settings import ROOT
+
+DOCUMENTS = (ROOT / "docs" / "benchmarks.md", ROOT / "README.md")
+IMAGES = ROOT / "docs" / "img"
+NOT_YET = "Not measured here yet."
+BLOCK = re.compile(r"(<!-- benchmarks:(\w+) -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
+SIZES = ("small", "base", "large")
+
+
+def main() -> None:
+    """Rewrite the generated parts, and draw."""
+    for document in DOCUMENTS:
+        if document.exists():
+            text = document.read_text(encoding="utf-8")
+            document.write_text(filled(text, RESULTS), encoding="utf-8")
+    draw(RESULTS, IMAGES)
+
+
+def filled(text: str, results: Path) -> str:
+    """The document with its generated parts made anew. Raises KeyError for a name that nothing makes."""
+    return BLOCK.sub(lambda found: f"{found[1]}\n{TABLES[found[2]](results)}\n\n{found[3]}", text)
+
+
+def engines(results: Path) -> str:
+    """A table for each dimension and set of texts."""
+    measured = [(name, read) for name in SIZES if (read := _read(results, f"engines-{name}"))]
+    return "\n\n".join(_engines(name, result) for name, result in measured) or NOT_YET
+
+
+def _engines(name: str, result: Mapping[str, Any]) -> str:
+    size, parts = result["dimensions"], []
+    for key, entries in result["sets"].items():
+        rows = [
+            (
+                entry["engine"],
+                entry["setting"],
+                _seconds(entry["seconds"]),
+                f"{entry['words_per_s']:,.0f}",
+                _times(entry["times_classic"]),
+                _times(entry["times_best_peer"]),
+                f"{entry['roofline_share']:.0%}",
+                f"{entry['peak_mb']:,} MB",
+                f"{entry['texts_timed']} of {entry['scaled_to']}",
+            )
+            for entry in sorted(entries, key=lambda entry: entry["seconds"])
+        ]
+        head = ("engine", "best setting", "time", "words/s", "to classic", "to best peer")
+        table = _table((*head, "of the roofline", "peak memory", "texts timed"), rows)
+        parts.append(
+            f"**{name}** ({size['layers']} x {size['hidden']}, {result['weights']} weights), {key}:\n\n{table}"
+        )
+    if result["failed"]:
+        reasons = "\n".join(f"- {engine}: {_cell(reason)}" for engine, reason in result["failed"].items())
+        parts.append(f"Not to be had in that run:\n\n{reasons}")
+    return "\n\n".join([*parts, _machine(result)])
+
+
+def roofline(results: Path) -> str:
+    """The machine's peaks."""
+    result = _read(results, "roofline")
+    if not result:
+        return NOT_YET
+    rows = [
+        (where, kind, library, f"{speed:,.0f}")
+        for where, kinds in result["peaks"].items()
+        for kind, by in kinds.items()
+        for library, speed in by.items()
+        if library != "best"
+    ]
+    return _table(("cores", "type", "product", "Gop/s"), rows) + "\n\n" + _machine(result)
+
+
+def serving(results: Path) -> str:
+    """Throughput and overload of each server, then the latencies by size of request."""
+    result = _read(results, "serving")
+    if not result:
+        return NOT_YET
+    rows, latency, failed = [], [], []
+    for name, found in result["servers"].items():
+        if "failed" in found:
+            failed.append(f"- {name}: {_cell(found['failed'])}")
+            continue
+        over = found["at_5_times"]
+        rows.append(
+            (
+                name,
+                f"{found['peak_words_per_s']:,}",
+                f"{over['share_of_peak']:.0%}",
+                ", ".join(f"{status}: {count:,}" for status, count in over["status"].items()),
+                f"{over['slowest_refusal_ms']:,.0f} ms" if over["refusals"]["count"] else "none refused",
+                _retry_after(found.get("retry_after", ())),
+            )
+        )
+        for size, of in found["at_70_percent"]["latency"].items():
+            if of["count"]:
+                shown = [f"{of[p]:,.0f} ms" for p in ("p50_ms", "p95_ms", "p99_ms")]
+                latency.append((name, size, str(of["count"]), *shown))
+    head = ("server", "words/s", "kept at 5 x", "answers at 5 x", "slowest refusal", "Retry-After off by")
+    parts = [
+        _table(head, rows),
+        "At 70 % of each server's own capacity:",
+        _table(("server", "texts x words", "requests", "p50", "p95", "p99"), latency),
+    ]
+    if beside := result["servers"].get("wordtell", {}).get("beside_the_model"):
+        share = sorted(one["share"] for one in beside)[len(beside) // 2]
+        parts.append(f"Of a 120 x 350 request to wordtell alone, {share:.1%} of the time is not the model.")
+    if failed:
+        parts.append("\n".join(["Not to be had in that run:", "", *failed]))
+    return "\n\n".join([*parts, f"Model: {result['model']}. {_machine(result)}"])
+
+
+def _retry_after(truths: Sequence[Mapping[str, float]]) -> str:
+    errors = [abs(truth["error"]) for truth in truths]
+    return f"at most {max(errors):.0%} ({len(errors)} tries)" if errors else ""
+
+
+def fairness(results: Path) -> str:
+    """Short requests beside long ones."""
+    result = _read(results, "fairness")
+    if not result:
+        return NOT_YET
+    rows = []
+    for name, found in result["servers"].items():
+        if "failed" in found or not found["busy"]["count"]:
+            rows.append((name, *("",) * 5))
+            continue
+        keys = (found["idle"]["p50_ms"], found["idle"]["p95_ms"], found["busy"]["p50_ms"], found["busy"]["p95_ms"])
+        rows.append((name, *(f"{value:,.0f} ms" for value in keys), f"{found['p95_of_bound']:.2f}"))
+    head = ("server", "idle p50", "idle p95", "busy p50", "busy p95", "busy p95 / bound")
+    return f"{_table(head, rows)}\n\nModel: {result['model']}. {_machine(result)}"
+
+
+def soak(results: Path) -> str:
+    """Memory over time."""
+    result = _read(results, "soak")
+    if not result:
+        return NOT_YET
+    row = (f"{result['minutes']:g}", f"{result['warm_mb']:,.0f} MB", f"{result['end_mb']:,.0f} MB")
+    table = _table(("minutes", "after warm-up", "at the end", "growth"), [(*row, f"{result['growth']:.1%}")])
+    return f"{table}\n\nModel: {result['model']}. {_machine(result)}"
+
+
+def draw(results: Path, images: Path) -> list[Path]:
+    """A bar chart for each dimension that was measured."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams["svg.hashsalt"] = "wordtell"  # the same bytes each time
+    drawn = []
+    for name in SIZES:
+        result = _read(results, f"engines-{name}")
+        if not result:
+            continue
+        sets = {key: sorted(entries, key=lambda one: -one["seconds"]) for key, entries in result["sets"].items()}
+        figure = Figure(figsize=(10, 3.2 * ((len(sets) + 1) // 2)), layout="constrained")
+        axes = figure.subplots((len(sets) + 1) // 2, 2, squeeze=False).flat
+        for axis in axes:
+            axis.set_visible(False)
+        for axis, (key, entries) in zip(figure.axes, sets.items(), strict=False):
+            axis.set_visible(True)
+            colours = ["#0b7a75" if one["engine"].startswith("wordtell") else "#b0b7bf" for one in entries]
+            bars = axis.barh([one["engine"] for one in entries], [one["seconds"] for one in entries], color=colours)
+            axis.bar_label(bars, [_seconds(one["seconds"]) for one in entries], padding=3, fontsize=8)
+            axis.margins(x=0.18)
+            axis.set_title(f"{key}: seconds", fontsize=10)
+            axis.tick_params(labelsize=8)
+            axis.spines[["top", "right"]].set_visible(False)
+        images.mkdir(parents=True, exist_ok=True)
+        path = images / f"engines-{name}.svg"
+        figure.savefig(path, metadata={"Date": None})
+        drawn.append(path)
+    return drawn
+
+
+def _read(results: Path, name: str) -> Any:
+    path = results / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def _times(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f} x"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())[:300]
+
+
+def _machine(result: Mapping[str, Any]) -> str:
+    machine = result["machine"]
+    flags = ", ".join(machine["flags"]) or "none of those that matter"
+    cores = result.get("cores", machine["cores"])
+    return f"{machine['cpu']}, {cores} cores ({flags}). `{result['command']}`"
+
+
+TABLES: dict[str, Callable[[Path], str]] = {
+    "engines": engines,
+    "roofline": roofline,
+    "serving": serving,
+    "fairness": fairness,
+    "soak": soak,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The other engines and servers, each run in an environment of its own."""

@@ -1,0 +1,132 @@
+"""The Open Inference Protocol, version 2 and version 1, that KServe's and Triton's clients speak."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationInfo, field_validator
+
+from bento import __version__
+from bento.api import scoring
+from bento.api.errors import documented
+from bento.api.lifecycle import Lifecycle
+from bento.api.models import ProtocolError
+from bento.api.tensors import EXTENSION, INPUT, JSON_LENGTH, OUTPUTS, InferRequest, encode_infer, parse_infer
+from bento.api.validation import check_texts, decode, validate
+from bento.detector import Detector
+from bento.errors import ModelNotReady, UnknownModel
+from bento.settings import ApiSettings
+
+Name = Annotated[str, Path(description="The served model's name.")]
+
+
+class Instances(BaseModel):
+    """Texts to score."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"instances": ["Who wrote this?"]}]})
+
+    instances: list[StrictStr] = Field(description="As many texts, of as many words, as the settings allow.")
+
+    @field_validator("instances")
+    @classmethod
+    def _within_limits(cls, instances: list[str], info: ValidationInfo) -> list[str]:
+        check_texts(instances, cast(ApiSettings, info.context), "instances")
+        return instances
+
+
+class Predictions(BaseModel):
+    """Scores."""
+
+    predictions: list[list[float]] = Field(description="For each text, a probability for each of its words.")
+
+
+def router(lifecycle: Lifecycle) -> APIRouter:
+    """The routes of this file."""
+    api = lifecycle.settings.api
+    routes = APIRouter(tags=["Open Inference Protocol"])
+    unready = documented(ModelNotReady, shape=ProtocolError)
+    unknown = documented(ModelNotReady, UnknownModel, shape=ProtocolError)
+    faults = documented(*scoring.FAULTS, UnknownModel, shape=ProtocolError)
+
+    def served(name: str) -> Detector:
+        return _named(lifecycle.detector, name)
+
+    @routes.get("/v2", summary="The server")
+    async def server() -> dict[str, Any]:
+        return {"name": "wordtell", "version": __version__, "extensions": [EXTENSION]}
+
+    @routes.get("/v2/health/live", summary="Is the process alive?")
+    async def live() -> dict[str, bool]:
+        return {"live": True}
+
+    @routes.get("/v2/health/ready", summary="Would a request be answered now?", responses=unready)
+    async def ready() -> dict[str, bool]:
+        return {"ready": lifecycle.detector is not None}
+
+    @routes.get("/v2/models/{name}", summary="The model", responses=unknown)
+    async def model(name: Name) -> dict[str, Any]:
+        detector = served(name)
+        return {
+            "name": detector.name,
+            "versions": [detector.version],
+            "platform": detector.engine,
+            "inputs": [INPUT],
+            "outputs": OUTPUTS,
+        }
+
+    @routes.get("/v2/models/{name}/ready", summary="Is the model loaded?", responses=unknown)
+    @routes.get("/v1/models/{name}", summary="Is the model loaded?", responses=unknown)
+    async def model_ready(name: Name) -> dict[str, Any]:
+        return {"name": served(name).name, "ready": True}
+
+    @routes.post(
+        "/v2/models/{name}/infer", summary="Score every word", responses=faults, openapi_extra=_body(InferRequest)
+    )
+    async def infer(name: Name, request: Request) -> Response:
+        """One BYTES tensor of texts in; out: `probabilities`, flat, and `word_counts`, by which to split them."""
+        detector, body = await scoring.admit(request, lifecycle)
+        _named(detector, name)
+        asked, texts = parse_infer(body, request.headers.get(JSON_LENGTH), api)
+        scores = await scoring.score(request, detector, texts, api.timeout_s)
+        content, headers = encode_infer(asked, detector, scores)
+        return Response(content, headers=headers)
+
+    @routes.post(
+        "/v1/models/{name}:predict",
+        summary="Score every word",
+        response_model=Predictions,
+        responses=faults,
+        openapi_extra=_body(Instances),
+    )
+    async def predict(name: Name, request: Request) -> Response:
+        """For every word of every text, how likely it is that a machine wrote it."""
+        detector, body = await scoring.admit(request, lifecycle)
+        _named(detector, name)
+        texts = validate(Instances, decode(body), api, '{"instances": ["..."]}').instances
+        scores = await scoring.score(request, detector, texts, api.timeout_s)
+        answer = Predictions.model_construct(predictions=[scoring.rounded(words) for words in scores.words])
+        return Response(answer.model_dump_json(), media_type="application/json")
+
+    return routes
+
+
+def schemas() -> dict[str, Any]:
+    """The request bodies, which are read by hand, for OpenAPI's components."""
+    found: dict[str, Any] = {}
+    for model in (InferRequest, Instances):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        found |= schema.pop("$defs", {}) | {model.__name__: schema}
+    return found
+
+
+def _body(model: type[BaseModel]) -> dict[str, Any]:
+    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": reference}}}}
+
+
+def _named(detector: Detector, name: str) -> Detector:
+    """Raises UnknownModel when the detector serves another."""
+    if name != detector.name:
+        raise UnknownModel(name, detector.name)
+    return detector

@@ -1,0 +1,136 @@
+"""What waits for a lane: the windows of all requests, taken in turns that are fair by tokens. Pure: no threads here."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from bento.runners import Batching
+from bento.types import FloatArray, IntArray
+
+# Tokens that a request of weight 1 may run before it is another's turn: about one long window.
+QUANTUM = 512
+# Padding is work: a window joins a padded batch only if it is at least this long, relative to the longest.
+ALIKE = 0.8
+
+
+@dataclass(frozen=True)
+class Done:
+    """The logits [length, labels] of each window of a text, and the seconds that its request waited for a lane."""
+
+    logits: tuple[FloatArray, ...]
+    queue_s: float
+
+
+@dataclass(eq=False)
+class Job:
+    """One request: what it has still to run, longest first, and how many tokens it may run before others."""
+
+    weight: float
+    submitted: float
+    waiting: deque[Item] = field(default_factory=deque)
+    credit: float = 0.0
+    queue_s: float | None = None
+
+
+@dataclass(eq=False)
+class Text:
+    """One text of a request: its windows [length], and what is known of them. Done with when its future is."""
+
+    job: Job
+    windows: Sequence[IntArray]
+    on_window: Callable[[], None]
+    future: Future[Done] = field(default_factory=Future)
+    results: dict[int, FloatArray] = field(default_factory=dict)
+    waiting_tokens: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One window of a text."""
+
+    text: Text
+    index: int
+
+    @property
+    def ids(self) -> IntArray:
+        """[length]"""
+        return self.text.windows[self.index]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Backlog:
+    """Deficit round robin (Shreedhar and Varghese 1995): who has run too much waits until the others have caught up."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[Job] = deque()
+        self.tokens = 0
+
+    def __bool__(self) -> bool:
+        self._drop_idle()
+        return bool(self._jobs)
+
+    def add(self, job: Job, texts: Iterable[Text]) -> None:
+        """Put a request at the end of the round."""
+        items = []
+        for text in texts:
+            text.waiting_tokens = sum(map(len, text.windows))
+            self.tokens += text.waiting_tokens
+            items += [Item(text, index) for index in range(len(text.windows))]
+        job.waiting.extend(sorted(items, key=len, reverse=True))
+        self._jobs.append(job)
+
+    def forget(self, text: Text) -> None:
+        """What waits of a text is not wanted any more; to be called when its future is done."""
+        self.tokens -= text.waiting_tokens
+        text.waiting_tokens = 0
+
+    def take(self, batching: Batching, count_for: Callable[[int], int], most_tokens: int) -> list[Item]:
+        """The next micro-batch: nothing when nothing waits. Windows of others fill up what one request leaves.
+
+        count_for: how many windows to run together, given the length of the longest.
+        most_tokens: of a micro-batch of several windows, padding included.
+        """
+        self._drop_idle()
+        if not self._jobs:
+            return []
+        while self._jobs[0].credit <= 0:
+            self._jobs[0].credit += QUANTUM * self._jobs[0].weight
+            if self._jobs[0].credit <= 0:
+                self._jobs.rotate(-1)
+        first = self._jobs[0]
+        batch = [self._pop(first)]
+        longest = len(batch[0])
+        wanted = 1 if batching is Batching.SINGLE else count_for(longest)
+        for job in list(self._jobs):
+            while len(batch) < wanted and (item := self._next(job)) is not None:
+                packed = batching is Batching.PACKED
+                if not packed and not ALIKE * longest <= len(item) <= longest:
+                    break
+                total = sum(map(len, batch)) + len(item) if packed else longest * (len(batch) + 1)
+                if total > most_tokens:
+                    break
+                batch.append(self._pop(job))
+        if first.credit <= 0:
+            self._jobs.rotate(-1)
+        return batch
+
+    def _next(self, job: Job) -> Item | None:
+        while job.waiting and job.waiting[0].text.future.done():
+            job.waiting.popleft()
+        return job.waiting[0] if job.waiting else None
+
+    def _pop(self, job: Job) -> Item:
+        item = job.waiting.popleft()
+        self.tokens -= len(item)
+        item.text.waiting_tokens -= len(item)
+        job.credit -= len(item)
+        return item
+
+    def _drop_idle(self) -> None:
+        if any(self._next(job) is None for job in self._jobs):
+            self._jobs = deque(job for job in self._jobs if job.waiting)

@@ -1,0 +1,83 @@
+"""How fast runs of different shapes are, learned while they run, and so how many windows belong into one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+# Weight of the newest run: an average over about the last twenty.
+_NEWEST = 0.05
+# A larger micro-batch makes others wait: it is worth that from this much more speed on.
+_WORTHWHILE = 1.03
+# How many runs of a shape make its speed known, and every how many choices a larger one is tried again.
+_TRIALS = 3
+_AGAIN = 200
+
+
+@dataclass
+class _Speed:
+    """Of one shape, in tokens a second on one lane."""
+
+    runs: int = 0
+    tokens: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, tokens: int, seconds: float) -> None:
+        """One more run; old ones fade."""
+        keep = 1 - max(_NEWEST, 1 / (self.runs + 1))
+        self.runs += 1
+        self.tokens = keep * self.tokens + (1 - keep) * tokens
+        self.seconds = keep * self.seconds + (1 - keep) * seconds
+
+    @property
+    def value(self) -> float:
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+
+class Costs:
+    """Speeds by shape: the length of the longest window, in steps of the root of two, and the doublings of the count.
+
+    Not safe to call from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._all = _Speed()
+        self._shapes: dict[tuple[int, int], _Speed] = {}
+        self._choices = 0
+
+    def observe(self, longest: int, count: int, tokens: int, seconds: float) -> None:
+        """A run of `count` windows with `tokens` tokens, the longest window of `longest`, took a lane this long."""
+        self._all.add(tokens, seconds)
+        self._shapes.setdefault((_length_class(longest), _count_class(count)), _Speed()).add(tokens, seconds)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Of one lane, over the latest runs; None before the first."""
+        return self._all.value or None
+
+    def count_for(self, longest: int, most: int) -> int:
+        """How many windows of about this length to run together: the least that is about as fast as any.
+
+        Doubles the count for as long as that has been worthwhile, and tries one doubling more now and then.
+        """
+        self._choices += 1
+        length, best, count = _length_class(longest), 1, 1
+        while count <= most:
+            speed = self._shapes.get((length, _count_class(count)))
+            if speed is None or speed.runs < _TRIALS:
+                return count
+            if count > best:
+                fastest = self._shapes[length, _count_class(best)].value
+                if speed.value < _WORTHWHILE * fastest:
+                    return count if self._choices % _AGAIN == 0 else best
+                best = count
+            count *= 2
+        return best
+
+
+def _length_class(length: int) -> int:
+    return round(2 * math.log2(max(1, length)))
+
+
+def _count_class(count: int) -> int:
+    return max(0, count).bit_length() - 1

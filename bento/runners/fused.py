@@ -1,0 +1,58 @@
+"""The fused graph: windows one after another without padding, attention and INT8 products in operators of our own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bento.artifact import ModelFolder
+from bento.cpu import Plan
+from bento.errors import ArtifactError
+from bento.native import LIBRARY
+from bento.runners import Batching, Runner
+from bento.runners.onnx import OUTPUT, OnnxRunner, session
+from bento.types import FloatArray, IntArray
+
+INPUTS = ("input_ids", "boundaries")
+
+logger = logging.getLogger("wordtell")
+
+
+class FusedRunner:
+    """A session for the lanes, and one that uses all their threads for a lone run; they share the packed weights."""
+
+    engine = "onnxruntime+wordtell"
+    batching = Batching.PACKED
+
+    def __init__(self, graph: Path, plan: Plan, library: Path = LIBRARY) -> None:
+        """Load a fused graph. Raises ArtifactError when it or the library of its operators is not usable."""
+        self._narrow = self._wide = session(graph, INPUTS, plan.threads_per_lane, library)
+        if plan.lanes > 1:
+            self._wide = session(graph, INPUTS, plan.lanes * plan.threads_per_lane, library)
+
+    def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
+        """See Runner."""
+        boundaries = np.cumsum([0, *map(len, windows)])
+        feeds = dict(zip(INPUTS, (np.concatenate(windows), boundaries), strict=True))
+        logits: FloatArray = (self._wide if wide else self._narrow).run([OUTPUT], feeds)[0]
+        return np.split(logits, boundaries[1:-1])
+
+
+def load(folder: ModelFolder, plan: Plan, fused: bool = True, library: Path = LIBRARY) -> Runner:
+    """The fastest runner that there is for a model folder. Raises ArtifactError when not even the portable one loads.
+
+    fused: whether to look for the fused graph and its operators at all.
+    """
+    if fused and folder.fused is not None:
+        if not library.exists():
+            reason = f"there is no {library}: it is built where there is a C++ compiler, by `make native`"
+        else:
+            try:
+                return FusedRunner(folder.fused, plan, library)
+            except ArtifactError as error:
+                reason = error.message
+        logger.warning("the portable graph serves, several times slower than the fused one, because %s", reason)
+    return OnnxRunner(folder, plan.threads_per_lane)

@@ -1,0 +1,58 @@
+// Disentangled self-attention (He et al. 2021, https://arxiv.org/abs/2006.03654) of one head over one text.
+//
+//   score[i, j] = q[i].k[j] + q[i].PK[b(i - j)] + k[j].PQ[b(i - j)],   out[i] = sum over j of softmax_j(score[i, j]) v[j]
+//
+// b maps a distance to its bucket; the scale of the scores is part of q and PQ already. Scores exist for sixteen query
+// rows at a time, in a thread's scratch memory. docs/architecture/5-fused-operators.md draws how the position terms
+// become plain matrix products.
+//
+// Precision::int8 computes the three products above in 8 bits, with a scale for every row of q, k, PK and PQ, and
+// rounds the softmax's output and v to bfloat16. The integers and the roundings are the same in every instruction set;
+// sums in FP32 differ in their last bits. A text's output does not depend on its neighbours or on threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "cpu_features.h"
+
+namespace wordtell {
+
+enum class Precision { fp32, int8 };
+
+// One layer's constants; copied. position_key, position_query: [heads][positions][head_size], or null for a model
+// without that term. buckets: [2 * reach + 1], of the distances -reach ... reach; longer ones count as these.
+struct AttentionConstants {
+  int heads, head_size, positions;
+  const float* position_key;
+  const float* position_query;
+  const int32_t* buckets;
+  int reach;
+};
+
+struct AttentionKernel;
+
+// Constants packed once for one instruction set; immutable, to be shared by any number of threads.
+class Attention {
+ public:
+  // Throws std::invalid_argument for sizes below 1, a head size above 256, or a bucket outside the tables.
+  Attention(const AttentionConstants& constants, Precision precision, Isa isa = best_isa());
+  ~Attention();
+  Attention(const Attention&) = delete;
+  Attention& operator=(const Attention&) = delete;
+
+  size_t packed_bytes() const;
+  // What `run` needs for a text of this many tokens, aligned to 64 bytes.
+  size_t scratch_bytes(int length) const;
+  // One head of one text. q, k, v, out point at the text's first token and the head's first column; strides in floats.
+  void run(int head, int length, const float* q, const float* k, const float* v, ptrdiff_t stride, float* out,
+           ptrdiff_t out_stride, void* scratch) const;
+
+ private:
+  struct Packed;
+  const AttentionKernel* kernel_;
+  std::unique_ptr<Packed> packed_;
+};
+
+}  // namespace wordtell

@@ -1,0 +1,94 @@
+// DisentangledAttention: glue between ONNX Runtime and attention.h.
+
+#include "attention.h"
+#include "kernel.h"
+#include "operators.h"
+#include "scratch.h"
+#include "shared.h"
+
+namespace wordtell {
+namespace {
+
+constexpr Presence optional = Presence::optional;
+
+// query, key, value, boundaries, buckets, position keys, position queries -> the context of every token
+class DisentangledAttention {
+ public:
+  static constexpr const char* name = "DisentangledAttention";
+  static constexpr Argument inputs[] = {{ElementType::f32},           {ElementType::f32}, {ElementType::f32},
+                                        {ElementType::s64},           {ElementType::s32}, {ElementType::f32, optional},
+                                        {ElementType::f32, optional}};
+
+  explicit DisentangledAttention(const KernelInfo& info) : heads_(info.integer("heads")) {
+    const Tensor buckets = info.constant(4, "buckets");
+    const Tensor keys = info.constant(5, "position keys", optional);
+    const Tensor queries = info.constant(6, "position queries", optional);
+    buckets.expect("buckets", {-1});
+    if (buckets.size() % 2 == 0) throw std::invalid_argument("buckets must be of the distances -reach ... reach");
+    const Tensor& table = keys ? keys : queries;
+    if (table) table.expect("position table", {heads_, -1, -1});
+    if (keys && queries) queries.expect("position queries", {heads_, keys.shape()[1], keys.shape()[2]});
+    AttentionConstants constants{};
+    constants.heads = static_cast<int>(heads_);
+    constants.buckets = buckets.data<const int32_t>();
+    constants.reach = static_cast<int>(buckets.size() / 2);
+    constants.position_key = keys ? keys.data<const float>() : nullptr;
+    constants.position_query = queries ? queries.data<const float>() : nullptr;
+    constants.positions = table ? static_cast<int>(table.shape()[1]) : 0;
+    const auto precision = info.integer("int8") != 0 ? Precision::int8 : Precision::fp32;
+    if (!table) throw std::invalid_argument("one of the position tables must be given");
+    constants.head_size = static_cast<int>(table.shape()[2]);
+    for (int64_t i = 0; i < buckets.size(); ++i) {
+      if (constants.buckets[i] < 0 || constants.buckets[i] >= constants.positions) {
+        throw std::invalid_argument("a bucket is outside the position table");
+      }
+    }
+    Key key;
+    key.add(precision).add(heads_).add(constants.head_size).add(bool(keys)).add(bool(queries));
+    for (const Tensor& part : {keys, queries}) {
+      if (part) key.add(part.data<const float>(), part.size() * sizeof(float));
+    }
+    key.add(constants.buckets, buckets.size() * sizeof(int32_t));
+    attention_ = shared<Attention>(key, [&] { return std::make_shared<const Attention>(constants, precision); });
+    head_size_ = constants.head_size;
+  }
+
+  void compute(const KernelContext& context) const {
+    const int64_t width = heads_ * head_size_;
+    const Tensor query = context.input(0), key = context.input(1), value = context.input(2);
+    const Tensor boundaries = context.input(3);
+    query.expect("query", {-1, width});
+    key.expect("key", {query.shape()[0], width});
+    value.expect("value", {query.shape()[0], width});
+    const int64_t* begins = boundaries.data<const int64_t>();
+    const int64_t windows = boundaries.size() - 1;
+    check_boundaries(begins, windows, query.shape()[0]);
+    float* out = context.output(query.shape());
+    context.parallel(static_cast<size_t>(windows * heads_), [&](size_t task) {
+      const int64_t window = static_cast<int64_t>(task) / heads_, head = static_cast<int64_t>(task) % heads_;
+      const int length = static_cast<int>(begins[window + 1] - begins[window]);
+      const int64_t first = begins[window] * width + head * head_size_;
+      void* scratch = Scratch::of_this_thread(attention_->scratch_bytes(length));
+      attention_->run(static_cast<int>(head), length, query.data<const float>() + first,
+                      key.data<const float>() + first, value.data<const float>() + first, width, out + first, width,
+                      scratch);
+    });
+  }
+
+ private:
+  static void check_boundaries(const int64_t* begins, int64_t windows, int64_t tokens) {
+    bool rising = windows >= 0 && (windows == 0 ? tokens == 0 : begins[0] == 0 && begins[windows] == tokens);
+    for (int64_t i = 0; rising && i < windows; ++i) rising = begins[i] < begins[i + 1];
+    if (!rising) throw std::invalid_argument("boundaries must rise from 0 to the number of tokens");
+  }
+
+  int64_t heads_;
+  int64_t head_size_ = 0;
+  std::shared_ptr<const Attention> attention_;
+};
+
+}  // namespace
+
+const OrtCustomOp* disentangled_attention() { return custom_op<DisentangledAttention>(); }
+
+}  // namespace wordtell

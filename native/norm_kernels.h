@@ -1,0 +1,19 @@
+// What norm.cpp and the kernels of each instruction set say to each other.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace wordtell {
+
+using AddLayerNorm = void (*)(const float* x, const float* residual, const float* gain, const float* bias,
+                              float epsilon, int rows, int width, float* y, uint8_t* quantized,
+                              ptrdiff_t quantized_stride);
+
+extern const AddLayerNorm add_layer_norm_portable;
+#if defined(__x86_64__)
+extern const AddLayerNorm add_layer_norm_avx2;
+extern const AddLayerNorm add_layer_norm_avx512;
+#endif
+
+}  // namespace wordtell

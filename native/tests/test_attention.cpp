@@ -1,0 +1,224 @@
+// Attention in every instruction set that this processor has, against the formula in double precision.
+//
+//   test_attention [shapes to try beyond the fixed ones] [seed]
+
+#include "../attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "check.h"
+
+using namespace wordtell;
+
+namespace {
+
+struct Case {
+  int heads, head_size, length, span, reach;
+  bool logarithmic, keys, queries;
+};
+
+std::string text(const Case& c, Isa isa) {
+  return std::string(name(isa)) + " heads " + std::to_string(c.heads) + " size " + std::to_string(c.head_size) +
+         " length " + std::to_string(c.length) + " span " + std::to_string(c.span) + " reach " +
+         std::to_string(c.reach) + (c.keys ? " c2p" : "") + (c.queries ? " p2c" : "");
+}
+
+std::vector<int32_t> buckets(const Case& c) {
+  std::vector<int32_t> table;
+  for (int distance = -c.reach; distance <= c.reach; ++distance) {
+    int bucket = distance;
+    const int middle = c.span / 2, size = std::abs(distance);
+    if (c.logarithmic && size > middle) {
+      const double growth = std::log(double(size) / middle) / std::log(double(c.reach) / middle) * (middle - 1);
+      bucket = (distance < 0 ? -1 : 1) * (middle + int(std::ceil(growth)));
+    }
+    table.push_back(std::clamp(bucket + c.span, 0, 2 * c.span - 1));
+  }
+  return table;
+}
+
+struct Data {
+  std::vector<float> q, k, v, keys, queries;
+  std::vector<int32_t> table;
+  AttentionConstants constants;
+};
+
+Data make(const Case& c, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, 1);
+  const auto fill = [&](size_t count, float scale) {
+    std::vector<float> values(count);
+    for (float& value : values) value = normal(random) * scale;
+    return values;
+  };
+  const size_t width = size_t(c.heads) * c.head_size, position = size_t(c.heads) * 2 * c.span * c.head_size;
+  const float scale = 1 / std::sqrt(3.0f * c.head_size);
+  Data data{fill(c.length * width, scale), fill(c.length * width, 1), fill(c.length * width, 1), fill(position, 1),
+            fill(position, scale),         buckets(c),                {}};
+  data.constants = {c.heads,   c.head_size, 2 * c.span, c.keys ? data.keys.data() : nullptr,
+                    c.queries ? data.queries.data() : nullptr, data.table.data(), c.reach};
+  return data;
+}
+
+std::vector<double> expected(const Case& c, const Data& data) {
+  const int width = c.heads * c.head_size;
+  std::vector<double> out(size_t(c.length) * width), scores(c.length);
+  for (int head = 0; head < c.heads; ++head) {
+    const auto at = [&](const std::vector<float>& m, int row) { return m.data() + size_t(row) * width + head * c.head_size; };
+    for (int i = 0; i < c.length; ++i) {
+      double highest = -1e300, total = 0;
+      for (int j = 0; j < c.length; ++j) {
+        const int bucket = data.table[std::clamp(i - j, -c.reach, c.reach) + c.reach];
+        const size_t position = (size_t(head) * 2 * c.span + bucket) * c.head_size;
+        double score = 0;
+        for (int d = 0; d < c.head_size; ++d) {
+          const double q = at(data.q, i)[d], k = at(data.k, j)[d];
+          score += q * k;
+          if (c.keys) score += q * data.keys[position + d];
+          if (c.queries) score += k * data.queries[position + d];
+        }
+        scores[j] = score;
+        highest = std::max(highest, score);
+      }
+      for (double& score : scores) total += score = std::exp(score - highest);
+      for (int j = 0; j < c.length; ++j) {
+        for (int d = 0; d < c.head_size; ++d) {
+          out[size_t(i) * width + head * c.head_size + d] += scores[j] / total * at(data.v, j)[d];
+        }
+      }
+    }
+  }
+  return out;
+}
+
+std::vector<float> computed(const Case& c, const Data& data, Precision precision, Isa isa) {
+  const Attention attention(data.constants, precision, isa);
+  const int width = c.heads * c.head_size;
+  std::vector<float> out(size_t(c.length) * width, NAN);
+  const size_t bytes = (attention.scratch_bytes(c.length) + 63) / 64 * 64;
+  void* scratch = std::aligned_alloc(64, bytes);
+  std::memset(scratch, 0xff, bytes);  // NaN wherever something is read before it is written
+  for (int head = 0; head < c.heads; ++head) {
+    const size_t first = size_t(head) * c.head_size;
+    attention.run(head, c.length, &data.q[first], &data.k[first], &data.v[first], width, &out[first], width, scratch);
+  }
+  std::free(scratch);
+  return out;
+}
+
+double distance(const std::vector<double>& a, const std::vector<float>& b) {
+  double worst = 0;
+  for (size_t i = 0; i < a.size(); ++i) worst = std::isfinite(b[i]) ? std::max(worst, std::abs(a[i] - b[i])) : INFINITY;
+  return worst;
+}
+
+void try_case(const Case& c, unsigned seed) {
+  const Data data = make(c, seed);
+  const std::vector<double> want = expected(c, data);
+  std::vector<double> first;
+  for (const Isa isa : available_isas()) {
+    const double exact = distance(want, computed(c, data, Precision::fp32, isa));
+    CHECK(exact < 1e-5, "%s: FP32 is off by %g", text(c, isa).c_str(), exact);
+    const std::vector<float> narrow = computed(c, data, Precision::int8, isa);
+    // Three products of about unit variance, each with errors of half a step of 1/127 of a row's largest.
+    const double rough = distance(want, narrow);
+    CHECK(rough < 0.2, "%s: INT8 is off by %g", text(c, isa).c_str(), rough);
+    if (first.empty()) {
+      first.assign(narrow.begin(), narrow.end());
+    } else {
+      const double gap = distance(first, narrow);
+      CHECK(gap < 2e-3, "%s: INT8 differs from portable by %g", text(c, isa).c_str(), gap);
+    }
+  }
+}
+
+// A text alone, and the same text inside [tokens, 3 heads head_size] with NaN before, behind and beside it.
+void same_whatever_stands_beside() {
+  for (const int size : {40, 64}) {
+    const Case c{2, size, 45, 32, 63, true, true, true};
+    const Data data = make(c, 3);
+    const int width = c.heads * size, before = 7, all = before + c.length + 5;
+    std::vector<float> packed(size_t(all) * 3 * width, NAN);
+    for (int i = 0; i < c.length; ++i) {
+      float* row = &packed[size_t(before + i) * 3 * width];
+      std::copy_n(&data.q[size_t(i) * width], width, row);
+      std::copy_n(&data.k[size_t(i) * width], width, row + width);
+      std::copy_n(&data.v[size_t(i) * width], width, row + 2 * width);
+    }
+    for (const Isa isa : available_isas()) {
+      for (const Precision precision : {Precision::fp32, Precision::int8}) {
+        const std::vector<float> alone = computed(c, data, precision, isa);
+        const Attention attention(data.constants, precision, isa);
+        for (int head = 0; head < c.heads; ++head) {
+          // The other head's columns are spoilt in turn: each head is its own work.
+          std::vector<float> mine = packed, out(size_t(all) * width, 7);
+          for (int i = 0; i < all; ++i) {
+            for (int part = 0; part < 3; ++part) {
+              std::fill_n(&mine[size_t(i) * 3 * width + part * width + (1 - head) * size], size, NAN);
+            }
+          }
+          const size_t bytes = (attention.scratch_bytes(c.length) + 63) / 64 * 64, first = size_t(head) * size;
+          void* scratch = std::aligned_alloc(64, bytes);
+          const float* q = &mine[size_t(before) * 3 * width + first];
+          float* to = &out[size_t(before) * width + first];
+          attention.run(head, c.length, q, q + width, q + 2 * width, 3 * width, to, width, scratch);
+          std::free(scratch);
+          for (int i = 0; i < all; ++i) {
+            for (int d = 0; d < width; ++d) {
+              const bool own = i >= before && i < before + c.length && d / size == head;
+              const float want = own ? alone[size_t(i - before) * width + d] : 7, got = out[size_t(i) * width + d];
+              CHECK(std::memcmp(&want, &got, sizeof want) == 0, "%s: row %d, column %d", text(c, isa).c_str(), i, d);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+void refuses(AttentionConstants constants, const char* why) {
+  bool refused = false;
+  try {
+    const Attention attention(constants, Precision::fp32);
+  } catch (const std::exception&) {
+    refused = true;
+  }
+  CHECK(refused, "%s", why);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int more = argc > 1 ? std::atoi(argv[1]) : 60;
+  const unsigned seed = argc > 2 ? unsigned(std::atoi(argv[2])) : 1;
+  for (const int length : {1, 2, 15, 16, 17, 31, 32, 33, 100, 455, 700}) {
+    try_case({1, 64, length, 256, 511, true, true, true}, seed);
+  }
+  for (const int size : {8, 24, 32, 40, 48, 80, 96, 128}) try_case({2, size, 70, 16, 31, true, true, true}, seed);
+  try_case({1, 64, 90, 128, 128, false, true, true}, seed);
+  try_case({1, 32, 90, 32, 63, true, true, false}, seed);
+  try_case({1, 32, 90, 32, 63, true, false, true}, seed);
+  try_case({1, 32, 90, 32, 63, true, false, false}, seed);
+  std::mt19937 random(seed);
+  for (int i = 0; i < more; ++i) {
+    const int span = 1 << (1 + random() % 6);
+    const Case c{1 + int(random() % 3), 8 * (1 + int(random() % 16)), 1 + int(random() % 130), span,
+                 span + int(random() % 100), random() % 2 == 0, random() % 4 != 0, random() % 4 != 0};
+    try_case(c, seed + unsigned(i));
+  }
+  same_whatever_stands_beside();
+  const Case small{1, 8, 4, 4, 4, false, true, true};
+  Data data = make(small, 1);
+  AttentionConstants constants = data.constants;
+  constants.head_size = 0;
+  refuses(constants, "a head of no size");
+  data.table[0] = 8;
+  refuses(data.constants, "a bucket outside the table");
+  return failures();
+}

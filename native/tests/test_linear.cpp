@@ -1,0 +1,256 @@
+// The quantised linear of every instruction set that this processor has, against exact integers and double precision.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "../linear.h"
+#include "check.h"
+
+using namespace wordtell;
+
+namespace {
+
+std::mt19937 generator(20261123);
+
+int pick(int least, int most) { return std::uniform_int_distribution<int>(least, most)(generator); }
+
+struct Problem {
+  int rows, depth, columns;
+  Activation activation;
+  std::vector<float> x;
+  std::vector<int8_t> weight;
+  std::vector<float> scale, bias;
+
+  QuantizedLinear pack(Isa isa) const {
+    return {weight.data(), depth, columns, scale.data(), bias.empty() ? nullptr : bias.data(), activation, isa};
+  }
+};
+
+Problem make_problem(int rows, int depth, int columns, Activation activation = Activation::none) {
+  Problem p{rows, depth, columns, activation, {}, {}, {}, {}};
+  std::normal_distribution<float> normal;
+  for (int i = 0; i < rows * depth; ++i) p.x.push_back(normal(generator));
+  for (int i = 0; i < depth * columns; ++i) p.weight.push_back(static_cast<int8_t>(pick(-128, 127)));
+  for (int c = 0; c < columns; ++c) p.scale.push_back(std::exp(normal(generator)) * 0.01f);
+  for (int c = 0; c < columns; ++c) p.bias.push_back(normal(generator));
+  return p;
+}
+
+struct ReferenceRow {
+  float scale;
+  int zero_point;
+  std::vector<int> values;
+};
+
+ReferenceRow quantize(const float* x, int depth) {
+  float least = 0, most = 0;
+  for (int k = 0; k < depth; ++k) least = std::fmin(least, x[k]), most = std::fmax(most, x[k]);
+  ReferenceRow row{(most / 2 - least / 2) / 127.5f, 0, {}};
+  if (row.scale < 1e-37f) row.scale = 1;
+  const float inverse = 1 / row.scale;
+  row.zero_point = static_cast<int>(std::nearbyint(-least * inverse));
+  for (int k = 0; k < depth; ++k) {
+    const int value = static_cast<int>(std::nearbyint(x[k] * inverse)) + row.zero_point;
+    row.values.push_back(value < 0 ? 0 : value > 255 ? 255 : value);
+  }
+  return row;
+}
+
+// Quantises and multiplies in one go; the output has `spare` values behind each row, which must stay as they were.
+std::vector<float> run(const QuantizedLinear& linear, const std::vector<float>& x, int rows, int spare = 3) {
+  const int stride = linear.columns() + spare;
+  std::vector<uint8_t> scratch(linear.scratch_bytes(rows));
+  std::vector<float> y(static_cast<size_t>(rows) * stride, 77.0f), packed;
+  linear.quantize(x.data(), linear.depth(), 0, rows, scratch.data());
+  linear.multiply(scratch.data(), 0, rows, y.data(), stride);
+  for (int r = 0; r < rows; ++r) {
+    for (int c = linear.columns(); c < stride; ++c) CHECK(y[r * stride + c] == 77.0f);
+    packed.insert(packed.end(), y.begin() + r * stride, y.begin() + r * stride + linear.columns());
+  }
+  return packed;
+}
+
+void compare(const Problem& p, const std::vector<float>& y) {
+  double worst = 0;
+  for (int r = 0; r < p.rows; ++r) {
+    const ReferenceRow row = quantize(&p.x[static_cast<size_t>(r) * p.depth], p.depth);
+    std::vector<int64_t> sums(p.columns);
+    for (int k = 0; k < p.depth; ++k) {
+      const int8_t* w = &p.weight[static_cast<size_t>(k) * p.columns];
+      for (int c = 0; c < p.columns; ++c) sums[c] += int64_t{row.values[k] - row.zero_point} * w[c];
+    }
+    for (int c = 0; c < p.columns; ++c) {
+      const double product = double{row.scale} * p.scale[c] * sums[c], bias = p.bias.empty() ? 0.0 : p.bias[c];
+      double expected = product + bias, unit = std::fabs(product) + std::fabs(bias) + 1e-30;
+      if (p.activation == Activation::gelu) {
+        expected *= std::erfc(-expected / std::sqrt(2.0)) / 2;
+        unit += 0.1;  // 1e-6 absolute
+      }
+      worst = std::fmax(worst, std::fabs(y[static_cast<size_t>(r) * p.columns + c] - expected) / unit);
+    }
+  }
+  if (!(worst < 1e-5)) std::fprintf(stderr, "%d x %d x %d: %g\n", p.rows, p.depth, p.columns, worst);
+  CHECK(worst < 1e-5);
+}
+
+bool same_bits(const float* a, const float* b, size_t count) { return std::memcmp(a, b, count * sizeof *a) == 0; }
+
+void test_shapes(Isa isa) {
+  const int shapes[][3] = {{1, 1, 1},    {1, 64, 16},   {2, 63, 17},   {5, 65, 31},  {16, 128, 64}, {17, 100, 33},
+                           {31, 7, 129}, {32, 256, 96}, {33, 200, 65}, {66, 64, 47}, {455, 96, 48}, {700, 33, 35},
+                           {3, 4096, 5}, {200, 8192, 33}};
+  for (const auto& s : shapes) {
+    for (const Activation activation : {Activation::none, Activation::gelu}) {
+      const Problem p = make_problem(s[0], s[1], s[2], activation);
+      compare(p, run(p.pack(isa), p.x, p.rows));
+    }
+  }
+  for (int i = 0; i < 60; ++i) {
+    const Activation activation = pick(0, 1) ? Activation::gelu : Activation::none;
+    Problem p = make_problem(pick(1, 100), pick(1, 300), pick(1, 200), activation);
+    if (pick(0, 1)) p.bias.clear();
+    compare(p, run(p.pack(isa), p.x, p.rows, pick(0, 2)));
+  }
+}
+
+// Whole numbers with scales of 1 come back as exact integers, at the edges of u8 and s8 too.
+void test_exact_sums(Isa isa) {
+  for (const int low : {0, -128, -255}) {
+    Problem p = make_problem(19, 500, 70);
+    p.bias.clear();
+    p.scale.assign(p.columns, 1.0f);
+    for (auto& value : p.x) value = static_cast<float>(pick(0, 3) ? low + 255 * pick(0, 1) : pick(low, low + 255));
+    for (auto& w : p.weight) w = static_cast<int8_t>(pick(0, 3) ? (pick(0, 1) ? 127 : -128) : pick(-128, 127));
+    for (int r = 0; r < p.rows; ++r) p.x[r * p.depth] = low, p.x[r * p.depth + 1] = low + 255;
+    const std::vector<float> y = run(p.pack(isa), p.x, p.rows);
+    for (int r = 0; r < p.rows; ++r) {
+      for (int c = 0; c < p.columns; ++c) {
+        int64_t sum = 0;
+        for (int k = 0; k < p.depth; ++k) sum += int64_t(p.x[r * p.depth + k]) * p.weight[k * p.columns + c];
+        CHECK(y[r * p.columns + c] == static_cast<float>(sum));
+      }
+    }
+  }
+}
+
+void test_quantized_bytes(Isa isa) {
+  for (int i = 0; i < 30; ++i) {
+    const int depth = i < 20 ? pick(1, 200) : 1024 + i;
+    Problem p = make_problem(9, depth, 1);
+    for (int k = 0; k < depth; ++k) {
+      p.x[depth + k] = 0;
+      p.x[2 * depth + k] = -2.5f;                                     // constant rows
+      p.x[3 * depth + k] = 1e-3f;
+      p.x[4 * depth + k] *= 1e-42f;                                   // denormal
+      p.x[5 * depth + k] = k % 2 ? 3.4e38f : -3.4e38f;                // the range itself overflows
+      p.x[6 * depth + k] = std::fabs(p.x[6 * depth + k]);             // one sign
+      p.x[7 * depth + k] = -std::fabs(p.x[7 * depth + k]);
+    }
+    p.x[8 * depth + depth / 2] = 1e9f;  // an outlier drowns its row and no other
+    const ptrdiff_t stride = quantized_stride(depth);
+    std::vector<uint8_t> rows(9 * stride, 99);
+    quantize_rows(p.x.data(), depth, 9, depth, rows.data(), isa);
+    for (int r = 0; r < 9; ++r) {
+      const ReferenceRow row = quantize(&p.x[r * depth], depth);
+      for (int k = 0; k < depth; ++k) CHECK(rows[r * stride + k] == row.values[k]);
+      float scale;
+      int32_t zero_point;
+      std::memcpy(&scale, &rows[(r + 1) * stride - 64], sizeof scale);
+      std::memcpy(&zero_point, &rows[(r + 1) * stride - 60], sizeof zero_point);
+      CHECK(scale == row.scale && zero_point == row.zero_point);
+    }
+    for (const float value : run(p.pack(isa), p.x, 9)) CHECK(!std::isnan(value));
+    p.rows = 9;
+    if (depth > 1) p.x.erase(p.x.begin() + 5 * depth, p.x.begin() + 6 * depth), p.rows = 8;
+    compare(p, run(p.pack(isa), p.x, p.rows));
+  }
+}
+
+// The same bits alone, in company, and in any blocks of rows and columns.
+void test_independence(Isa isa) {
+  for (const auto& shape : {std::vector<int>{75, 130, 200}, {40, 1024, 96}, {9, 64, 64}, {230, 4096, 70}}) {
+    const Problem p = make_problem(shape[0], shape[1], shape[2], Activation::gelu);
+    const QuantizedLinear linear = p.pack(isa);
+    const std::vector<float> whole = run(linear, p.x, p.rows);
+    for (const int r : {0, p.rows / 2, p.rows - 1}) {
+      const std::vector<float> row(p.x.begin() + r * p.depth, p.x.begin() + (r + 1) * p.depth);
+      CHECK(same_bits(run(linear, row, 1).data(), &whole[static_cast<size_t>(r) * p.columns], p.columns));
+    }
+    std::vector<float> parts(whole.size(), -1);
+    std::vector<uint8_t> scratch(linear.scratch_bytes(p.rows));
+    for (int begin = 0, end; begin < p.rows; begin = end) {
+      end = std::min(p.rows, begin + pick(1, 40));
+      linear.quantize(p.x.data(), p.depth, begin, end, scratch.data());
+      for (int left = 0, right; left < p.columns; left = right) {
+        right = std::min(p.columns, left + linear.panel() * pick(1, 2));
+        linear.multiply(scratch.data(), begin, end, left, right, parts.data(), p.columns);
+      }
+    }
+    CHECK(same_bits(parts.data(), whole.data(), whole.size()));
+    // Two threads at once, each with its share of the columns.
+    const int middle = p.columns / 2 / linear.panel() * linear.panel();
+    std::fill(parts.begin(), parts.end(), -1.0f);
+    std::thread left([&] { linear.multiply(scratch.data(), 0, p.rows, 0, middle, parts.data(), p.columns); });
+    std::thread right([&] { linear.multiply(scratch.data(), 0, p.rows, middle, p.columns, parts.data(), p.columns); });
+    left.join();
+    right.join();
+    CHECK(same_bits(parts.data(), whole.data(), whole.size()));
+  }
+}
+
+void test_gelu(Isa isa) {
+  Problem p = make_problem(24001, 1, 1, Activation::gelu);
+  p.weight = {1};
+  p.bias = {0};
+  for (int r = 0; r < p.rows; ++r) p.x[r] = (r - 12000) / 1000.0f;
+  p.scale = {1.0f};
+  const std::vector<float> y = run(p.pack(isa), p.x, p.rows);
+  double worst = 0;
+  for (int r = 0; r < p.rows; ++r) {
+    const double x = p.x[r], expected = x * std::erfc(-x / std::sqrt(2.0)) / 2;
+    worst = std::fmax(worst, std::fabs(y[r] - expected) - 2e-7 * std::fabs(x));
+  }
+  CHECK(worst < 1e-6);
+}
+
+template <typename Work>
+bool refuses(Work work) {
+  try {
+    work();
+  } catch (const std::invalid_argument&) {
+    return true;
+  }
+  return false;
+}
+
+void test_refusals(Isa isa) {
+  const Problem p = make_problem(1, 4, 200);
+  const QuantizedLinear linear = p.pack(isa);
+  std::vector<uint8_t> scratch(linear.scratch_bytes(1));
+  std::vector<float> y(200);
+  CHECK(refuses([&] { linear.multiply(scratch.data(), 0, 1, 1, 200, y.data(), 200); }));
+  CHECK(refuses([&] { linear.multiply(scratch.data(), 0, 1, 0, 99, y.data(), 200); }));
+  CHECK(refuses([&] { linear.multiply(scratch.data(), 0, 1, 0, 256, y.data(), 200); }));
+  CHECK(refuses([&] { QuantizedLinear(nullptr, 0, 1, nullptr, nullptr, Activation::none, isa); }));
+  CHECK(refuses([&] { QuantizedLinear(nullptr, 65537, 1, nullptr, nullptr, Activation::none, isa); }));
+}
+
+}  // namespace
+
+int main() {
+  for (const Isa isa : available_isas()) {
+    test_shapes(isa);
+    test_exact_sums(isa);
+    test_quantized_bytes(isa);
+    test_independence(isa);
+    test_gelu(isa);
+    test_refusals(isa);
+    std::printf("quantised linear, %s: %s\n", name(isa), failure_count() == 0 ? "holds" : "FAILS");
+  }
+  return failures();
+}
