@@ -143,7 +143,7 @@ def test_each_step_has_help(step: str) -> None:
 
 
 def test_evaluating_nothing_names_the_remedy(tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "train.evaluate", "--checkpoint", str(tmp_path)]
+    arguments = [sys.executable, "-m", "train.evaluate", "--folder", str(tmp_path)]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {tmp_path} holds no checkpoint; run: make train\n"
+    assert done.stderr == f"error: {tmp_path} is no model folder; run: make train\n"
