@@ -78,7 +78,7 @@ def _moby_dick(package: Path) -> str:
 
 
 def by_paragraphs(text: str) -> str:
-    """Return the prose of a book. `prose` wants a paragraph in a line; books are set in short lines with a blank one between paragraphs."""
+    """Return the prose of a book, which is set in short lines with a blank one between paragraphs."""
     return prose("\n".join(" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text)))
 
 
