@@ -47,7 +47,7 @@ class Candidate:
     def setting(self) -> str:
         """For people."""
         if self.name.startswith(OURS):
-            return "one text a run, one lane a core"
+            return "its scheduler, one lane a core"
         return "one text a stream" if self.engine.endswith("streams") else f"batches of {self.batch}"
 
 

@@ -69,6 +69,43 @@ def _engines(name: str, result: Mapping[str, Any]) -> str:
     return "\n\n".join([*parts, _machine(result)])
 
 
+def summary(results: Path) -> str:
+    """For the README: seconds for each set of texts with the largest model that was measured."""
+    measured = [(name, read) for name in SIZES if (read := _read(results, f"engines-{name}"))]
+    if not measured:
+        return NOT_YET
+    name, result = measured[-1]
+    by_engine: dict[str, dict[str, str]] = {}
+    for key, entries in result["sets"].items():
+        for entry in entries:
+            shown = f"{_seconds(entry['seconds'])} ({_times(entry['times_classic']) or 'not timed'})"
+            by_engine.setdefault(entry["engine"], {})[key] = shown
+    rows = [(engine, *(cells.get(key, "") for key in result["sets"])) for engine, cells in by_engine.items()]
+    size = result["dimensions"]
+    about = f"deberta-v3-{name} ({size['layers']} x {size['hidden']}), {result['weights']} weights, {_machine(result)}"
+    picture = f"![Seconds by engine](docs/img/engines-{name}.svg)"
+    return f"{about}\n\n{_table(('engine', *result['sets']), rows)}\n\n{picture}"
+
+
+def lanes(results: Path) -> str:
+    """Ways to use the cores."""
+    result = _read(results, "lanes")
+    if not result:
+        return NOT_YET
+    rows = [
+        (
+            way["session"],
+            "yes" if way["spinning"] else "no",
+            "yes" if way["bound to cores"] else "no",
+            _seconds(way["seconds"]),
+            f"{way['resident_mb']:,} MB",
+        )
+        for way in result["ways"]
+    ]
+    table = _table(("sessions", "spinning", "bound to cores", "time", "resident"), rows)
+    return f"{table}\n\n{result['question'].capitalize()}. {_machine(result)}"
+
+
 def roofline(results: Path) -> str:
     """The machine's peaks."""
     result = _read(results, "roofline")
@@ -215,6 +252,8 @@ def _machine(result: Mapping[str, Any]) -> str:
 
 
 TABLES: dict[str, Callable[[Path], str]] = {
+    "summary": summary,
+    "lanes": lanes,
     "engines": engines,
     "roofline": roofline,
     "serving": serving,
