@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks import harness
 from benchmarks.harness import BUILD
+from bento import artifact
 from bento.settings import ROOT
 
 COMMON: dict[str, Any] = {
@@ -148,7 +149,7 @@ def _save_stock(name: str, out: Path) -> None:
     model = transformers.DebertaV2ForTokenClassification.from_pretrained(
         checkpoint(name), attn_implementation="eager"
     ).eval()
-    export.save(export.trace(model), out, export.SINGLE_FILE_BYTES)
+    export.save({artifact.MODEL: export.trace(model)}, out, export.SINGLE_FILE_BYTES)
 
 
 def _save_classic(name: str, out: Path) -> None:

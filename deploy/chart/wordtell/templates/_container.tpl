@@ -1,0 +1,133 @@
+{{/* The container that serves: one source for the Deployment and for KServe's ServingRuntime. */}}
+
+{{- define "wordtell.securityContext" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+runAsUser: 1034
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* For the whole pod. The group lets the user read volumes that belong to root. */}}
+{{- define "wordtell.podSecurityContext" -}}
+fsGroup: 1034
+runAsGroup: 1034
+runAsNonRoot: true
+runAsUser: 1034
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "wordtell.mounted" -}}
+{{ if or .Values.kserve.enabled (ne .Values.model.source "baked") }}true{{ end }}
+{{- end }}
+
+{{/* Knative takes no resourceFieldRef without a feature flag. */}}
+{{- define "wordtell.env" -}}
+- name: OMP_NUM_THREADS
+{{- if and .Values.kserve.enabled (eq .Values.kserve.mode "Knative") }}
+  value: {{ max 1 (div (include "wordtell.millicores" .Values.resources.limits.cpu | int64) 1000) | quote }}
+{{- else }}
+  valueFrom:
+    resourceFieldRef:
+      resource: limits.cpu
+{{- end }}
+{{- if include "wordtell.mounted" . }}
+# So that a missing mount is an error, not the baked model.
+- name: WORDTELL_MODEL__CHECKPOINT_DIR
+  value: /mnt/models
+{{- end }}
+{{- with .Values.apiKeysSecret }}
+- name: WORDTELL_API__KEYS
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: keys
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "wordtell.container" -}}
+image: {{ include "wordtell.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+env:
+  {{- include "wordtell.env" . | nindent 2 }}
+{{- if .Values.config }}
+envFrom:
+  - configMapRef:
+      name: {{ include "wordtell.fullname" . }}
+{{- end }}
+resources:
+  {{- toYaml .Values.resources | nindent 2 }}
+securityContext:
+  {{- include "wordtell.securityContext" . | nindent 2 }}
+volumeMounts:
+  - name: tmp
+    mountPath: /tmp
+  {{- if and (include "wordtell.mounted" .) (not .Values.kserve.enabled) }}
+  - name: model
+    mountPath: /mnt/models
+    {{- if eq .Values.model.source "pvc" }}
+    {{- with .Values.model.pvc.subPath }}
+    subPath: {{ . }}
+    {{- end }}
+    {{- end }}
+    readOnly: true
+  {{- end }}
+  {{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{/* readyz is 200 when a request would be answered now, livez as long as the process can answer at all. */}}
+{{- define "wordtell.probes" -}}
+{{- $port := . -}}
+readinessProbe:
+  httpGet:
+    path: /readyz
+    port: {{ $port }}
+  periodSeconds: 5
+  timeoutSeconds: 3
+  failureThreshold: 2
+livenessProbe:
+  httpGet:
+    path: /livez
+    port: {{ $port }}
+  periodSeconds: 20
+  timeoutSeconds: 10
+  failureThreshold: 3
+{{- end }}
+
+{{- define "wordtell.startupProbe" -}}
+startupProbe:
+  httpGet:
+    path: /readyz
+    port: http
+  periodSeconds: 2
+  timeoutSeconds: 3
+  failureThreshold: {{ div (add .Values.startupSeconds 1) 2 }}
+{{- end }}
+
+{{- define "wordtell.tmp" -}}
+name: tmp
+emptyDir:
+  sizeLimit: 256Mi
+{{- end }}
+
+{{- define "wordtell.topologySpread" -}}
+{{- if .Values.topologySpread -}}
+{{ toYaml .Values.topologySpread }}
+{{- else -}}
+- maxSkew: 1
+  topologyKey: kubernetes.io/hostname
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels:
+      {{- include "wordtell.selector" . | nindent 6 }}
+{{- end -}}
+{{- end }}

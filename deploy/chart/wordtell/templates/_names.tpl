@@ -1,0 +1,51 @@
+{{- define "wordtell.name" -}}
+{{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "wordtell.fullname" -}}
+{{- $name := include "wordtell.name" . -}}
+{{- $both := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
+{{ default $both .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "wordtell.selector" -}}
+app.kubernetes.io/name: {{ include "wordtell.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "wordtell.labels" -}}
+{{ include "wordtell.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "wordtell.metadata" -}}
+name: {{ include "wordtell.fullname" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "wordtell.labels" . | nindent 2 }}
+{{- end }}
+
+{{- define "wordtell.serviceAccount" -}}
+{{ .Values.serviceAccount.create | ternary (include "wordtell.fullname" .) "default" | default .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "wordtell.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{/* Settings of wordtell that the chart has to know; their defaults are wordtell's. */}}
+{{- define "wordtell.timeout" -}}
+{{ dig "api" "timeout_s" 120 .Values.config }}
+{{- end }}
+{{- define "wordtell.shutdown" -}}
+{{ dig "api" "shutdown_s" 30 .Values.config }}
+{{- end }}
+{{- define "wordtell.bodyBytes" -}}
+{{ dig "api" "max_body_bytes" 4194304 .Values.config | int64 }}
+{{- end }}
+
+{{- define "wordtell.gracePeriod" -}}
+{{ add .Values.preStopSeconds (include "wordtell.shutdown" . | float64 | ceil | int) 10 }}
+{{- end }}
