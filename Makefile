@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native test-native check convert bench image image-test clean lock corpus train evaluate
+.PHONY: help serve test native test-native check convert bench image image-test chart clean lock corpus train evaluate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ image: $(SERVE)/ready native ## build the Bento and its container image IMAGE; M
 
 image-test: $(SERVE)/ready $(DEV)/ready ## run IMAGE as a cluster would (needs a Docker engine)
 	@IMAGE_OPTIONS="$(IMAGE_OPTIONS)" $(DEV)/bin/python -m pytest tests/image --image "$(IMAGE)" $(ARGS)
+
+chart: $(DEV)/ready ## write what is made of the chart: its README's table, KServe's manifests, golden files
+	@$(DEV)/bin/python deploy/chart/generate.py
 
 clean: ## remove the environments and everything made
 	@rm -rf $(SERVE) $(DEV) $(KSERVE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

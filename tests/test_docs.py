@@ -8,13 +8,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bento import errors, metrics, settings
 from bento.settings import ROOT
 from convert.errors import INTERRUPTED, ConvertError
 from convert.order import Order
 
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/*/*.md")])
+FOLDERS = ("docs", "deploy", "models")
+DOCUMENTS = sorted(
+    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(f for name in FOLDERS for f in ROOT.glob(f"{name}/**/*.md"))]
+)
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 
 
@@ -32,8 +36,10 @@ def test_make_targets_exist(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
 def test_settings_exist(document: Path) -> None:
     known = dict(settings.fields())
+    chart = yaml.safe_load((ROOT / "deploy" / "chart" / "wordtell" / "values.yaml").read_text())["model"]
+    elsewhere = {f"model.{key}" for key in chart} | {"model.py", "model.onnx", "model.md"}
     named = re.findall(r"`((?:model|api|cpu)\.[a-z_]+)`", document.read_text())
-    assert [key for key in named if key not in known and not key.endswith((".py", ".onnx", ".md"))] == []
+    assert [key for key in named if key not in known and key not in elsewhere] == []
     variables = {settings.variable(key) for key in known} | {settings.CONFIG_VARIABLE, settings.ISA_VARIABLE}
     assert set(re.findall(r"\bWORDTELL_[A-Z_]+", document.read_text())) <= variables
 

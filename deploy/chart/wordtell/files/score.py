@@ -1,3 +1,5 @@
+"""Scores one text: what `helm test` runs, with the image's own Python."""
+
 import json
 import os
 import urllib.request

@@ -1,0 +1,58 @@
+"""The chart through Helm's own engine, as its tests see it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from bento.settings import ROOT
+
+CHART = ROOT / "deploy" / "chart" / "wordtell"
+Objects = list[dict[str, Any]]
+
+
+def generator() -> ModuleType:
+    """deploy/chart/generate.py, which is no package."""
+    spec = importlib.util.spec_from_file_location("chart_generate", CHART.parent / "generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rendered(values: str | dict[str, Any] = "") -> Objects:
+    """The objects of a release, from values as YAML."""
+    given = yaml.safe_load(values) if isinstance(values, str) else values
+    return list(yaml.safe_load_all(generator().render(given or {}, "prod")))
+
+
+def only(objects: Objects, kind: str) -> dict[str, Any]:
+    (found,) = [item for item in objects if item["kind"] == kind]
+    return found
+
+
+def kinds(objects: Objects) -> set[str]:
+    return {item["kind"] for item in objects}
+
+
+def pod(item: dict[str, Any]) -> dict[str, Any] | None:
+    """The pod that an object makes, if it makes one."""
+    match item["kind"]:
+        case "Pod" | "ServingRuntime":
+            return dict(item["spec"])
+        case "Deployment":
+            return dict(item["spec"]["template"]["spec"])
+    return None
+
+
+def all_values() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The values of every golden file and of every example for KServe."""
+    for folder in (ROOT / "tests" / "golden" / "chart", ROOT / "deploy" / "kserve"):
+        for path in sorted(Path(folder).glob("*.values.yaml")):
+            yield path.name.partition(".")[0], yaml.safe_load(path.read_text())

@@ -1,0 +1,298 @@
+"""The chart: what it makes of its values, what it refuses, and that nothing it makes is unsound."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import kubernetes_validate
+import pytest
+import yaml
+
+from bento import __version__, metrics
+from bento.settings import ROOT, ApiSettings, Settings, fields
+from tests.deploy.charts import CHART, all_values, generator, kinds, only, pod, rendered
+from tests.http.test_clients import PYTHON
+
+# The oldest that the chart allows, one between, and the newest whose schemas there are.
+KUBERNETES = ("1.27", "1.31", kubernetes_validate.latest_version())
+# They come with their own controllers; the API server's schemas do not know them.
+CUSTOM = {"ScaledObject", "HTTPRoute", "ServiceMonitor", "PrometheusRule", "ServingRuntime", "InferenceService"}
+VALUES = [pytest.param(values, id=name) for name, values in all_values()]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), [pytest.param(*made, id=made[0].name) for made in generator().made().items()]
+)
+def test_what_is_made_of_the_chart_is_current(path: Path, text: str) -> None:
+    assert path.read_text() == text, "run: make chart"
+
+
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize("version", ["v1.27.0", "v1.35.0"])
+def test_helm_finds_nothing_to_complain_of(values: dict[str, Any], version: str) -> None:
+    report = helm_python.lint(CHART, values, strict=True, kube_version=version)
+    assert report["total_charts_linted"] == 1
+    assert report["errors"] == []
+    assert [note for note in report["messages"] if note["severity"] > 1] == []
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("values", VALUES)
+def test_core_objects_fit_the_schemas_of_kubernetes(values: dict[str, Any], version: str) -> None:
+    if values.get("model", {}).get("source") == "image" and version == "1.27":
+        pytest.skip("image volumes came with 1.31")
+    core = [item for item in rendered(values) if item["kind"] not in CUSTOM]
+    for item in core:
+        kubernetes_validate.validate(item, version, strict=True)
+    assert core or values["kserve"]["enabled"]
+
+
+def test_the_schemas_would_find_a_mistake() -> None:
+    deployment = only(rendered(), "Deployment")
+    deployment["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError, match="readinesProbe"):
+        kubernetes_validate.validate(deployment, KUBERNETES[0], strict=True)
+
+
+def test_kserves_objects_fit_the_models_of_its_sdk() -> None:
+    objects = [item for _, values in all_values() for item in rendered(values) if "kserve.io" in item["apiVersion"]]
+    assert {item["kind"] for item in objects} == {"ServingRuntime", "InferenceService"}
+    assert unknown_to_kserve(objects) == []
+    objects[-1]["spec"]["predictor"]["model"]["storageUrl"] = "a typo"
+    assert unknown_to_kserve(objects) == [
+        f"{objects[-1]['kind']}.spec.predictor.model.storageUrl: V1beta1ModelSpec has no such field"
+    ]
+
+
+def unknown_to_kserve(objects: list[dict[str, Any]]) -> list[str]:
+    assert PYTHON.exists(), "there is no environment for the clients: run the tests with `make test`, which makes it"
+    done = subprocess.run(
+        [PYTHON, "tests/deploy/kserve_models.py"],
+        cwd=ROOT,
+        input=json.dumps(objects),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_every_pod_is_restricted_bounded_and_probed(values: dict[str, Any]) -> None:
+    """What the pod security standard `restricted` asks for, and more: bounds, a read-only root, HTTP probes."""
+    pods = [(item["kind"], found) for item in rendered(values) if (found := pod(item))]
+    assert pods
+    for kind, spec in pods:
+        if kind != "ServingRuntime":  # there the InferenceService has what concerns the pod
+            assert spec["automountServiceAccountToken"] is spec["enableServiceLinks"] is False
+            assert spec["securityContext"]["runAsNonRoot"] is True
+            assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False
+            assert security["readOnlyRootFilesystem"] is True
+            assert security["capabilities"] == {"drop": ["ALL"]}
+            assert {"cpu", "memory"} <= container["resources"]["limits"].keys()
+        for container in spec["containers"]:
+            if kind != "Pod":  # a test pod ends by itself
+                assert {"readinessProbe", "livenessProbe"} <= container.keys()
+            if container["name"] in ("wordtell", "kserve-container"):
+                assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+                assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
+                assert container["ports"][0]["containerPort"] == 3000
+                assert container["resources"]["requests"] == container["resources"]["limits"]  # Guaranteed
+
+
+@pytest.mark.parametrize(
+    ("values", "made", "gone"),
+    [
+        ("", {"Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "Pod"}, {"Ingress", "ConfigMap"}),
+        ("autoscaling: {type: hpa}", {"HorizontalPodAutoscaler"}, {"ScaledObject"}),
+        ("autoscaling: {type: keda}", {"ScaledObject"}, {"HorizontalPodAutoscaler"}),
+        (
+            "kserve: {enabled: true, storageUri: 's3://a'}",
+            {"ServingRuntime", "InferenceService"},
+            {"Deployment", "Service"},
+        ),
+        ("{pdb: {enabled: false}, serviceAccount: {create: false}}", set(), {"PodDisruptionBudget", "ServiceAccount"}),
+    ],
+)
+def test_values_switch_objects(values: str, made: set[str], gone: set[str]) -> None:
+    found = kinds(rendered(values))
+    assert made <= found
+    assert not gone & found
+
+
+def test_an_autoscaler_is_not_contradicted_by_a_number_of_pods() -> None:
+    assert only(rendered("replicas: 3"), "Deployment")["spec"]["replicas"] == 3
+    assert "replicas" not in only(rendered("autoscaling: {type: hpa}"), "Deployment")["spec"]
+
+
+@pytest.mark.parametrize("source", ["baked", "pvc", "init", "image"])
+def test_the_model_comes_from_where_the_values_say(source: str) -> None:
+    given = {"pvc": {"claim": "models"}, "init": {"command": ["fetch"]}, "image": {"reference": "models:1"}}
+    spec = pod(only(rendered({"model": {"source": source, **given}}), "Deployment"))
+    assert spec
+    (container,) = spec["containers"]
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+    if source == "baked":
+        assert volumes.keys() == {"tmp"}
+        assert environment.keys() == {"OMP_NUM_THREADS"}
+    else:
+        assert environment["WORDTELL_MODEL__CHECKPOINT_DIR"] == "/mnt/models"
+        assert {"name": "model", "mountPath": "/mnt/models", "readOnly": True} in container["volumeMounts"]
+        assert {"pvc": "persistentVolumeClaim", "init": "emptyDir", "image": "image"}[source] in volumes["model"]
+    assert ("initContainers" in spec) == (source == "init")
+
+
+def test_settings_become_variables_that_wordtell_reads() -> None:
+    """The values, the ConfigMap and wordtell's own reading of it, through a real environment."""
+    api = {"max_words": 400, "timeout_s": 61.5, "max_queue_tokens": 10_000_000}
+    config = {"api": api, "cpu": {"fused": False}, "model": {"name": "mine"}}
+    data = only(rendered({"config": config}), "ConfigMap")["data"]
+    code = "from bento import settings; print(settings.load().settings.model_dump_json())"
+    done = subprocess.run(
+        [PYTHON.parents[2] / ".venv-dev" / "bin" / "python", "-c", code],
+        env=data,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    read = Settings.model_validate_json(done.stdout)
+    assert (read.api.max_words, read.api.timeout_s, read.api.max_queue_tokens) == (400, 61.5, 10_000_000)
+    assert (read.cpu.fused, read.model.name) == (False, "mine")
+
+
+def test_a_changed_setting_restarts_the_pods() -> None:
+    first, second = (only(rendered(f"config: {{cpu: {{lanes: {n}}}}}"), "Deployment") for n in (1, 2))
+    annotations = [item["spec"]["template"]["metadata"]["annotations"] for item in (first, second)]
+    assert annotations[0] != annotations[1]
+
+
+def test_the_schema_knows_every_setting_but_the_keys_which_are_a_secret() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["config"]["properties"]
+    known = {f"{section}.{key}" for section, body in schema.items() for key in body["properties"]}
+    assert known == {key for key, _ in fields()} - {"api.keys"}
+
+
+@pytest.mark.parametrize("shutdown", [None, 5, 90.5])
+def test_a_pod_has_time_to_finish_what_it_took_on(shutdown: float | None) -> None:
+    config = {} if shutdown is None else {"api": {"shutdown_s": shutdown}}
+    spec = pod(only(rendered({"config": config, "preStopSeconds": 7}), "Deployment"))
+    assert spec
+    assert spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "7"]
+    assert spec["terminationGracePeriodSeconds"] > 7 + (shutdown or ApiSettings().shutdown_s)
+    assert spec["terminationGracePeriodSeconds"] > 7 + 20 or shutdown == 5
+
+
+def test_the_way_in_fits_the_largest_request() -> None:
+    values = "{ingress: {enabled: true}, httpRoute: {enabled: true, parentRefs: [{name: g}]}}"
+    annotations = only(rendered(values), "Ingress")["metadata"]["annotations"]
+    api = ApiSettings()
+    assert int(annotations["nginx.ingress.kubernetes.io/proxy-body-size"]) == api.max_body_bytes
+    assert float(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) > api.timeout_s
+    (rule,) = only(rendered(values), "HTTPRoute")["spec"]["rules"]
+    assert float(rule["timeouts"]["request"].rstrip("s")) > api.timeout_s
+    example = (ROOT / "examples" / "test_120_sentences.json").stat().st_size
+    assert example < api.max_body_bytes
+
+
+def test_annotations_of_the_user_go_before_the_charts() -> None:
+    values = "ingress: {enabled: true, annotations: {nginx.ingress.kubernetes.io/proxy-read-timeout: '7'}}"
+    annotations = only(rendered(values), "Ingress")["metadata"]["annotations"]
+    assert annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"] == "7"
+    assert len(annotations) == 3
+
+
+def test_threads_follow_the_limit() -> None:
+    def threads(values: str, kind: str) -> dict[str, Any]:
+        spec = pod(only(rendered(values), kind))
+        assert spec
+        return dict(spec["containers"][0]["env"][0])
+
+    assert threads("", "Deployment")["valueFrom"] == {"resourceFieldRef": {"resource": "limits.cpu"}}
+    knative = "{kserve: {enabled: true, mode: Knative, storageUri: 's3://a'}, resources: {limits: %s, requests: %s}}"
+    for cpu, count in (("4", "4"), ("2500m", "2"), ("0.5", "1")):
+        resources = f"{{cpu: {cpu}, memory: 1Gi}}"
+        assert threads(knative % (resources, resources), "ServingRuntime")["value"] == count
+
+
+def test_alerts_and_panels_ask_for_metrics_that_there_are() -> None:
+    exported = set(re.findall(r"^# TYPE (wordtell_\w+)", metrics.exposition().decode(), re.MULTILINE))
+    exported |= {f"{name}{end}" for name in exported for end in ("_bucket", "_sum", "_count")}
+    for name in ("rules.yaml", "dashboard.json"):
+        asked = set(re.findall(r"\bwordtell_\w+", (CHART / "files" / name).read_text()))
+        assert asked
+        assert asked <= exported
+    assert len(json.loads((CHART / "files" / "dashboard.json").read_text())["panels"]) == 10
+
+
+def test_the_chart_has_the_packages_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == __version__
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ("replica: 3", "additional properties 'replica' not allowed"),
+        ("config: {api: {max_word: 3}}", "at '/config/api': additional properties 'max_word' not allowed"),
+        ("replicas: 0", "at '/replicas': minimum: got 0, want 1"),
+        ("replicas: two", "at '/replicas': got string, want integer"),
+        ("resources: {limits: {cpu: 0}}", "at '/resources/limits/cpu'"),
+        ("resources: {limits: {memory: lots}}", "at '/resources/limits/memory'"),
+        ("autoscaling: {type: vpa}", "at '/autoscaling/type': value must be one of 'none', 'hpa', 'keda'"),
+        ("kserve: {knative: {canaryTrafficPercent: 101}}", "canaryTrafficPercent': maximum: got 101, want 100"),
+        (
+            "resources: {limits: {cpu: 6}}",
+            "resources.limits.cpu (6) is below resources.requests.cpu (12): make them equal",
+        ),
+        (
+            "resources: {requests: {cpu: 1500m}, limits: {cpu: 1.4}}",
+            "resources.limits.cpu (1.4) is below resources.requests.cpu (1500m): make them equal",
+        ),
+        (
+            "resources: {limits: {memory: 900Mi}}",
+            "resources.limits.memory (900Mi) is below resources.requests.memory (8Gi)",
+        ),
+        (
+            "autoscaling: {minReplicas: 9}",
+            "autoscaling.minReplicas (9) is above autoscaling.maxReplicas (6): swap them",
+        ),
+        ("model: {source: pvc}", "model.pvc.claim is empty: name a PersistentVolumeClaim"),
+        ("model: {source: init}", "model.init.command is empty: give the command"),
+        ("model: {source: image}", "model.image.reference is empty: name the OCI image"),
+        (
+            "{model: {source: pvc, pvc: {claim: a}}, config: {model: {checkpoint_dir: b}}}",
+            "model.source is pvc and mounts the model at /mnt/models: leave one of them out",
+        ),
+        ("httpRoute: {enabled: true}", "httpRoute.parentRefs is empty: name the Gateway"),
+        ("kserve: {enabled: true}", "kserve.storageUri is empty: name where the model folder is"),
+        (
+            "{kserve: {enabled: true, storageUri: 's3://a'}, model: {source: init, init: {command: [a]}}}",
+            "leave model.source (init) out",
+        ),
+        (
+            "kserve: {enabled: true, storageUri: 's3://a', knative: {canaryTrafficPercent: 10}}",
+            "Standard has no canary",
+        ),
+        (
+            "kserve: {enabled: true, mode: Knative, storageUri: 's3://a', knative: {minReplicas: 9}}",
+            "kserve.knative.minReplicas (9)",
+        ),
+    ],
+)
+def test_bad_values_are_refused_by_name(values: str, message: str) -> None:
+    with pytest.raises((helm_python.HelmValuesError, helm_python.HelmRenderError)) as refused:
+        rendered(values)
+    (line,) = [line for line in str(refused.value).splitlines() if message in line]
+    assert len(line) < 250
