@@ -1,0 +1,89 @@
+"""A cluster over HTTP, and the deployer's command against it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("kubernetes", reason="the deployer's dependencies: pip install 'wordtell[deploy]'")
+pytest.importorskip("helm_python", reason="the deployer's dependencies: pip install 'wordtell[deploy]'")
+
+from deploy import cli
+from deploy.cluster import KubernetesCluster, connect
+from tests.deploy import controllers
+from tests.deploy.api_server import ApiServer
+
+CHART = Path(__file__).parent / "chart"
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+def node(name: str = "big", cpu: str = "16", memory: str = "64Gi", **labels: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": {},
+        "status": {"allocatable": {"cpu": cpu, "memory": memory}, "conditions": [{"type": "Ready", "status": "True"}]},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    """A cluster with a namespace and a node that is large enough."""
+    state = ApiServer(controllers=[controllers.deployment()])
+    state.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    state.put(node(**{"feature.node.kubernetes.io/cpu-cpuid.AVX512VNNI": "true"}))
+    stop = state.start()
+    yield state
+    stop()
+
+
+@pytest.fixture
+def kubeconfig(server: ApiServer, tmp_path: Path) -> Path:
+    file = tmp_path / "kubeconfig"
+    file.write_text(server.kubeconfig())
+    return file
+
+
+@pytest.fixture
+def cluster(kubeconfig: Path) -> KubernetesCluster:
+    return connect(kubeconfig)
+
+
+@pytest.fixture
+def wordtell_deploy(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """Run the command as a shell would."""
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> Done:
+        if arguments[0] in {"render", "preflight", "apply"} and "--chart" not in arguments:
+            arguments = (*arguments, "--chart", str(CHART))
+        monkeypatch.setattr("sys.argv", ["wordtell-deploy", *arguments])
+        message = io.StringIO()
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(message):
+            try:
+                cli.main()
+                code: Any = 0
+            except SystemExit as exit_:
+                code = exit_.code
+        err = message.getvalue()
+        if isinstance(code, str):  # the interpreter prints it, and exits with 1
+            err, code = f"{err}{code}\n", 1
+        return Done(code or 0, out.getvalue(), err)
+
+    return run

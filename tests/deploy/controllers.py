@@ -1,0 +1,78 @@
+"""What a cluster's controllers and kubelets do with a Deployment, as far as a rollout is concerned."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+from tests.deploy.api_server import ApiServer
+
+Object = dict[str, Any]
+READY = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}]
+
+
+def deployment(status: Callable[[Object], Object] | None = None) -> Callable[[ApiServer, Object], None]:
+    """For each new pod template, a ReplicaSet and its pods; the pod's status is `status(pod)`, by default ready."""
+
+    def control(server: ApiServer, item: Object) -> None:
+        if item["kind"] != "Deployment":
+            return
+        spec, space, name = item["spec"], item["metadata"]["namespace"], item["metadata"]["name"]
+        digest = sha256(json.dumps(spec["template"], sort_keys=True).encode()).hexdigest()[:8]
+        labels = spec["template"]["metadata"]["labels"]
+        old = server.find("replicasets", f"{name}-{digest}")
+        revision = str(sum(key[1] == "replicasets" for key in server.objects) + 1)
+        if old:
+            revision = str(int(revision))
+        kept = server.put({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {"name": f"{name}-{digest}", "namespace": space, "labels": labels,
+                         "annotations": {"deployment.kubernetes.io/revision": revision}},
+        }, "kube-controller-manager")  # fmt: skip
+        for key in [key for key in server.objects if key[1] == "pods" and key[3].startswith(f"{name}-")]:
+            server._remove(key)
+        replicas, ready = spec.get("replicas", 1), 0
+        for number in range(replicas):
+            pod: Object = {
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": f"{name}-{digest}-{number}", "namespace": space, "labels": labels,
+                             "ownerReferences": [{"kind": "ReplicaSet", "uid": kept["metadata"]["uid"]}]},
+                "spec": copy.deepcopy(spec["template"]["spec"]),
+            }  # fmt: skip
+            pod["status"] = status(pod) if status else {"phase": "Running", "conditions": READY}
+            ready += any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions") or [])
+            server.put(pod, "kubelet")
+        live = copy.deepcopy(server.find("deployments", name))
+        assert live
+        live["metadata"].setdefault("annotations", {})["deployment.kubernetes.io/revision"] = revision
+        live["status"] = {"observedGeneration": live["metadata"]["generation"], "replicas": replicas,
+                          "updatedReplicas": replicas, "availableReplicas": ready}  # fmt: skip
+        server.put(live, "kube-controller-manager")
+
+    return control
+
+
+def waiting(reason: str, message: str = "", last: Object | None = None) -> Callable[[Object], Object]:
+    """A container that waits, as a kubelet says it."""
+
+    def status(_pod: Object) -> Object:
+        container: Object = {"name": "wordtell", "ready": False, "restartCount": 3 if last else 0}
+        container["state"] = {"waiting": {"reason": reason, "message": message}}
+        if last:
+            container["lastState"] = {"terminated": last}
+        return {
+            "phase": "Pending",
+            "conditions": [{"type": "Ready", "status": "False"}],
+            "containerStatuses": [container],
+        }
+
+    return status
+
+
+def unschedulable(message: str) -> Callable[[Object], Object]:
+    """A pod that the scheduler cannot place."""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return lambda _pod: {"phase": "Pending", "conditions": [condition]}
