@@ -8,14 +8,18 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
-from typing import Any
 
 import yaml
-from helm_python import Chart
 
 ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "deploy" / "chart" / "wordtell"
+sys.path.insert(0, str(ROOT))
+
+from deploy import manifests  # noqa: E402
+from deploy.render import CHART, Order, render  # noqa: E402
+from deploy.types import Release  # noqa: E402
+
 KSERVE = ROOT / "deploy" / "kserve"
 GOLDEN = ROOT / "tests" / "golden" / "chart"
 BLOCK = re.compile(r"(?<=<!-- values -->\n).*?(?=<!-- /values -->)", re.DOTALL)
@@ -26,25 +30,13 @@ def made() -> dict[Path, str]:
     readme = CHART / "README.md"
     table = values_table((CHART / "values.yaml").read_text(encoding="utf-8"))
     found = {readme: BLOCK.sub(lambda _: table, readme.read_text(encoding="utf-8"))}
-    for given in sorted(KSERVE.glob("*.values.yaml")):
-        note = f"# Made by `make chart` from {given.name} and the chart.\n"
-        out = given.with_name(given.name.replace(".values", ""))
-        found[out] = note + render(yaml.safe_load(given.read_text(encoding="utf-8")), "default")
-    for given in sorted(GOLDEN.glob("*.values.yaml")):
-        out = given.with_name(given.name.replace(".values", ""))
-        found[out] = render(yaml.safe_load(given.read_text(encoding="utf-8")), "prod")
+    note = "# Made by `make chart` of the chart and {}.\n"
+    for folder, namespace in ((KSERVE, "default"), (GOLDEN, "prod")):
+        for given in sorted(folder.glob("*.values.yaml")):
+            order = Order(Release("wordtell", namespace), "helm", files=[given])
+            text = note.format(given.name) + manifests.dump(render(order).objects)
+            found[given.with_name(given.name.replace(".values", ""))] = text
     return found
-
-
-def render(values: dict[str, Any], namespace: str) -> str:
-    """The objects of a release named wordtell, as YAML documents in the order of their templates."""
-    with Chart.load(CHART) as chart:
-        templates = chart.render(values, name="wordtell", namespace=namespace)
-    documents = []
-    for name, text in sorted(templates.items()):
-        if name.endswith(".yaml"):
-            documents += [document for document in yaml.safe_load_all(text) if document]
-    return "".join("---\n" + yaml.safe_dump(document, sort_keys=False, width=120) for document in documents)
 
 
 def values_table(text: str) -> str:

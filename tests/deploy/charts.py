@@ -9,10 +9,12 @@ from types import ModuleType
 from typing import Any
 
 import yaml
+from helm_python import Chart
 
 from bento.settings import ROOT
+from deploy.manifests import parse
+from deploy.render import CHART
 
-CHART = ROOT / "deploy" / "chart" / "wordtell"
 Objects = list[dict[str, Any]]
 
 
@@ -29,7 +31,9 @@ def generator() -> ModuleType:
 def rendered(values: str | dict[str, Any] = "") -> Objects:
     """The objects of a release, from values as YAML."""
     given = yaml.safe_load(values) if isinstance(values, str) else values
-    return list(yaml.safe_load_all(generator().render(given or {}, "prod")))
+    with Chart.load(CHART) as chart:
+        templates = chart.render(given or {}, name="wordtell", namespace="prod")
+    return [item for path, text in sorted(templates.items()) if path.endswith(".yaml") for item in parse(text, path)]
 
 
 def only(objects: Objects, kind: str) -> dict[str, Any]:
