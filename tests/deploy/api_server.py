@@ -186,8 +186,9 @@ class ApiServer:
                 return self._apply(request, key)
             if not name:
                 found = self._matching(key, request.query.get("labelSelector", ""))
-                return {"kind": "List", "apiVersion": api_version, "metadata": {"resourceVersion": str(self.version)},
-                        "items": [{k: v for k, v in item.items() if k not in {"apiVersion", "kind"}} for item in found]}  # fmt: skip
+                items = [{k: v for k, v in item.items() if k not in {"apiVersion", "kind"}} for item in found]
+                metadata = {"resourceVersion": str(self.version)}
+                return {"kind": "List", "apiVersion": api_version, "metadata": metadata, "items": items}
             if key not in self.objects:
                 raise Refused(404, "NotFound", f'{plural} "{name}" not found', {"name": name, "kind": plural})
             if request.method == "DELETE" and "dryRun" not in request.query:
@@ -206,8 +207,8 @@ class ApiServer:
         new = dict(_leaves(wanted))
         clashes = [p for p, v in new.items() if owners.get(p, manager) != manager and have.get(p) != v]
         if clashes and request.query.get("force") != "true":
-            causes = [{"reason": "FieldManagerConflict", "field": path,
-                       "message": f'conflict with "{owners[path]}" using {wanted["apiVersion"]}'} for path in clashes]  # fmt: skip
+            said = {path: f'conflict with "{owners[path]}" using {wanted["apiVersion"]}' for path in clashes}
+            causes = [{"reason": "FieldManagerConflict", "field": p, "message": message} for p, message in said.items()]
             message = f"Apply failed with {len(causes)} conflict: {causes[0]['message']}: {clashes[0]}"
             raise Refused(409, "Conflict", message, {"name": key[3], "causes": causes})
         gone = [path for path, owner in owners.items() if owner == manager and path not in new]
@@ -283,8 +284,10 @@ class ApiServer:
 def locate(path: str) -> tuple[Key, str, str]:
     """A path's (group, plural, namespace, name), its group and version, and the subresource."""
     found = re.fullmatch(
-        r"/(?:api|apis/(?P<g>[^/]+))/(?P<v>[^/]+)(?:/namespaces/(?P<ns>[^/]+)(?=/))?/(?P<p>[^/]+)(?:/(?P<n>[^/]+))?(?:/(?P<s>.+))?", path
-    )  # fmt: skip
+        r"/(?:api|apis/(?P<g>[^/]+))/(?P<v>[^/]+)(?:/namespaces/(?P<ns>[^/]+)(?=/))?"
+        r"/(?P<p>[^/]+)(?:/(?P<n>[^/]+))?(?:/(?P<s>.+))?",
+        path,
+    )
     assert found, path
     group = found["g"] or ""
     key = (group, found["p"], found["ns"] or "", found["n"] or "")
