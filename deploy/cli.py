@@ -150,7 +150,8 @@ def smoke_(  # noqa: PLR0913, PLR0917
     answer = smoke.score(connect, below=smoke.prefix(url), key=key)
     print(
         f"{where} answered in {answer.seconds * 1000:.0f} ms ({answer.processing_ms:.0f} ms of it scoring):"
-        f" {answer.words} words, mean probability {answer.mean:.2f}, {answer.model_version} ({answer.engine}, {answer.precision})"
+        f" {answer.words} words, mean probability {answer.mean:.2f},"
+        f" {answer.model_version} ({answer.engine}, {answer.precision})"
     )
 
 

@@ -49,7 +49,7 @@ def features(found: Sequence[Object]) -> Finding:
     labels = [node["metadata"].get("labels") or {} for node in found]
     if not any(key.startswith(_FEATURE) for part in labels for key in part):
         return Finding("warn", "cpu features", "no node has labels of node-feature-discovery",
-                       "install it to see, and choose by nodeSelector, which nodes have AVX512-VNNI or AMX")  # fmt: skip
+                       "install it to see which nodes have AVX512-VNNI or AMX, and to select them")  # fmt: skip
     for feature in _INT8:
         count = sum(part.get(_FEATURE + feature) == "true" for part in labels)
         if count:

@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("kubernetes", reason="the deployer's dependencies: pip install 'wordtell[deploy]'")
-pytest.importorskip("helm_python", reason="the deployer's dependencies: pip install 'wordtell[deploy]'")
-
 from deploy import cli
 from deploy.cluster import KubernetesCluster, connect
 from tests.deploy import controllers

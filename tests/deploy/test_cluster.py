@@ -46,14 +46,14 @@ def test_a_conflict_names_the_other_manager_and_the_remedy(server: ApiServer, cl
 
 def test_forbidden_names_verb_and_resource(server: ApiServer, cluster: KubernetesCluster) -> None:
     server.denied.add(("patch", "configmaps"))
-    with pytest.raises(errors.Forbidden, match='"jane" cannot patch .* grant the verb .patch. on .configmaps.'):
+    with pytest.raises(errors.Forbidden, match=r'"jane" cannot patch .* grant the verb .patch. on .configmaps.'):
         cluster.apply(CONFIG)
 
 
 def test_a_quota_is_no_lack_of_permission(server: ApiServer, cluster: KubernetesCluster) -> None:
     message = 'configmaps "a" is forbidden: exceeded quota: small, requested: count/configmaps=1, used: 5, limited: 5'
     server.scripted.append(("PATCH", "configmaps", Refused(403, "Forbidden", message)))
-    with pytest.raises(errors.Forbidden, match="exceeded quota: small.*; raise the ResourceQuota"):
+    with pytest.raises(errors.Forbidden, match=r"exceeded quota: small.*; raise the ResourceQuota"):
         cluster.apply(CONFIG)
 
 
