@@ -189,8 +189,11 @@ def delete(  # noqa: PLR0913, PLR0917
     gone = [one for one in doomed if applying.delete(target.cluster, target.release, one)]
     for reference in waiting.vanished(target.cluster, gone, timeout):
         _say(reference, "deleted")
-    for reference in [one for one in revisions.inventory(past) if one.kind in kept]:
-        _say(reference, "kept")
+    for reference in revisions.inventory(past):
+        if reference.kind in kept:
+            _say(reference, "kept")
+        elif reference not in gone and applying.remains(target.cluster, reference):
+            _say(reference, "left: it is not ours any more")
     for one in past:
         revisions.forget(target.cluster, target.release, one)
 

@@ -27,7 +27,7 @@ def of(method: str, path: str, status: int, text: bytes, tries: int) -> ClusterE
     if status == 409:
         causes = [cause for cause in details.get("causes") or [] if cause.get("reason") == "FieldManagerConflict"]
         managers = [cause["message"].removeprefix("conflict with ").split(" using ")[0].strip('"') for cause in causes]
-        return Conflict(details.get("name") or path, message, managers, [cause["field"] for cause in causes])
+        return Conflict(message, managers, [cause["field"] for cause in causes])
     return ClusterError(message, status)
 
 

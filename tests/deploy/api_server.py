@@ -335,6 +335,7 @@ def _merge(into: Object, wanted: Object) -> None:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     state: ApiServer
 
     def log_message(self, *_: Any) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import yaml
 
+from deploy import preflight
 from tests.deploy import controllers
 from tests.deploy.api_server import Refused
 
@@ -76,7 +79,7 @@ def test_a_crash_brings_the_end_of_the_log(wordtell_deploy, server) -> None:
 
 def test_a_failed_rollout_does_not_spoil_the_next(wordtell_deploy, server) -> None:
     server.controllers[:] = [controllers.deployment(controllers.waiting("ErrImagePull", "no such image"))]
-    assert wordtell_deploy("apply", "--set", "image.tag=9").code == 1
+    assert "ErrImagePull: no such image" in wordtell_deploy("apply", "--set", "image.tag=v9").err
     server.controllers[:] = [controllers.deployment()]
     assert wordtell_deploy("apply").code == 0
 
@@ -105,7 +108,7 @@ def test_a_conflict_is_found_before_anything_is_changed(wordtell_deploy, server)
     server.put({**service, "spec": {"ports": [{"port": 81}]}}, "kubectl-client-side-apply")
     done = wordtell_deploy("apply")
     assert done.code == 1
-    assert "Service/wordtell: wordtell: kubectl-client-side-apply owns .spec.ports; --force-conflicts" in done.err
+    assert "Service/wordtell: kubectl-client-side-apply owns .spec.ports; --force-conflicts" in done.err
     assert "nothing was applied" in done.err
     assert server.find("configmaps", "wordtell") is None
     assert wordtell_deploy("apply", "--force-conflicts").code == 0
@@ -224,3 +227,29 @@ def test_smoke_through_a_port_forward_and_at_an_address(wordtell_deploy, server,
     assert "Pod/wordtell-" in done.out
     assert "answered in" in wordtell_deploy("smoke", "--url", f"http://127.0.0.1:{port}").out
     assert "not an http" in wordtell_deploy("smoke", "--url", "ftp://x").err
+
+
+def test_delete_leaves_what_somebody_else_took_over(wordtell_deploy, server) -> None:
+    assert wordtell_deploy("apply").code == 0
+    server.put(
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "wordtell", "namespace": "shop"}}, "kubectl"
+    )
+    assert "Service/wordtell left: it is not ours any more" in wordtell_deploy("delete", "--yes").out
+    assert server.find("services", "wordtell") is not None
+
+
+def test_the_role_in_the_document_grants_what_preflight_asks_for() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "deployer.md").read_text()
+    role = next(
+        yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "kind: Role" in block
+    )
+    granted = {
+        (verb, group, resource)
+        for rule in role["rules"]
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    core = {"": ("configmaps", "services", "serviceaccounts"), "apps": ("deployments",)}
+    applied = {(verb, group, name) for group, names in core.items() for name in names for verb in preflight.VERBS}
+    assert set(preflight.OWN) | applied <= granted
