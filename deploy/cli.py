@@ -24,8 +24,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-# KServe's Standard mode and the chart both listen here.
-_PORT = 3000
 
 Form = Annotated[
     Literal["plain", "helm", "kserve"], typer.Argument(help="plain objects, Helm's own output, or KServe's.")
@@ -142,11 +140,12 @@ def smoke_(  # noqa: PLR0913, PLR0917
     else:
         target = _target(name, namespace, kubeconfig, context)
         observed = [seen for seen, _ in release.standing(target, release.history(target)).workloads]
-        ready = [line.name for seen in observed for line in rollout.lines(seen) if line.ready]
+        ready = [(line.name, seen) for seen in observed for line in rollout.lines(seen) if line.ready]
         if not ready:
             raise SmokeFailed(f"no pod of {target.release.name} is ready; `status` says why")
-        where = f"Pod/{ready[0]}"
-        connect = smoke.through(target.cluster.forward(target.release.namespace, ready[0], _PORT), timeout)
+        pod, seen = ready[0]
+        where = f"Pod/{pod}"
+        connect = smoke.through(target.cluster.forward(target.release.namespace, pod, rollout.port(seen, pod)), timeout)
     answer = smoke.score(connect, below=smoke.prefix(url), key=key)
     print(
         f"{where} answered in {answer.seconds * 1000:.0f} ms ({answer.processing_ms:.0f} ms of it scoring):"

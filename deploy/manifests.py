@@ -20,6 +20,7 @@ ORDER = (
     *("ServiceAccount", "Secret", "ConfigMap", "StorageClass", "PersistentVolume", "PersistentVolumeClaim"),
     *("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Service", "Deployment", "StatefulSet", "Job"),
     *("HorizontalPodAutoscaler", "IngressClass", "Ingress"),
+    *("ClusterServingRuntime", "ServingRuntime"),
 )
 _CLUSTER_SCOPED = {
     *("Namespace", "PriorityClass", "StorageClass", "PersistentVolume", "ClusterRole", "ClusterRoleBinding"),

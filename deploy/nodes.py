@@ -35,13 +35,21 @@ def room(need: Need, found: Sequence[Object], pods: Sequence[Object] | None) -> 
         return Finding("warn", "nodes", f"{len(large)} nodes have {wish} allocatable; how much is free is not visible",
                        "grant `list` on pods in all namespaces to see it")  # fmt: skip
     used = _used(pods)
-    free = [node for node in large if all(
-        _allocatable(node, name) - used[node["metadata"]["name"], name] >= value for name, value in asked.items()
-    )]  # fmt: skip
-    if not free:
-        message = f"{len(large)} nodes are large enough for {wish}, but none has that free now"
+    places = sum(
+        min(
+            (
+                int(max(_allocatable(node, name) - used[node["metadata"]["name"], name], Decimal(0)) // value)
+                for name, value in asked.items()
+                if value
+            ),
+            default=need.replicas,
+        )
+        for node in large
+    )
+    if places < need.replicas:
+        message = f"{need.replicas} pods with {wish} each, and room for {places} on {len(large)} large enough nodes"
         return Finding("warn", "nodes", message, "free a node, add one, or trust the cluster's autoscaler")
-    return Finding("pass", "nodes", f"{len(free)} of {len(found)} nodes have {wish} free")
+    return Finding("pass", "nodes", f"room for {places} pods with {wish} each; {need.replicas} wanted")
 
 
 def features(found: Sequence[Object]) -> Finding:

@@ -175,7 +175,7 @@ def test_bad_input_is_one_line_and_changes_nothing(wordtell_deploy, server, argu
 def test_preflight_prints_a_table_and_json(wordtell_deploy, server) -> None:
     done = wordtell_deploy("preflight")
     assert done.code == 0, done.out
-    assert "1 of 1 nodes have 12 cores and 4 GiB free" in done.out
+    assert "room for 1 pods with 12 cores and 4 GiB each; 1 wanted" in done.out
     server.denied |= {("patch", "deployments"), ("list", "nodes")}
     done = wordtell_deploy("preflight", "--json")
     assert done.code == 1
@@ -253,3 +253,25 @@ def test_the_role_in_the_document_grants_what_preflight_asks_for() -> None:
     core = {"": ("configmaps", "services", "serviceaccounts"), "apps": ("deployments",)}
     applied = {(verb, group, name) for group, names in core.items() for name in names for verb in preflight.VERBS}
     assert set(preflight.OWN) | applied <= granted
+
+
+def test_an_old_definition_of_a_custom_resource_stops_it(wordtell_deploy, server) -> None:
+    server.served["serving.kserve.io/v1alpha1"] = [("InferenceService", "inferenceservices", True)]
+    done = wordtell_deploy("apply", "kserve")
+    assert done.code == 1
+    assert "InferenceService is not served in serving.kserve.io/v1beta1, only in v1alpha1 (upgrade" in done.err
+    assert server.find("configmaps", "wordtell") is None
+
+
+def test_an_inference_service_is_waited_for_by_its_conditions(wordtell_deploy, server) -> None:
+    server.served["serving.kserve.io/v1beta1"] = [("InferenceService", "inferenceservices", True)]
+
+    def serve(state, item) -> None:
+        if item["kind"] == "InferenceService":
+            ready = {"type": "Ready", "status": "True"}
+            state.put({**item, "status": {"conditions": [ready], "url": "http://w.example.org"}}, "kserve")
+
+    server.controllers.append(serve)
+    done = wordtell_deploy("apply", "kserve")
+    assert done.code == 0, done.err
+    assert "http://w.example.org, Ready True" in wordtell_deploy("status").out

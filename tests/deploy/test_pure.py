@@ -162,7 +162,9 @@ BUSY = [{"spec": {"nodeName": "n", "containers": [{"resources": {"requests": {"c
 @pytest.mark.parametrize(
     ("found", "pods", "status"),
     [
-        ([node(pool="cpu")], [], "pass"),
+        ([node("24", pool="cpu")], [], "pass"),
+        ([node("12", pool="cpu"), node("12", pool="cpu")], [], "pass"),
+        ([node(pool="cpu")], [], "warn"),
         ([node(pool="cpu")], None, "warn"),
         ([node(pool="cpu")], BUSY, "warn"),
         ([node("11900m", pool="cpu")], [], "fail"),
@@ -171,7 +173,18 @@ BUSY = [{"spec": {"nodeName": "n", "containers": [{"resources": {"requests": {"c
         ([node(pool="cpu", ready="False")], [], "fail"),
         ([], [], "fail"),
     ],
-    ids=["room", "unseen", "busy", "small", "not selected", "tainted", "not ready", "none"],
+    ids=[
+        "room",
+        "room on two",
+        "room for one",
+        "unseen",
+        "busy",
+        "small",
+        "not selected",
+        "tainted",
+        "not ready",
+        "none",
+    ],
 )
 def test_nodes(found, pods, status) -> None:
     assert nodes.room(NEED, found, pods).status == status
