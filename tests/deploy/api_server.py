@@ -192,7 +192,7 @@ class ApiServer:
             if key not in self.objects:
                 raise Refused(404, "NotFound", f'{plural} "{name}" not found', {"name": name, "kind": plural})
             if request.method == "DELETE" and "dryRun" not in request.query:
-                self._remove(key)
+                self.remove(key)
                 return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
             return self.objects[key]
 
@@ -239,16 +239,18 @@ class ApiServer:
             self.changed.notify_all()
             return self.objects[key]
 
-    def _remove(self, key: Key) -> None:
-        if self.objects[key]["metadata"].get("finalizers"):
-            self.objects[key]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:01Z"
-            return
-        item = self.objects.pop(key)
-        self.owners.pop(key, None)
-        self.version += 1
-        item["metadata"]["resourceVersion"] = str(self.version)
-        self.events.append((self.version, key[1], key[2], "DELETED", item))
-        self.changed.notify_all()
+    def remove(self, key: Key) -> None:
+        """Delete an object, or mark it as going while it has finalizers."""
+        with self.changed:
+            if self.objects[key]["metadata"].get("finalizers"):
+                self.objects[key]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:01Z"
+                return
+            item = self.objects.pop(key)
+            self.owners.pop(key, None)
+            self.version += 1
+            item["metadata"]["resourceVersion"] = str(self.version)
+            self.events.append((self.version, key[1], key[2], "DELETED", item))
+            self.changed.notify_all()
 
     def _matching(self, key: Key, selector: str) -> list[Object]:
         return [
