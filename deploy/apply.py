@@ -44,6 +44,11 @@ def prune(cluster: Cluster, release: Release, earlier: Sequence[Reference], now:
             say(reference, "pruned")
 
 
+def remains(cluster: Cluster, reference: Reference) -> bool:
+    """Whether there is an object of this name, whoever's it is."""
+    return reference.kind in cluster.kinds(reference.api_version) and cluster.get(reference) is not None
+
+
 def delete(cluster: Cluster, release: Release, reference: Reference) -> bool:
     """Begin to delete one object; False if it is gone, or belongs to somebody else now."""
     if reference.kind not in cluster.kinds(reference.api_version):

@@ -78,8 +78,8 @@ def quota(found: Object, wanted: Sequence[Need]) -> Finding:
         room = quantity(limit) - quantity(used.get(key, 0))
         if ask > room:
             level: Level = "fail" if ask > quantity(limit) else "warn"
-            return Finding(level, "quota", f"{name} leaves {room.normalize():f} of {key}; the pods need {ask.normalize():f}",
-                           "raise the quota, or lower replicas or resources")  # fmt: skip
+            message = f"{name} leaves {room.normalize():f} of {key}; the pods need {ask.normalize():f}"
+            return Finding(level, "quota", message, "raise the quota, or lower replicas or resources")
     return Finding("pass", "quota", f"{name} has room")
 
 
@@ -96,8 +96,8 @@ def _asked(need: Need, key: str) -> Decimal:
     if key in {"pods", "count/pods"}:
         return Decimal(1)
     part, _, resource = key.rpartition(".")
-    return (need.limits if part == "limits" else need.requests).get(resource, Decimal(0)) if part in {
-        "", "requests", "limits"} else Decimal(0)  # fmt: skip
+    kinds = {"": need.requests, "requests": need.requests, "limits": need.limits}
+    return kinds.get(part, {}).get(resource, Decimal(0))
 
 
 def _numbers(text: str) -> tuple[int, ...]:

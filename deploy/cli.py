@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,10 +13,10 @@ from rich.console import Console
 
 from bento.errors import WordtellError
 from deploy import apply as applying
-from deploy import manifests, preflight, render, revisions, rollout, smoke, view, waiting
-from deploy.errors import NoRevision, NotReady, SmokeFailed
-from deploy.revisions import Revision
-from deploy.types import Cluster, Object, Reference, Release
+from deploy import manifests, preflight, release, render, revisions, rollout, smoke, view, waiting
+from deploy.errors import NotReady, SmokeFailed
+from deploy.release import Manner, Target
+from deploy.types import Object, Reference, Release
 
 app = typer.Typer(
     help="Render, check, apply and watch wordtell on a Kubernetes cluster.",
@@ -26,9 +24,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-# KServe's Standard mode and the chart both listen here.
-_PORT = 3000
-_EXTRAS = ("HorizontalPodAutoscaler", "ScaledObject", "Ingress", "HTTPRoute", "InferenceService")
 
 Form = Annotated[
     Literal["plain", "helm", "kserve"], typer.Argument(help="plain objects, Helm's own output, or KServe's.")
@@ -46,14 +41,6 @@ Context = Annotated[str | None, typer.Option(help="The kubeconfig's context. If 
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds to wait until ready.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NAME, TIMEOUT_S = "wordtell", 600.0
-
-
-@dataclass(frozen=True)
-class Target:
-    """The cluster and the release in it."""
-
-    cluster: Cluster
-    release: Release
 
 
 @app.command("render")
@@ -112,7 +99,7 @@ def apply_(  # noqa: PLR0913, PLR0917
             print("the rest cannot be tried before the namespace is there")
             return
         applying.apply(target.cluster, [applying.namespace(target.release)], _say)
-    _roll_out(target, rendered.objects, "", dry_run=dry_run, force=force, timeout=timeout if wait else 0)
+    _roll_out(target, rendered.objects, Manner(timeout if wait else 0, force, dry_run))
 
 
 @app.command()
@@ -125,19 +112,19 @@ def status(
 ) -> None:
     """Print what is deployed: revision, image, replicas, pods, scalers, address."""
     target = _target(name, namespace, kubeconfig, context)
-    past = _history(target)
-    standing = _standing(target, past)
+    past = release.history(target)
+    found = release.standing(target, past)
     if as_json:
         workloads = [
             {"name": str(manifests.reference(seen.workload)), "verdict": asdict(verdict),
              "pods": [asdict(line) for line in rollout.lines(seen)]}
-            for seen, verdict in standing.workloads
+            for seen, verdict in found.workloads
         ]  # fmt: skip
-        extras = {str(manifests.reference(item)): view.describe(item) for item in standing.extras}
+        extras = {str(manifests.reference(item)): view.describe(item) for item in found.extras}
         history = [{"revision": r.number, "state": r.state, "when": r.when, "note": r.note} for r in past]
         print(json.dumps({"history": history, "workloads": workloads, "others": extras}, indent=2))
     else:
-        _console().print(standing.table())
+        _console().print(found.table())
 
 
 @app.command("smoke")
@@ -152,16 +139,18 @@ def smoke_(  # noqa: PLR0913, PLR0917
         where, connect = url, smoke.at(url, timeout)
     else:
         target = _target(name, namespace, kubeconfig, context)
-        observed = [seen for seen, _ in _standing(target, _history(target)).workloads]
-        ready = [line.name for seen in observed for line in rollout.lines(seen) if line.ready]
+        observed = [seen for seen, _ in release.standing(target, release.history(target)).workloads]
+        ready = [(line.name, seen) for seen in observed for line in rollout.lines(seen) if line.ready]
         if not ready:
             raise SmokeFailed(f"no pod of {target.release.name} is ready; `status` says why")
-        where = f"Pod/{ready[0]}"
-        connect = smoke.through(target.cluster.forward(target.release.namespace, ready[0], _PORT), timeout)
+        pod, seen = ready[0]
+        where = f"Pod/{pod}"
+        connect = smoke.through(target.cluster.forward(target.release.namespace, pod, rollout.port(seen, pod)), timeout)
     answer = smoke.score(connect, below=smoke.prefix(url), key=key)
     print(
-        f"{where} answered in {answer.seconds * 1000:.0f} ms ({answer.processing_ms:.0f} ms of it scoring): {answer.words}"
-        f" words, mean probability {answer.mean:.2f}, {answer.model_version} ({answer.engine}, {answer.precision})"
+        f"{where} answered in {answer.seconds * 1000:.0f} ms ({answer.processing_ms:.0f} ms of it scoring):"
+        f" {answer.words} words, mean probability {answer.mean:.2f},"
+        f" {answer.model_version} ({answer.engine}, {answer.precision})"
     )
 
 
@@ -176,7 +165,7 @@ def rollback(  # noqa: PLR0913, PLR0917
     target = _target(name, namespace, kubeconfig, context)
     chosen = revisions.choose(revisions.history(target.cluster, target.release), target.release, revision)
     note = f"rollback to {chosen.number}"
-    _roll_out(target, list(chosen.objects), note, dry_run=False, force=force, timeout=timeout)
+    _roll_out(target, chosen.objects, Manner(timeout, force, note=note))
 
 
 @app.command()
@@ -188,7 +177,7 @@ def delete(  # noqa: PLR0913, PLR0917
 ) -> None:  # fmt: skip
     """Delete everything that was applied and is still ours, the last applied first. Data and the namespace stay."""
     target = _target(name, namespace, kubeconfig, context)
-    past = _history(target)
+    past = release.history(target)
     kept = applying.KEPT[1:] if pvc else applying.KEPT
     doomed = [one for one in reversed(revisions.inventory(past)) if one.kind not in kept]
     if not yes:
@@ -199,8 +188,11 @@ def delete(  # noqa: PLR0913, PLR0917
     gone = [one for one in doomed if applying.delete(target.cluster, target.release, one)]
     for reference in waiting.vanished(target.cluster, gone, timeout):
         _say(reference, "deleted")
-    for reference in [one for one in revisions.inventory(past) if one.kind in kept]:
-        _say(reference, "kept")
+    for reference in revisions.inventory(past):
+        if reference.kind in kept:
+            _say(reference, "kept")
+        elif reference not in gone and applying.remains(target.cluster, reference):
+            _say(reference, "left: it is not ours any more")
     for one in past:
         revisions.forget(target.cluster, target.release, one)
 
@@ -220,47 +212,10 @@ def _target(name: str, namespace: str | None, kubeconfig: Path | None, context: 
     return Target(found, Release(name, namespace or found.namespace))
 
 
-def _roll_out(
-    target: Target, objects: Sequence[Object], note: str, *, dry_run: bool, force: bool, timeout: float
-) -> None:
-    """Rehearse, record, apply, prune, wait, record."""
-    cluster, release = target.cluster, target.release
-    past = revisions.history(cluster, release)
-    applying.rehearse(cluster, objects, _say if dry_run else None, force=force)
-    if dry_run:
-        return
-    when = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    revision = revisions.begin(cluster, release, objects, when, note)
-    start = time.monotonic()
-    try:
-        applying.apply(cluster, objects, _say, force=force)
-        applying.prune(cluster, release, revisions.inventory(past), revision.references, _say)
-        if timeout:
-            with view.RolloutView(_console(stderr=True)) as live:
-                waiting.wait(cluster, release, objects, timeout, live.show)
-    except (WordtellError, KeyboardInterrupt):
-        revisions.end(cluster, release, revision, "failed")
-        raise
-    revisions.end(cluster, release, revision, "deployed")
-    ready = (
-        f"ready after {time.monotonic() - start:.0f} s" if timeout else "applied; --no-wait does not wait until ready"
-    )
-    print(f"{release.name} revision {revision.number}: {ready}")
-
-
-def _history(target: Target) -> list[Revision]:
-    past = revisions.history(target.cluster, target.release)
-    if not past:
-        raise NoRevision(target.release)
-    return past
-
-
-def _standing(target: Target, past: Sequence[Revision]) -> view.Standing:
-    now = past[-1].references
-    observed = [waiting.observe(target.cluster, one) for one in now if one.kind in waiting.WORKLOADS]
-    extras = [target.cluster.get(one) for one in now if one.kind in _EXTRAS]
-    judged = [(seen, rollout.judge(seen)) for seen in observed if seen]
-    return view.Standing(past, judged, [item for item in extras if item])
+def _roll_out(target: Target, objects: Sequence[Object], how: Manner) -> None:
+    with view.RolloutView(_console(stderr=True)) as live:
+        done = release.roll_out(target, objects, how, _say, live.show)
+    print(done)
 
 
 def _say(reference: Reference, what: str) -> None:

@@ -86,7 +86,7 @@ class KubernetesCluster:
 
     def version(self) -> str:
         """The server's version."""
-        return str(self._json(_Call("GET", "/version")["gitVersion"]))
+        return str(self._json(_Call("GET", "/version"))["gitVersion"])
 
     def versions(self, group: str) -> list[str]:
         """The group's served versions, the preferred one first."""

@@ -69,11 +69,11 @@ class Forbidden(ClusterError):
 class Conflict(ClusterError):
     """Fields that we set belong to another field manager."""
 
-    def __init__(self, subject: str, message: str, managers: Sequence[str], fields: Sequence[str]) -> None:
+    def __init__(self, message: str, managers: Sequence[str], fields: Sequence[str]) -> None:
         if managers:
             who, what = ", ".join(dict.fromkeys(managers)), ", ".join(dict.fromkeys(fields))
             message = f"{who} owns {what}; --force-conflicts takes them over"
-        super().__init__(f"{subject}: {message}", 409)
+        super().__init__(message, 409)
         self.managers, self.fields = tuple(managers), tuple(fields)
 
 

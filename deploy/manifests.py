@@ -20,6 +20,7 @@ ORDER = (
     *("ServiceAccount", "Secret", "ConfigMap", "StorageClass", "PersistentVolume", "PersistentVolumeClaim"),
     *("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Service", "Deployment", "StatefulSet", "Job"),
     *("HorizontalPodAutoscaler", "IngressClass", "Ingress"),
+    *("ClusterServingRuntime", "ServingRuntime"),
 )
 _CLUSTER_SCOPED = {
     *("Namespace", "PriorityClass", "StorageClass", "PersistentVolume", "ClusterRole", "ClusterRoleBinding"),
@@ -69,7 +70,7 @@ def ordered(objects: Iterable[Object]) -> list[Object]:
 
 
 def plain(objects: Iterable[Object], release: Release) -> list[Object]:
-    """What is left without Helm: no hooks, none of its labels and annotations; each object in its namespace, and ours."""
+    """What is left without Helm: no hooks, none of its labels and annotations; in its namespace, and ours."""
     found = []
     for item in copy.deepcopy(list(objects)):
         if HOOK in (item["metadata"].get("annotations") or {}):

@@ -23,26 +23,33 @@ def room(need: Need, found: Sequence[Object], pods: Sequence[Object] | None) -> 
     wish = " and ".join(f"{_show(name, value)}" for name, value in asked.items()) or "no requests"
     usable = [node for node in found if _usable(node, need)]
     if not usable:
-        return Finding("fail", "nodes", f"none of {len(found)} nodes is ready, schedulable and tolerated by {need.name}",
-                       "uncordon or add a node, or set nodeSelector and tolerations")  # fmt: skip
+        message = f"none of {len(found)} nodes is ready, schedulable and tolerated by {need.name}"
+        return Finding("fail", "nodes", message, "uncordon or add a node, or set nodeSelector and tolerations")
     large = [node for node in usable if all(_allocatable(node, name) >= value for name, value in asked.items())]
     if not large:
         best = max(usable, key=lambda node: _allocatable(node, "cpu"))
         has = " and ".join(_show(name, _allocatable(best, name)) for name in ("cpu", "memory"))
-        return Finding("fail", "nodes", f"no node has {wish} allocatable, as a pod of {need.name} requests; the largest,"
-                       f" {best['metadata']['name']}, has {has}",
-                       "add a larger node, or lower resources.requests and resources.limits")  # fmt: skip
+        message = f"no node has {wish} allocatable, as {need.name} requests: {best['metadata']['name']} has {has}"
+        return Finding("fail", "nodes", message, "add a larger node, or lower resources.requests and resources.limits")
     if pods is None:
         return Finding("warn", "nodes", f"{len(large)} nodes have {wish} allocatable; how much is free is not visible",
                        "grant `list` on pods in all namespaces to see it")  # fmt: skip
     used = _used(pods)
-    free = [node for node in large if all(
-        _allocatable(node, name) - used[node["metadata"]["name"], name] >= value for name, value in asked.items()
-    )]  # fmt: skip
-    if not free:
-        return Finding("warn", "nodes", f"{len(large)} nodes are large enough for {wish}, but none has that free now",
-                       "free a node, add one, or trust the cluster's autoscaler")  # fmt: skip
-    return Finding("pass", "nodes", f"{len(free)} of {len(found)} nodes have {wish} free")
+    places = sum(
+        min(
+            (
+                int(max(_allocatable(node, name) - used[node["metadata"]["name"], name], Decimal(0)) // value)
+                for name, value in asked.items()
+                if value
+            ),
+            default=need.replicas,
+        )
+        for node in large
+    )
+    if places < need.replicas:
+        message = f"{need.replicas} pods with {wish} each, and room for {places} on {len(large)} large enough nodes"
+        return Finding("warn", "nodes", message, "free a node, add one, or trust the cluster's autoscaler")
+    return Finding("pass", "nodes", f"room for {places} pods with {wish} each; {need.replicas} wanted")
 
 
 def features(found: Sequence[Object]) -> Finding:
@@ -50,7 +57,7 @@ def features(found: Sequence[Object]) -> Finding:
     labels = [node["metadata"].get("labels") or {} for node in found]
     if not any(key.startswith(_FEATURE) for part in labels for key in part):
         return Finding("warn", "cpu features", "no node has labels of node-feature-discovery",
-                       "install it to see, and choose by nodeSelector, which nodes have AVX512-VNNI or AMX")  # fmt: skip
+                       "install it to see which nodes have AVX512-VNNI or AMX, and to select them")  # fmt: skip
     for feature in _INT8:
         count = sum(part.get(_FEATURE + feature) == "true" for part in labels)
         if count:

@@ -10,9 +10,9 @@ from deploy.errors import ClusterError, Forbidden
 from deploy.needs import Need
 from deploy.types import Cluster, Finding, Object, Reference, Release
 
-_VERBS = ("get", "list", "create", "patch", "delete")
+VERBS = ("get", "list", "create", "patch", "delete")
 # What the deployer does besides applying: (verb, group, resource).
-_OWN = (
+OWN = (
     *((verb, "", "secrets") for verb in ("get", "list", "create", "patch", "delete")),
     *(("list", "", "pods"), ("watch", "", "pods"), ("get", "", "pods/log"), ("create", "", "pods/portforward")),
     *(("list", "", "events"), ("list", "apps", "replicasets")),
@@ -110,11 +110,11 @@ def _classes(cluster: Cluster, objects: Sequence[Object]) -> Iterator[Finding]:
 
 
 def _access(cluster: Cluster, release: Release, pairs: Sequence[tuple[str, str]]) -> Finding:
-    asked = set(_OWN)
+    asked = set(OWN)
     for version, kind in pairs:
         resource = cluster.kinds(version).get(kind)
         if resource and kind != "Namespace":
-            asked |= {(verb, version.rpartition("/")[0], resource) for verb in _VERBS}
+            asked |= {(verb, version.rpartition("/")[0], resource) for verb in VERBS}
     denied = [
         (verb, f"{resource}.{group}" if group else resource)
         for verb, group, resource in sorted(asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from deploy.errors import Busy, ClusterError, Conflict, Forbidden
 
@@ -23,11 +24,12 @@ def of(method: str, path: str, status: int, text: bytes, tries: int) -> ClusterE
     if status == 403:
         verbs = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
         resource = ".".join(part for part in (details.get("kind", ""), details.get("group", "")) if part)
-        return Forbidden(verbs[method], resource or path, message)
+        named = re.search(r"cannot (\w+) resource", message)
+        return Forbidden(named[1] if named else verbs[method], resource or path, message)
     if status == 409:
         causes = [cause for cause in details.get("causes") or [] if cause.get("reason") == "FieldManagerConflict"]
         managers = [cause["message"].removeprefix("conflict with ").split(" using ")[0].strip('"') for cause in causes]
-        return Conflict(details.get("name") or path, message, managers, [cause["field"] for cause in causes])
+        return Conflict(message, managers, [cause["field"] for cause in causes])
     return ClusterError(message, status)
 
 

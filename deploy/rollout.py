@@ -23,6 +23,7 @@ _BAD_WAITS = {
     "CrashLoopBackOff": "the log says why; `rollback` brings the revision before it back",
 }
 _BAD_SERVICES = {"ModelLoadFailed", "RuntimeNotRecognized", "NoSupportingRuntime", "InvalidPredictorSpec"}
+_PORT = 3000
 _REVISION = "deployment.kubernetes.io/revision"
 
 
@@ -119,6 +120,13 @@ def lines(seen: Observed) -> list[PodLine]:
     current = {pod["metadata"]["name"] for pod in newest(seen)}
     found = [_line(pod, seen.events, pod["metadata"]["name"] in current) for pod in seen.pods]
     return sorted(found, key=lambda line: (not line.current, line.name))
+
+
+def port(seen: Observed, pod: str) -> int:
+    """The port that a pod listens on: the first that its first container names, else the image's own."""
+    (found,) = [item for item in seen.pods if item["metadata"]["name"] == pod]
+    ports = found["spec"]["containers"][0].get("ports") or [{"containerPort": _PORT}]
+    return int(ports[0]["containerPort"])
 
 
 def _pod(pod: Object, events: Sequence[Object]) -> Failure | None:

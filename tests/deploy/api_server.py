@@ -186,12 +186,13 @@ class ApiServer:
                 return self._apply(request, key)
             if not name:
                 found = self._matching(key, request.query.get("labelSelector", ""))
-                return {"kind": "List", "apiVersion": api_version, "metadata": {"resourceVersion": str(self.version)},
-                        "items": [{k: v for k, v in item.items() if k not in {"apiVersion", "kind"}} for item in found]}  # fmt: skip
+                items = [{k: v for k, v in item.items() if k not in {"apiVersion", "kind"}} for item in found]
+                metadata = {"resourceVersion": str(self.version)}
+                return {"kind": "List", "apiVersion": api_version, "metadata": metadata, "items": items}
             if key not in self.objects:
                 raise Refused(404, "NotFound", f'{plural} "{name}" not found', {"name": name, "kind": plural})
             if request.method == "DELETE" and "dryRun" not in request.query:
-                self._remove(key)
+                self.remove(key)
                 return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
             return self.objects[key]
 
@@ -206,8 +207,8 @@ class ApiServer:
         new = dict(_leaves(wanted))
         clashes = [p for p, v in new.items() if owners.get(p, manager) != manager and have.get(p) != v]
         if clashes and request.query.get("force") != "true":
-            causes = [{"reason": "FieldManagerConflict", "field": path,
-                       "message": f'conflict with "{owners[path]}" using {wanted["apiVersion"]}'} for path in clashes]  # fmt: skip
+            said = {path: f'conflict with "{owners[path]}" using {wanted["apiVersion"]}' for path in clashes}
+            causes = [{"reason": "FieldManagerConflict", "field": p, "message": message} for p, message in said.items()]
             message = f"Apply failed with {len(causes)} conflict: {causes[0]['message']}: {clashes[0]}"
             raise Refused(409, "Conflict", message, {"name": key[3], "causes": causes})
         gone = [path for path, owner in owners.items() if owner == manager and path not in new]
@@ -238,16 +239,18 @@ class ApiServer:
             self.changed.notify_all()
             return self.objects[key]
 
-    def _remove(self, key: Key) -> None:
-        if self.objects[key]["metadata"].get("finalizers"):
-            self.objects[key]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:01Z"
-            return
-        item = self.objects.pop(key)
-        self.owners.pop(key, None)
-        self.version += 1
-        item["metadata"]["resourceVersion"] = str(self.version)
-        self.events.append((self.version, key[1], key[2], "DELETED", item))
-        self.changed.notify_all()
+    def remove(self, key: Key) -> None:
+        """Delete an object, or mark it as going while it has finalizers."""
+        with self.changed:
+            if self.objects[key]["metadata"].get("finalizers"):
+                self.objects[key]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:01Z"
+                return
+            item = self.objects.pop(key)
+            self.owners.pop(key, None)
+            self.version += 1
+            item["metadata"]["resourceVersion"] = str(self.version)
+            self.events.append((self.version, key[1], key[2], "DELETED", item))
+            self.changed.notify_all()
 
     def _matching(self, key: Key, selector: str) -> list[Object]:
         return [
@@ -283,8 +286,10 @@ class ApiServer:
 def locate(path: str) -> tuple[Key, str, str]:
     """A path's (group, plural, namespace, name), its group and version, and the subresource."""
     found = re.fullmatch(
-        r"/(?:api|apis/(?P<g>[^/]+))/(?P<v>[^/]+)(?:/namespaces/(?P<ns>[^/]+)(?=/))?/(?P<p>[^/]+)(?:/(?P<n>[^/]+))?(?:/(?P<s>.+))?", path
-    )  # fmt: skip
+        r"/(?:api|apis/(?P<g>[^/]+))/(?P<v>[^/]+)(?:/namespaces/(?P<ns>[^/]+)(?=/))?"
+        r"/(?P<p>[^/]+)(?:/(?P<n>[^/]+))?(?:/(?P<s>.+))?",
+        path,
+    )
     assert found, path
     group = found["g"] or ""
     key = (group, found["p"], found["ns"] or "", found["n"] or "")
@@ -332,6 +337,7 @@ def _merge(into: Object, wanted: Object) -> None:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     state: ApiServer
 
     def log_message(self, *_: Any) -> None:

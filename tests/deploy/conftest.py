@@ -11,16 +11,13 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("kubernetes", reason="the deployer's dependencies: pip install 'wordtell[deploy]'")
-pytest.importorskip("helm_python", reason="the deployer's dependencies: pip install 'wordtell[deploy]'")
-
 from deploy import cli
-from deploy.cluster import KubernetesCluster, connect
+from deploy.types import Cluster
 from tests.deploy import controllers
 from tests.deploy.api_server import ApiServer
 
 CHART = Path(__file__).parent / "chart"
-GIB = 1 << 30
+NEEDS = "the deployer's dependencies: pip install 'wordtell[deploy]'"
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,10 @@ def kubeconfig(server: ApiServer, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cluster(kubeconfig: Path) -> KubernetesCluster:
+def cluster(kubeconfig: Path) -> Cluster:
+    pytest.importorskip("kubernetes", reason=NEEDS)
+    from deploy.cluster import connect  # noqa: PLC0415  # the extra may not be installed
+
     return connect(kubeconfig)
 
 
@@ -67,6 +67,8 @@ def wordtell_deploy(
     kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Done]:
     """Run the command as a shell would."""
+    pytest.importorskip("kubernetes", reason=NEEDS)
+    pytest.importorskip("helm_python", reason=NEEDS)
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -33,7 +33,7 @@ def deployment(status: Callable[[Object], Object] | None = None) -> Callable[[Ap
                          "annotations": {"deployment.kubernetes.io/revision": revision}},
         }, "kube-controller-manager")  # fmt: skip
         for key in [key for key in server.objects if key[1] == "pods" and key[3].startswith(f"{name}-")]:
-            server._remove(key)
+            server.remove(key)
         replicas, ready = spec.get("replicas", 1), 0
         for number in range(replicas):
             pod: Object = {

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
 import pytest
 import yaml
 
+from deploy import preflight
 from tests.deploy import controllers
+from tests.deploy.api_server import Refused
 
 
 def test_apply_then_status_then_delete(wordtell_deploy, server) -> None:
@@ -46,3 +55,223 @@ def test_a_rollout_that_cannot_work_fails_at_once(wordtell_deploy, server, statu
     assert done.code == 1
     assert said in done.err
     assert done.err.startswith("Deployment/wordtell: ") or done.err.startswith("wordtell-deploy: ")
+
+
+def test_a_crash_brings_the_end_of_the_log(wordtell_deploy, server) -> None:
+    ended = {"reason": "Error", "exitCode": 1, "message": "model.onnx: checksum differs"}
+    server.controllers[:] = [controllers.deployment(controllers.waiting("CrashLoopBackOff", "", ended))]
+
+    def log(state, item) -> None:
+        state.logs.update(
+            {key[3]: "wordtell: /mnt/models: no manifest.json" for key in state.objects if key[1] == "pods"}
+        )
+
+    server.controllers.append(log)
+    done = wordtell_deploy("apply", "--timeout", "60")
+    assert done.code == 1
+    assert (
+        "CrashLoopBackOff: container wordtell ended 3 times (Error, exit code 1): model.onnx: checksum differs"
+        in done.err
+    )
+    assert "the end of its log:\nwordtell: /mnt/models: no manifest.json" in done.err
+    assert "failed" in wordtell_deploy("status").out
+
+
+def test_a_failed_rollout_does_not_spoil_the_next(wordtell_deploy, server) -> None:
+    server.controllers[:] = [controllers.deployment(controllers.waiting("ErrImagePull", "no such image"))]
+    assert "ErrImagePull: no such image" in wordtell_deploy("apply", "--set", "image.tag=v9").err
+    server.controllers[:] = [controllers.deployment()]
+    assert wordtell_deploy("apply").code == 0
+
+
+def test_rollback_brings_config_back_and_prunes(wordtell_deploy, server) -> None:
+    server.put({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"}})
+    assert wordtell_deploy("apply", "--set", "greeting=first").code == 0
+    second = wordtell_deploy("apply", "--set", "greeting=second,ingress.enabled=true,cache=true")
+    assert second.code == 0, second.err
+    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "second"}
+    done = wordtell_deploy("rollback")
+    assert done.code == 0, done.err
+    assert "Ingress/wordtell pruned" in done.out
+    assert "PersistentVolumeClaim/wordtell-cache kept" in done.out
+    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "first"}
+    assert server.find("ingresses", "wordtell") is None
+    assert "3, deployed" in wordtell_deploy("status").out
+    assert "rollback to 1" in wordtell_deploy("status").out
+    assert "there is no revision 9 of wordtell: there are 1, 2, 3" in wordtell_deploy("rollback", "9").err
+    wordtell_deploy("delete", "--yes")
+    assert server.find("persistentvolumeclaims", "wordtell-cache") is not None, "data stays"
+
+
+def test_a_conflict_is_found_before_anything_is_changed(wordtell_deploy, server) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "wordtell", "namespace": "shop"}}
+    server.put({**service, "spec": {"ports": [{"port": 81}]}}, "kubectl-client-side-apply")
+    done = wordtell_deploy("apply")
+    assert done.code == 1
+    assert "Service/wordtell: kubectl-client-side-apply owns .spec.ports; --force-conflicts" in done.err
+    assert "nothing was applied" in done.err
+    assert server.find("configmaps", "wordtell") is None
+    assert wordtell_deploy("apply", "--force-conflicts").code == 0
+
+
+def test_an_apply_that_stops_half_way_says_what_was_applied(wordtell_deploy, server) -> None:
+    # The rehearsal passes, and the server fails in the middle of the real one.
+    def fail(state, item) -> None:
+        if item["kind"] == "ConfigMap":
+            state.scripted.append(("PATCH", "services", Refused(500, "InternalError", "etcdserver: request timed out")))
+
+    server.controllers.append(fail)
+    done = wordtell_deploy("apply")
+    assert done.code == 1
+    assert (
+        "Service/wordtell: etcdserver: request timed out [applied: ConfigMap/wordtell; not applied: Service/wordtell,"
+        " Deployment/wordtell]" in done.err
+    )
+    assert "failed" in wordtell_deploy("status").out
+    assert wordtell_deploy("delete", "--yes").code == 0
+    assert server.find("configmaps", "wordtell") is None
+
+
+def test_dry_run_changes_nothing(wordtell_deploy, server) -> None:
+    before = set(server.objects)
+    done = wordtell_deploy("apply", "--dry-run")
+    assert "Deployment/wordtell would be applied" in done.out
+    assert set(server.objects) == before
+
+
+def test_create_namespace(wordtell_deploy, server) -> None:
+    done = wordtell_deploy("apply", "-n", "new")
+    assert done.code == 1
+    assert "kubectl create namespace new, or give --create-namespace" in done.err
+    assert wordtell_deploy("apply", "-n", "new", "--create-namespace").code == 0
+    labels = server.find("namespaces", "new")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--set", "replcaCount=2"], "did you mean 'replicaCount'?"),
+        (["--set", "replicaCount=0"], "Deployment/wordtell: 0 replicas serve nobody"),
+        (["--set", "resources.limits.cpu=4"], "requests 12 of cpu, over its limit of 4"),
+        (["--set", "replicaCount"], "write --set key=value"),
+        (["-f", "nowhere.yaml"], "nowhere.yaml: No such file or directory"),
+        (["--chart", "nowhere"], "nowhere is not a chart"),
+        (["--set", "monitor=true"], "ServiceMonitor (monitoring.coreos.com/v1) is not known here"),
+        (["--set", "imagePullSecrets[0].name=pull"], "Secret/pull, an image pull secret, is not there"),
+        (["--set", "ingress.enabled=true"], "there is no IngressClass/nginx; there are: none"),
+        (["--set", "resources.requests.cpu=99,resources.limits.cpu=99"], "no node has 99 cores and 4 GiB allocatable"),
+    ],
+)
+def test_bad_input_is_one_line_and_changes_nothing(wordtell_deploy, server, arguments, said) -> None:
+    before = set(server.objects)
+    done = wordtell_deploy("apply", *arguments)
+    assert done.code == 1
+    assert said in done.err
+    assert done.err.count("\n") == 1
+    assert set(server.objects) == before
+
+
+def test_preflight_prints_a_table_and_json(wordtell_deploy, server) -> None:
+    done = wordtell_deploy("preflight")
+    assert done.code == 0, done.out
+    assert "room for 1 pods with 12 cores and 4 GiB each; 1 wanted" in done.out
+    server.denied |= {("patch", "deployments"), ("list", "nodes")}
+    done = wordtell_deploy("preflight", "--json")
+    assert done.code == 1
+    by_check = {finding["check"]: finding for finding in json.loads(done.out)}
+    assert by_check["permissions"]["message"] == "you may not patch deployments.apps in shop"
+    assert by_check["nodes"]["status"] == "warn"
+
+
+@pytest.fixture
+def backend() -> Iterator[ThreadingHTTPServer]:
+    """What a pod of ours answers, in the contract's shape."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            return
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            metadata = {
+                "model_version": "tiny-int8-1",
+                "processing_time_ms": 3.2,
+                "engine": "fake",
+                "precision": "int8",
+            }
+            scores = [[0.5] * len(text.split()) for text in asked["sentences"]]
+            body = json.dumps({"probabilities": scores, "metadata": metadata}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as served:
+        thread = threading.Thread(target=served.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield served
+        served.shutdown()
+        thread.join()
+
+
+def test_smoke_through_a_port_forward_and_at_an_address(wordtell_deploy, server, backend) -> None:
+    port = backend.server_address[1]
+    server.backends["3000"] = port
+    assert wordtell_deploy("apply").code == 0
+    done = wordtell_deploy("smoke")
+    assert done.code == 0, done.err
+    assert "15 words, mean probability 0.50, tiny-int8-1 (fake, int8)" in done.out
+    assert "Pod/wordtell-" in done.out
+    assert "answered in" in wordtell_deploy("smoke", "--url", f"http://127.0.0.1:{port}").out
+    assert "not an http" in wordtell_deploy("smoke", "--url", "ftp://x").err
+
+
+def test_delete_leaves_what_somebody_else_took_over(wordtell_deploy, server) -> None:
+    assert wordtell_deploy("apply").code == 0
+    server.put(
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "wordtell", "namespace": "shop"}}, "kubectl"
+    )
+    assert "Service/wordtell left: it is not ours any more" in wordtell_deploy("delete", "--yes").out
+    assert server.find("services", "wordtell") is not None
+
+
+def test_the_role_in_the_document_grants_what_preflight_asks_for() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "deployer.md").read_text()
+    role = next(
+        yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "kind: Role" in block
+    )
+    granted = {
+        (verb, group, resource)
+        for rule in role["rules"]
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    core = {"": ("configmaps", "services", "serviceaccounts"), "apps": ("deployments",)}
+    applied = {(verb, group, name) for group, names in core.items() for name in names for verb in preflight.VERBS}
+    assert set(preflight.OWN) | applied <= granted
+
+
+def test_an_old_definition_of_a_custom_resource_stops_it(wordtell_deploy, server) -> None:
+    server.served["serving.kserve.io/v1alpha1"] = [("InferenceService", "inferenceservices", True)]
+    done = wordtell_deploy("apply", "kserve")
+    assert done.code == 1
+    assert "InferenceService is not served in serving.kserve.io/v1beta1, only in v1alpha1 (upgrade" in done.err
+    assert server.find("configmaps", "wordtell") is None
+
+
+def test_an_inference_service_is_waited_for_by_its_conditions(wordtell_deploy, server) -> None:
+    server.served["serving.kserve.io/v1beta1"] = [("InferenceService", "inferenceservices", True)]
+
+    def serve(state, item) -> None:
+        if item["kind"] == "InferenceService":
+            ready = {"type": "Ready", "status": "True"}
+            state.put({**item, "status": {"conditions": [ready], "url": "http://w.example.org"}}, "kserve")
+
+    server.controllers.append(serve)
+    done = wordtell_deploy("apply", "kserve")
+    assert done.code == 0, done.err
+    assert "http://w.example.org, Ready True" in wordtell_deploy("status").out
