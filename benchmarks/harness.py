@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import signal
 import socket
 import subprocess
@@ -53,7 +54,7 @@ def write(name: str, result: Mapping[str, object], folder: Path = RESULTS) -> No
     """Print a result, and write it to `folder`, with the machine and the command that made it."""
     script, *arguments = sys.argv
     command = ["python", "-m", f"benchmarks.{Path(script).stem}", *arguments]
-    whole = {**result, "machine": machine(), "command": " ".join(command).replace(f"{ROOT}/", "")}
+    whole = {**result, "machine": machine(), "command": shlex.join(command).replace(f"{ROOT}/", "")}
     text = json.dumps(whole, indent=2) + "\n"
     print(text, end="")
     folder.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 FUSED = "model.fused.onnx"
+EXTERNAL_DATA = f"{MODEL}.data"
 TOKENIZER = "tokenizer.json"
 
 Precision = Literal["fp32", "int8"]

@@ -15,7 +15,7 @@ import onnx_ir as ir
 import torch
 from onnx_ir.passes.common import CheckerPass, ClearMetadataAndDocStringPass, ShapeInferencePass
 
-from bento.artifact import MODEL, Precision
+from bento.artifact import EXTERNAL_DATA, Precision
 from bento.runners.onnx import INPUTS, OUTPUT
 from convert import deberta, quantize
 from convert.checkpoint import Checkpoint
@@ -28,7 +28,6 @@ from convert.portable import Portable
 # ONNX Runtime reads it since 1.14, and IR 10 since 1.18.
 OPSET = 18
 IR_VERSION = 10
-EXTERNAL_DATA = f"{MODEL}.data"
 # A protobuf message cannot be over 2 GiB, and while it is written it is in memory twice: big weights go beside it.
 SINGLE_FILE_BYTES = 1 << 28
 # Shapes and axes stay in the graph, where every reader looks for them.

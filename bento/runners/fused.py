@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bento.artifact import ModelFolder
+from bento import memory
+from bento.artifact import EXTERNAL_DATA, ModelFolder
 from bento.cpu import Plan
 from bento.errors import ArtifactError
 from bento.native import LIBRARY
@@ -32,6 +33,8 @@ class FusedRunner:
         self._narrow = self._wide = session(graph, INPUTS, plan.threads_per_lane, library)
         if plan.lanes > 1:
             self._wide = session(graph, INPUTS, plan.lanes * plan.threads_per_lane, library)
+        # The operators hold the weights in their own order. Each session has mapped the file, and read all of it.
+        memory.release(graph.parent / EXTERNAL_DATA)
 
     def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
         """See Runner."""

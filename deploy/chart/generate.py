@@ -41,7 +41,9 @@ def made() -> dict[Path, str]:
 
 def values_table(text: str) -> str:
     """A Markdown table of the values that have a comment: key, default, the comment in one line."""
-    rows, path, comment = ["| key | default | meaning |", "| --- | --- | --- |"], [], []
+    rows = ["| key | default | meaning |", "| --- | --- | --- |"]
+    path: list[str] = []
+    comment: list[str] = []
     values = yaml.safe_load(text)
     for line in text.splitlines():
         if not line.strip():

@@ -128,8 +128,10 @@ def test_both_graphs_read_the_same_weights(converted: Converted) -> None:
             for value in graph
             if isinstance(value.const_value, ir.ExternalTensor)
         }
-        assert {location for location, _, _ in outside} == {export.EXTERNAL_DATA}
-        assert sizes[export.EXTERNAL_DATA] < sum(length for _, _, length in outside) + export.PAGE_BYTES * len(outside)
+        assert {location for location, _, _ in outside} == {artifact.EXTERNAL_DATA}
+        assert sizes[artifact.EXTERNAL_DATA] < sum(length for _, _, length in outside) + export.PAGE_BYTES * len(
+            outside
+        )
 
 
 @pytest.mark.parametrize("kind", ["deberta-v2-convolution", "deberta-v2-stock-export", "bert"])

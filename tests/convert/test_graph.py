@@ -101,8 +101,8 @@ def test_weights_too_big_for_one_file_are_served_from_two(make_checkpoint: MakeC
         )
         manifest = folder.write(tmp_path / name, {artifact.MODEL: model}, replace(read, source=name), draft, limit)
         folders.append(artifact.load(tmp_path / name))
-    assert manifest.files.keys() == {artifact.MODEL, artifact.TOKENIZER, export.EXTERNAL_DATA}
-    assert manifest.files[artifact.MODEL].bytes < manifest.files[export.EXTERNAL_DATA].bytes
+    assert manifest.files.keys() == {artifact.MODEL, artifact.TOKENIZER, artifact.EXTERNAL_DATA}
+    assert manifest.files[artifact.MODEL].bytes < manifest.files[artifact.EXTERNAL_DATA].bytes
     one, two = (OnnxRunner(whole, threads=1).run([np.arange(20)])[0] for whole in folders)
     np.testing.assert_array_equal(one, two)
 

@@ -17,7 +17,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from bento import artifact, words
-from convert import conversion, export, figures, measure, report, texts, verify
+from convert import conversion, figures, measure, report, texts, verify
 from convert.conversion import convert
 from convert.errors import TextsError, VerificationError
 from convert.figures import Figures, Limits, Variant
@@ -153,7 +153,7 @@ def test_a_conversion_reports_what_it_measured(
     result = convert(order, quiet)
     kept = result.manifest.precision
     assert {entry.name for entry in order.out.iterdir()} == {
-        *(artifact.MANIFEST, artifact.MODEL, artifact.FUSED, export.EXTERNAL_DATA, artifact.TOKENIZER, "README.md"),
+        *(artifact.MANIFEST, artifact.MODEL, artifact.FUSED, artifact.EXTERNAL_DATA, artifact.TOKENIZER, "README.md"),
         *(report.JSON, report.MARKDOWN, report.PLOT),
     }
     assert artifact.load(order.out).manifest == result.manifest

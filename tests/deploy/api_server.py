@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.deploy.websocket import forward
+from tests.deploy.portforward import forward
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]

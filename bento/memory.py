@@ -1,0 +1,29 @@
+"""What a mapped file takes of memory once it has been read."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import re
+from pathlib import Path
+
+_MAPPINGS = Path("/proc/self/smaps")
+
+
+def release(file: Path) -> int:
+    """Give the pages of a privately mapped file back to the system, which reads them again when they are wanted.
+
+    Only of mappings that nobody has written to: a page that was written would be lost. Returns the bytes of the
+    mappings that were released; 0 where the system does not tell of its mappings, or does not know the call.
+    """
+    advise = getattr(ctypes.CDLL(None), "madvise", None)
+    if advise is None or not _MAPPINGS.exists():
+        return 0
+    released, path = 0, str(file.resolve())
+    for mapping in re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", _MAPPINGS.read_text(errors="surrogateescape")):
+        head, _, about = mapping.partition("\n")
+        if head.endswith(path) and re.search(r"^Anonymous: +0 kB$", about, re.MULTILINE):
+            begin, end = (int(address, 16) for address in head.split(" ", 1)[0].split("-"))
+            failed = advise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), mmap.MADV_DONTNEED)
+            released += 0 if failed else end - begin
+    return released
