@@ -257,6 +257,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "engines": engines,
     "roofline": roofline,
     "serving": serving,
+    "serving_large": lambda results: serving(results / "large"),
     "fairness": fairness,
     "soak": soak,
 }
