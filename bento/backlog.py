@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from bento.runners import Batching
 from bento.types import FloatArray, IntArray
 
-# Tokens that a request of weight 1 may run before it is another's turn: about one long window.
-QUANTUM = 512
+# Tokens that a request of weight 1 earns each round: about one short text. A long window is run on credit and paid for
+# in the rounds after it, so that a short request that comes meanwhile waits for one of them at most.
+QUANTUM = 64
 # Padding is work: a window joins a padded batch only if it is at least this long, relative to the longest.
 ALIKE = 0.8
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +69,17 @@ def test_nobody_is_far_ahead_while_others_wait(requests: list[list[int]], count:
             ran[id(item.text.job)] += len(item)
         shares = [ran[id(job)] for job in jobs]
         assert max(shares) - min(shares) <= 2 * QUANTUM + LONGEST
+
+
+@pytest.mark.parametrize("taken", range(1, 9))
+def test_a_short_request_waits_for_one_window_of_two_long_ones_at_most(taken: int) -> None:
+    backlog = Backlog()
+    fill(backlog, [[LONGEST] * 20, [LONGEST] * 20])
+    for _ in range(taken):
+        backlog.take(Batching.SINGLE, lambda _: 1, LONGEST)
+    (short,) = fill(backlog, [[QUANTUM]])
+    following = [item.text.job for _ in range(2) for item in backlog.take(Batching.SINGLE, lambda _: 1, LONGEST)]
+    assert short in following
 
 
 def test_what_was_forgotten_is_neither_run_nor_counted() -> None:
