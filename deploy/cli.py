@@ -16,7 +16,7 @@ from deploy import apply as applying
 from deploy import manifests, preflight, release, render, revisions, rollout, smoke, view, waiting
 from deploy.errors import NotReady, SmokeFailed
 from deploy.release import Manner, Target
-from deploy.types import Object, Reference, Release
+from deploy.types import Finding, Object, Reference, Release
 
 app = typer.Typer(
     help="Render, check, apply and watch wordtell on a Kubernetes cluster.",
@@ -62,10 +62,8 @@ def preflight_(  # noqa: PLR0913, PLR0917
 ) -> None:  # fmt: skip
     """Check whether the cluster can take what `apply` would apply; nothing is changed. Exit code 1 if a check fails."""
     target = _target(name, namespace, kubeconfig, context)
-    rendered = render.render(render.Order(target.release, form, chart, values or (), sets or ()))
-    found = preflight.examine(
-        target.cluster, target.release, rendered.objects, rendered.minimum, creates_namespace=create_namespace
-    )
+    order = render.Order(target.release, form, chart, values or (), sets or ())
+    _, found = _examine(target, order, creates_namespace=create_namespace)
     if as_json:
         print(json.dumps([asdict(finding) for finding in found], indent=2))
     else:
@@ -86,10 +84,8 @@ def apply_(  # noqa: PLR0913, PLR0917
 ) -> None:  # fmt: skip
     """Check, apply server-side in dependency order, remove what is gone from the chart, and wait until ready."""
     target = _target(name, namespace, kubeconfig, context)
-    rendered = render.render(render.Order(target.release, form, chart, values or (), sets or ()))
-    found = preflight.examine(
-        target.cluster, target.release, rendered.objects, rendered.minimum, creates_namespace=create_namespace
-    )
+    order = render.Order(target.release, form, chart, values or (), sets or ())
+    objects, found = _examine(target, order, creates_namespace=create_namespace)
     if failures := preflight.failures(found):
         raise NotReady(failures)
     space = Reference("v1", "Namespace", "", target.release.namespace)
@@ -99,7 +95,7 @@ def apply_(  # noqa: PLR0913, PLR0917
             print("the rest cannot be tried before the namespace is there")
             return
         applying.apply(target.cluster, [applying.namespace(target.release)], _say)
-    _roll_out(target, rendered.objects, Manner(timeout if wait else 0, force, dry_run))
+    _roll_out(target, objects, Manner(timeout if wait else 0, force, dry_run))
 
 
 @app.command()
@@ -210,6 +206,14 @@ def _target(name: str, namespace: str | None, kubeconfig: Path | None, context: 
 
     found = cluster.connect(kubeconfig, context)
     return Target(found, Release(name, namespace or found.namespace))
+
+
+def _examine(target: Target, order: render.Order, *, creates_namespace: bool) -> tuple[list[Object], list[Finding]]:
+    """What is to be applied, and what the preflight finds of it."""
+    rendered = render.render(order)
+    objects, minimum = rendered.objects, rendered.minimum
+    found = preflight.examine(target.cluster, target.release, objects, minimum, creates_namespace=creates_namespace)
+    return objects, found
 
 
 def _roll_out(target: Target, objects: Sequence[Object], how: Manner) -> None:

@@ -29,14 +29,10 @@ def examine(
 ) -> list[Finding]:
     """All findings, in the order in which they matter. Raises ClusterError if the cluster cannot be reached at all."""
     found = [checks.version(cluster.version(), minimum)]
-    space = Reference("v1", "Namespace", "", release.namespace)
-    there: list[Object | None] = []
-    found += _asked("namespace", "get namespaces", lambda: iter([
-        checks.present(space, "the namespace of the release", _keep(there, cluster.get(space)),
-                       f"kubectl create namespace {release.namespace}, or give --create-namespace")]))  # fmt: skip
-    missing = there == [None]
+    found += _asked("namespace", "get namespaces", lambda: _namespace(cluster, release))
+    missing = found[-1].status == "fail"
     if missing and creates_namespace:
-        found[-1] = Finding("pass", "namespace", f"{space} will be created")
+        found[-1] = Finding("pass", "namespace", f"Namespace/{release.namespace} will be created")
     pairs = sorted({(item["apiVersion"], item["kind"]) for item in objects})
     for version, kind in pairs:
         group = version.rpartition("/")[0]
@@ -62,6 +58,12 @@ def _asked(check: str, what: str, gather: Callable[[], Iterator[Finding]]) -> li
         return list(gather())
     except Forbidden as error:
         return [Finding("warn", check, f"not checked: {error.message.split(';')[0]}", f"grant: {what}")]
+
+
+def _namespace(cluster: Cluster, release: Release) -> Iterator[Finding]:
+    space = Reference("v1", "Namespace", "", release.namespace)
+    remedy = f"kubectl create namespace {release.namespace}, or give --create-namespace"
+    yield checks.present(space, "the namespace of the release", cluster.get(space), remedy)
 
 
 def _nodes(cluster: Cluster, wanted: Sequence[Need]) -> Iterator[Finding]:
@@ -135,8 +137,3 @@ def _allowed(cluster: Cluster, release: Release, verb: str, group: str, resource
     if "status" not in answer:
         raise ClusterError("the cluster does not answer a SelfSubjectAccessReview")
     return bool(answer["status"].get("allowed"))
-
-
-def _keep(into: list[Object | None], value: Object | None) -> Object | None:
-    into.append(value)
-    return value

@@ -39,7 +39,7 @@ class Observed:
 
 @dataclass(frozen=True)
 class PodLine:
-    """One pod in one line. `age` is its creation time, RFC 3339."""
+    """One pod in one line. `current`: of the newest revision."""
 
     name: str
     ready: bool

@@ -12,7 +12,7 @@ import yaml
 from helm_python import Chart
 
 from bento.settings import ROOT
-from deploy.manifests import parse
+from deploy.manifests import parse, pod_spec
 from deploy.render import CHART
 
 Objects = list[dict[str, Any]]
@@ -47,12 +47,9 @@ def kinds(objects: Objects) -> set[str]:
 
 def pod(item: dict[str, Any]) -> dict[str, Any] | None:
     """The pod that an object makes, if it makes one."""
-    match item["kind"]:
-        case "Pod" | "ServingRuntime":
-            return dict(item["spec"])
-        case "Deployment":
-            return dict(item["spec"]["template"]["spec"])
-    return None
+    if item["kind"] == "Pod":
+        return dict(item["spec"])
+    return None if item["kind"] == "InferenceService" else pod_spec(item)  # it refers to a ServingRuntime's
 
 
 def all_values() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import yaml
 
 from bento import __version__, metrics
 from bento.settings import ROOT, ApiSettings, Settings, fields
+from tests import clients
 from tests.deploy.charts import CHART, all_values, generator, kinds, only, pod, rendered
-from tests.http.test_clients import PYTHON
 
 # The oldest that the chart allows, one between, and the newest whose schemas there are.
 KUBERNETES = ("1.27", "1.31", kubernetes_validate.latest_version())
@@ -70,18 +71,7 @@ def test_kserves_objects_fit_the_models_of_its_sdk() -> None:
 
 
 def unknown_to_kserve(objects: list[dict[str, Any]]) -> list[str]:
-    assert PYTHON.exists(), "there is no environment for the clients: run the tests with `make test`, which makes it"
-    done = subprocess.run(
-        [PYTHON, "tests/deploy/kserve_models.py"],
-        cwd=ROOT,
-        input=json.dumps(objects),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return list(json.loads(done.stdout))
+    return list(clients.run("tests/deploy/kserve_models.py", given=objects))
 
 
 @pytest.mark.parametrize("values", VALUES)
@@ -160,7 +150,7 @@ def test_settings_become_variables_that_wordtell_reads() -> None:
     data = only(rendered({"config": config}), "ConfigMap")["data"]
     code = "from bento import settings; print(settings.load().settings.model_dump_json())"
     done = subprocess.run(
-        [PYTHON.parents[2] / ".venv-dev" / "bin" / "python", "-c", code],
+        [sys.executable, "-c", code],
         env=data,
         cwd=ROOT,
         capture_output=True,

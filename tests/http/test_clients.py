@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bento.settings import ROOT
+from tests import clients
 from tests.http.server import Server
 
 TEXTS = ["the a", "words of another text", "é \U0001f600"]
-PYTHON = ROOT / ".venv-kserve" / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
 def found(server: Server) -> dict[str, Any]:
     """What both clients saw."""
-    assert PYTHON.exists(), "there is no environment for the clients: run the tests with `make test`, which makes it"
     url = str(server.client.base_url).rstrip("/")
-    done = subprocess.run(
-        [PYTHON, "tests/http/clients.py", url, "fake"],
-        cwd=ROOT,
-        input=json.dumps(TEXTS),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))
+    return dict(clients.run("tests/http/clients.py", url, "fake", given=TEXTS))
 
 
 @pytest.fixture(scope="module")

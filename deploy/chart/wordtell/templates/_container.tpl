@@ -113,6 +113,22 @@ startupProbe:
   failureThreshold: {{ div (add .Values.startupSeconds 1) 2 }}
 {{- end }}
 
+{{- define "wordtell.lifecycle" -}}
+lifecycle:
+  preStop:
+    exec:
+      command: [sleep, {{ .Values.preStopSeconds | quote }}]
+{{- end }}
+
+{{- define "wordtell.pullSecrets" -}}
+{{- with .Values.image.pullSecrets -}}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "wordtell.tmp" -}}
 name: tmp
 emptyDir:

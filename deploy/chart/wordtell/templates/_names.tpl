@@ -37,7 +37,11 @@ labels:
 
 {{/* Settings of wordtell that the chart has to know; their defaults are wordtell's. */}}
 {{- define "wordtell.timeout" -}}
-{{ dig "api" "timeout_s" 120 .Values.config }}
+{{ dig "api" "timeout_s" 120 .Values.config | float64 | ceil | int }}
+{{- end }}
+{{/* What stands before the pods gives up a little later than they do. */}}
+{{- define "wordtell.proxyTimeout" -}}
+{{ add (include "wordtell.timeout" . | int) 5 }}
 {{- end }}
 {{- define "wordtell.shutdown" -}}
 {{ dig "api" "shutdown_s" 30 .Values.config }}
