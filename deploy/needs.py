@@ -25,9 +25,9 @@ class Need:
 
 
 def needs(objects: Sequence[Object]) -> list[Need]:
-    """The needs of what makes pods for good."""
-    return [_need(item) for item in objects if item["kind"] in {"Deployment", "InferenceService", "ServingRuntime"}
-            and list(manifests.containers(item))]  # fmt: skip
+    """The needs of what makes pods for good: not a ServingRuntime's, which an InferenceService runs."""
+    makers = [item for item in objects if item["kind"] in {"Deployment", "InferenceService"}]
+    return [_need(item) for item in makers if list(manifests.containers(item))]
 
 
 def references(objects: Sequence[Object]) -> Iterator[tuple[Reference, str]]:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy import preflight
+from deploy import needs, preflight, render
+from deploy.types import Release
 from tests.deploy import controllers
 from tests.deploy.api_server import Refused
 
@@ -30,6 +31,22 @@ def test_apply_then_status_then_delete(wordtell_deploy, server) -> None:
     assert server.find("configmaps", "wordtell") is None
     assert not [key for key in server.objects if key[1] == "secrets"]
     assert "nothing is deployed as wordtell in the namespace shop" in wordtell_deploy("status").err
+
+
+def test_wordtells_own_chart_goes_the_same_way(wordtell_deploy, server) -> None:
+    done = wordtell_deploy("apply", "--chart", str(render.CHART))
+    assert done.code == 0, done.err
+    assert "Deployment/wordtell: 2 of 2 available" in done.err
+    assert wordtell_deploy("delete", "--yes").code == 0
+    assert server.find("deployments", "wordtell") is None
+
+
+def test_the_pods_of_an_inferenceservice_are_counted_once() -> None:
+    values = ("kserve.storageUri=pvc://a/b",)
+    objects = render.render(render.Order(Release("wordtell", "shop"), "kserve", sets=values)).objects
+    assert {item["kind"] for item in objects} == {"ServingRuntime", "InferenceService"}
+    (need,) = needs.needs(objects)
+    assert (need.name.kind, need.replicas, need.requests["cpu"]) == ("InferenceService", 2, 12)
 
 
 def test_render_prints_nothing_but_yaml(wordtell_deploy) -> None:
