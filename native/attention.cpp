@@ -44,6 +44,7 @@ class Table {
     scales_.resize(tiles * kTile);
     corrections_.resize(tiles * kTile);
     const ptrdiff_t head_rows = static_cast<ptrdiff_t>(constants.positions) * constants.head_size;
+    const auto pack = falling ? kernel.pack_key_tile : kernel.pack_query_tile;
     for (size_t i = 0; i < tiles; ++i) {
       const float* head = rows + static_cast<ptrdiff_t>(i / count()) * head_rows;
       const int first = kTile * (static_cast<int>(i % count()) - blocks_) - (kTile - 1);
@@ -53,7 +54,7 @@ class Table {
         distance = distance > constants.reach ? constants.reach : distance < -constants.reach ? -constants.reach : distance;
         chosen[n] = head + static_cast<ptrdiff_t>(constants.buckets[distance + constants.reach]) * constants.head_size;
       }
-      kernel.pack_tile(chosen, constants.head_size, at(i), &scales_[i * kTile], &corrections_[i * kTile]);
+      pack(chosen, constants.head_size, at(i), &scales_[i * kTile], &corrections_[i * kTile]);
     }
   }
 

@@ -3,12 +3,13 @@
 //   score[i, j] = q[i].k[j] + q[i].PK[b(i - j)] + k[j].PQ[b(i - j)],   out[i] = sum over j of softmax_j(score[i, j]) v[j]
 //
 // b maps a distance to its bucket; the scale of the scores is part of q and PQ already. Scores exist for sixteen query
-// rows at a time, in a thread's scratch memory. docs/architecture/5-fused-operators.md draws how the position terms
-// become plain matrix products.
+// rows at a time (32 with AMX), in a thread's scratch memory. docs/architecture/5-fused-operators.md draws how the
+// position terms become plain matrix products.
 //
 // Precision::int8 computes the three products above in 8 bits, with a scale for every row of q, k, PK and PQ, and
-// rounds the softmax's output and v to bfloat16. The integers and the roundings are the same in every instruction set;
-// sums in FP32 differ in their last bits. A text's output does not depend on its neighbours or on threads.
+// rounds the softmax's output and v to bfloat16. The integers and the roundings are the same in every instruction set
+// but AMX, which takes bfloat16 for all of it: as fast there, and nearer to the formula. Sums in FP32 differ in their
+// last bits. A text's output does not depend on its neighbours or on threads.
 #pragma once
 
 #include <cstddef>

@@ -1,10 +1,38 @@
-// AMX: a product of two tiles is one instruction, in 8 bits for scores and in bfloat16 for the mixing of values.
-#include "attention_mixing.h"
-#include "attention_products.h"
-#include "attention_rows.h"
+// AMX: all products on tiles of bfloat16, and the position terms moved into place by the tiles' own strides.
+//
+// Unlike attention_rows.h this takes two query blocks, 32 rows, at a time, so that a tile that is loaded serves two
+// products, and leaves the scores of a key block as soon as it has them: what is worked on stays in the first cache.
+//   q.PK: the products with the tiles of falling distances lie side by side in a ring. A tile load whose rows are one
+//         number less than the ring's apart reads them sheared: that is what the sum q.k starts from.
+//   PQ.k: distances in the rows, keys in the columns. Column j has to rise by 15 - j rows, which is done for its four
+//         bits one by one: a blend of each row with the one 8, 4, 2, 1 further down.
+//   softmax: e^score without the highest score taken away, which needs to be known first; floats have room enough for
+//         nearly all texts. Where a row's sum shows that they had not, the block is done again with its highest scores.
+// bfloat16 needs no scales, and so no pass over the sums: against 8 bits, twice the tile products, which are not what
+// takes the time, and a smaller error.
+#include "attention_kernel.h"
+#include "attention_vector.h"
+#include "pieces.h"
 
 namespace wordtell {
 namespace {
+
+using Half = uint16_t;         // a bfloat16
+constexpr int kStep = 32;      // of them in a tile's row
+constexpr int kPair = 2 * kTile;  // query rows
+constexpr int kTileSize = kTile * kStep;
+constexpr int kAhead = 2;      // columns of q.PK that are made before they are needed: a store takes its time
+constexpr int kRing = kAhead + 2;  // and that are kept, in as little of the first cache as can be
+constexpr int kRingWidth = (kRing + 1) * kTile;
+constexpr size_t kRingBytes = kRingWidth * sizeof(float);
+
+inline int steps_of(int count) { return (count + kStep - 1) / kStep; }
+inline int blocks_of(int length) { return (length + kTile - 1) / kTile; }
+
+// The first `count` of sixteen lanes.
+inline __mmask16 first_of(int count) {
+  return static_cast<__mmask16>(count >= kTile ? 0xffff : count > 0 ? (1u << count) - 1 : 0);
+}
 
 // While it lives, all tile registers have sixteen rows of 64 bytes. The state is the thread's own.
 struct TileSession {
@@ -19,99 +47,357 @@ struct TileSession {
   ~TileSession() { _tile_release(); }
 };
 
-struct TileDot {
-  using Row = uint8_t;
-  using Packed = int8_t;
-  using Session = TileSession;
-  static constexpr int step = 64, group = 4, offset = 128;
+inline __m512 load_masked(const float* from, int count) { return _mm512_maskz_loadu_ps(first_of(count), from); }
 
-  static void product(const uint8_t* rows, const int8_t* tile, int depth, int32_t* sums) {
-    _tile_zero(0);
-    for (int d = 0; d < depth; d += step) {
-      _tile_loadd(1, rows + d, depth);
-      _tile_loadd(2, tile + d * kTile, 64);
-      _tile_dpbusd(0, 1, 2);
-    }
-    _tile_stored(0, sums, kTile * sizeof(int32_t));
-  }
-};
-
-typedef uint16_t Halves __attribute__((vector_size(32)));
-
-// The upper halves of sixteen floats that bfloat16 holds exactly.
-inline Halves upper_halves(V16 value) {
-  return __builtin_convertvector((bits(value) >> 16).parts[0], Halves);
+// 32 numbers of a row from `column` on, zeros beyond its end, or of no row.
+inline __m512i halves(const float* row, int column, int head_size) {
+  if (row == nullptr) return _mm512_setzero_si512();
+  const __m512 low = load_masked(row + column, head_size - column);
+  const __m512 high = load_masked(row + column + 16, head_size - column - 16);
+  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
-class MixTiles {
- public:
-  static size_t bytes(int head_size, int length) {
-    return 64 + steps(length) * kStep * sizeof(uint16_t) * (kTile + vectors(head_size) * kTile) +
-           kTile * kTile * sizeof(float);
+// Sixteen rows as the left side of products: [step][16 rows][32].
+void pack_rows(const float* const* rows, int head_size, Half* to) {
+  for (int step = 0; step < steps_of(head_size); ++step, to += kTileSize) {
+    for (int i = 0; i < kTile; ++i) _mm512_store_si512(to + i * kStep, halves(rows[i], step * kStep, head_size));
   }
-  static float softmax(float* scores, int length) { return wordtell::softmax<true>(scores, length); }
+}
 
-  // Packs v by pairs of rows: [step of 32 rows][sixteen columns][16 pairs][16][2].
-  MixTiles(const float* v, ptrdiff_t stride, int length, int head_size, char* memory)
-      : length_(length), head_size_(head_size) {
-    sums_ = reinterpret_cast<float*>(memory);
-    shares_ = reinterpret_cast<uint16_t*>(sums_ + kTile * kTile);
-    values_ = shares_ + kTile * steps(length) * kStep;
-    for (size_t j = 0; j < steps(length) * kStep; ++j) {
-      for (int c = 0; c < vectors(head_size); ++c) {
-        V16 row{};
-        if (static_cast<int>(j) < length) {
-          const float* from = v + static_cast<ptrdiff_t>(j) * stride + c * 16;
-          row = (c + 1) * 16 <= head_size ? load(from) : load_part(from, head_size - c * 16);
-        }
-        const Halves halves = upper_halves(round_to_bfloat16(row));
-        uint16_t* to = values_ + (j / kStep * vectors(head_size) + c) * kStep * kTile + j % kStep / 2 * kStep + j % 2;
-        for (int n = 0; n < kTile; ++n) to[2 * n] = halves[n];
-      }
-    }
-  }
-
-  void mix(const float* shares, int width, int count, const float* inverse, float* out, ptrdiff_t out_stride) const {
-    const size_t row_length = steps(length_) * kStep;
+// Sixteen rows as the right side, as columns: [step][16 pairs][16 columns][2].
+void pack_columns(const float* const* rows, int head_size, Half* to) {
+  for (int step = 0; step < steps_of(head_size); ++step, to += kTileSize) {
+    V16 pairs[kTile];
     for (int i = 0; i < kTile; ++i) {
-      for (size_t j = 0; j < row_length; j += 16) {
-        const V16 part = static_cast<int>(j) < width ? load(shares + i * width + j) : V16{};
-        const Halves halves = upper_halves(part);
-        __builtin_memcpy(shares_ + i * row_length + j, &halves, sizeof halves);
-      }
+      pairs[i].parts[0] = reinterpret_cast<__m512>(halves(rows[i], step * kStep, head_size));
     }
-    for (int c = 0; c < vectors(head_size_); ++c) {
-      _tile_zero(0);
-      for (size_t step = 0; step < steps(length_); ++step) {
-        _tile_loadd(1, shares_ + step * kStep, row_length * sizeof(uint16_t));
-        _tile_loadd(2, values_ + (step * vectors(head_size_) + c) * kStep * kTile, 64);
-        _tile_dpbf16ps(0, 1, 2);
+    transpose(pairs);
+    for (int i = 0; i < kTile; ++i) _mm512_store_ps(to + i * kStep, pairs[i].parts[0]);
+  }
+}
+
+// The sixteen rows of a block, null beyond the last.
+inline void point_at(const float* first, ptrdiff_t stride, int block, int length, const float** rows) {
+  for (int i = 0; i < kTile; ++i) {
+    const int row = block * kTile + i;
+    rows[i] = row < length ? first + row * stride : nullptr;
+  }
+}
+
+const Half* tile_at(const PositionTable& table, int number) {
+  const int last = table.blocks + 1, nearest = number > last ? last : number < -table.blocks ? -table.blocks : number;
+  return reinterpret_cast<const Half*>(static_cast<const char*>(table.tiles) +
+                                       static_cast<size_t>(nearest + table.blocks) * table.tile_bytes);
+}
+
+// 2^x, within 1.1e-4 of itself, which is far below what bfloat16 keeps.
+inline __m512 power_of_two(__m512 x) {
+  const __m512 part = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  __m512 power = _mm512_fmadd_ps(part, _mm512_set1_ps(0.0782f), _mm512_set1_ps(0.2264f));
+  power = _mm512_fmadd_ps(power, part, _mm512_set1_ps(0.6954f));
+  power = _mm512_fmadd_ps(power, part, _mm512_set1_ps(1.0f));
+  return _mm512_scalef_ps(power, x);
+}
+
+// sum += rows x columns, tiles of all of a head's steps; `columns` is held in registers where it fits. The intrinsics
+// want registers by their written numbers, so this cannot be a function.
+#define ADD_PRODUCT(sum, rows, columns)                       \
+  do {                                                        \
+    const Half *left = rows, *right = columns;                \
+    _tile_loadd(4, left, 64);                                 \
+    if (steps_ > 2) _tile_loadd(6, right, 64);                \
+    _tile_dpbf16ps(sum, 4, 6);                                \
+    if (steps_ == 2) {                                        \
+      _tile_loadd(5, left + kTileSize, 64);                   \
+      _tile_dpbf16ps(sum, 5, 7);                              \
+    }                                                         \
+    for (int step = 1; steps_ > 2 && step < steps_; ++step) { \
+      _tile_loadd(5, left + step * kTileSize, 64);            \
+      _tile_loadd(7, right + step * kTileSize, 64);           \
+      _tile_dpbf16ps(sum, 5, 7);                              \
+    }                                                         \
+  } while (false)
+#define PRODUCT(sum, rows, columns)  \
+  do {                               \
+    _tile_zero(sum);                 \
+    ADD_PRODUCT(sum, rows, columns); \
+  } while (false)
+
+// One head of one text.
+class Head {
+ public:
+  Head(const AttentionHead& head, int length, void* scratch)
+      : head_(head), length_(length), blocks_(blocks_of(length)), key_steps_(steps_of(length)),
+        steps_(steps_of(head.head_size)), columns_(2 * steps_of(head.head_size)),
+        share_width_((key_steps_ | 1) * kStep), pieces_(scratch) {
+    keys_ = pieces_.take<Half>(static_cast<size_t>(blocks_) * steps_ * kTileSize);
+    values_ = pieces_.take<Half>(static_cast<size_t>(key_steps_) * columns_ * kTileSize);
+    queries_ = pieces_.take<Half>(static_cast<size_t>(2) * steps_ * kTileSize);
+    ring_ = pieces_.take<float>(kPair * kRingWidth);
+    for (int i = 0; i < 2; ++i) {
+      sums_[i] = pieces_.take<float>(kPair * kTile);
+      terms_[i] = pieces_.take<float>((kPair + kTile) * kTile);
+    }
+    shares_ = pieces_.take<Half>(static_cast<size_t>(kPair) * share_width_);
+    mixed_ = pieces_.take<float>(static_cast<size_t>(kPair) * columns_ * kTile);
+  }
+
+  size_t scratch_bytes() const { return pieces_.used(); }
+
+  void run(const float* q, const float* k, const float* v, ptrdiff_t stride, float* out, ptrdiff_t out_stride) {
+    const TileSession session;
+    const float* rows[kTile];
+    for (int block = 0; block < blocks_; ++block) {
+      point_at(k, stride, block, length_, rows);
+      pack_columns(rows, head_.head_size, keys_ + block * steps_ * kTileSize);
+    }
+    pack_values(v, stride);
+    for (int block = 0; block < blocks_; block += 2) {
+      for (int half = 0; half < 2; ++half) {
+        point_at(q, stride, block + half, length_, rows);
+        pack_rows(rows, head_.head_size, queries_ + half * steps_ * kTileSize);
       }
-      _tile_stored(0, sums_, kTile * sizeof(float));
+      const int first = block * kTile, count = length_ - first < kPair ? length_ - first : kPair;
+      float totals[kPair];
+      share(block, count, totals);
+      mix();
       for (int i = 0; i < count; ++i) {
-        const V16 row = load(sums_ + i * kTile) * inverse[i];
-        float* to = out + i * out_stride + c * 16;
-        if ((c + 1) * 16 <= head_size_) {
-          store(to, row);
-        } else {
-          for (int n = 0; c * 16 + n < head_size_; ++n) to[n] = row[n];
+        for (int c = 0; c < head_.head_size; c += kTile) {
+          const __m512 row = _mm512_load_ps(mixed_ + i * columns_ * kTile + c);
+          _mm512_mask_storeu_ps(out + (first + i) * out_stride + c, first_of(head_.head_size - c),
+                                _mm512_mul_ps(row, _mm512_set1_ps(1.0f / totals[i])));
         }
       }
     }
   }
 
  private:
-  static constexpr size_t kStep = 32;  // bfloat16 numbers in a tile's row
-  static size_t steps(int length) { return (static_cast<size_t>(length) + kStep - 1) / kStep; }
-  static int vectors(int head_size) { return (head_size + 15) / 16; }
+  // Pairs of rows side by side: [32 keys][sixteen columns][16 pairs][16][2].
+  void pack_values(const float* v, ptrdiff_t stride) {
+    alignas(64) Half places[kStep];
+    for (int n = 0; n < kStep; ++n) places[n] = static_cast<Half>(n / 2 + n % 2 * kTile);
+    const __m512i woven = _mm512_load_si512(places);
+    for (int j = 0; j < key_steps_ * kStep; j += 2) {
+      for (int c = 0; c < columns_; ++c) {
+        const int rest = head_.head_size - c * kTile;
+        const __m512 even = j < length_ ? load_masked(v + j * stride + c * kTile, rest) : _mm512_setzero_ps();
+        const __m512 odd = j + 1 < length_ ? load_masked(v + (j + 1) * stride + c * kTile, rest) : _mm512_setzero_ps();
+        const __m512i both = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
+        _mm512_store_si512(values_ + (j / kStep * columns_ + c) * kTileSize + j % kStep / 2 * kStep,
+                           _mm512_permutexvar_epi16(woven, both));
+      }
+    }
+  }
 
-  float* sums_;
-  uint16_t *shares_, *values_;
-  int length_, head_size_;
+  // e^score of two query blocks in bfloat16, each row by a factor of its own, and the sums of the rows.
+  void share(int block, int count, float* totals) {
+    constexpr float log2_e = 1.44269504f, least = 1e-20f, most = 1e30f;
+    __m512 highest[kPair] = {};  // in powers of two
+    const auto raise = [&](int i, int j, __m512 scores) {
+      const __m512 power = power_of_two(_mm512_fmsub_ps(scores, _mm512_set1_ps(log2_e), highest[i]));
+      const __m256i shares = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(power));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(shares_ + i * share_width_ + j * kTile), shares);
+    };
+    for_scores(block, raise);
+    add_up(totals);
+    bool within = true;
+    for (int i = 0; i < count; ++i) within &= totals[i] > least && totals[i] < most;
+    if (within) return;
+    for (__m512& row : highest) row = _mm512_set1_ps(-1e30f);
+    for_scores(block, [&](int i, int j, __m512 scores) {
+      highest[i] = _mm512_mask_max_ps(highest[i], first_of(length_ - j * kTile), highest[i], scores);
+    });
+    for (__m512& row : highest) row = _mm512_set1_ps(log2_e * _mm512_reduce_max_ps(row));
+    for_scores(block, raise);
+    add_up(totals);
+  }
+
+  // The sums of the shares' rows, after those beyond the text are made zero: products with ones.
+  void add_up(float* totals) {
+    const uint32_t beyond = length_ % kStep == 0 ? 0 : ~0u << length_ % kStep;
+    for (int i = 0; i < kPair && beyond != 0; ++i) {
+      _mm512_mask_storeu_epi16(shares_ + i * share_width_ + (key_steps_ - 1) * kStep, beyond, _mm512_setzero_si512());
+    }
+    alignas(64) Half ones[kTileSize];
+    for (Half& one : ones) one = 0x3f80;
+    const size_t share_bytes = static_cast<size_t>(share_width_) * sizeof(Half);
+    _tile_loadd(6, ones, 64);
+    _tile_zero(0);
+    _tile_zero(1);
+    for (int step = 0; step < key_steps_; ++step) {
+      _tile_loadd(4, shares_ + step * kStep, share_bytes);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_loadd(5, shares_ + kTile * share_width_ + step * kStep, share_bytes);
+      _tile_dpbf16ps(1, 5, 6);
+    }
+    _tile_stored(0, sums_[0], 64);
+    _tile_stored(1, sums_[0] + kTile * kTile, 64);
+    for (int i = 0; i < kPair; ++i) totals[i] = sums_[0][i * kTile];
+  }
+
+  // use(row of the two query blocks, key block, its sixteen scores), for all of them.
+  template <typename Use>
+  void for_scores(int block, const Use& use) {
+    for (int x = 0; x < kAhead + 2; ++x) {
+      if (x > 0) store_ring(x - 1);
+      fill_ring(block, x);
+    }
+    multiply(block, 0);
+    for (int j = 0; j < blocks_; ++j) {
+      // The next products are on their way while these are used.
+      if (j + 1 < blocks_) multiply(block, j + 1);
+      const float *sums = sums_[j % 2], *terms = terms_[j % 2];
+      if (head_.queries.tiles != nullptr) {
+        add_terms(sums, terms, [&](int i, __m512 scores) { use(i, j, scores); });
+      } else {
+        for (int i = 0; i < kPair; ++i) use(i, j, _mm512_load_ps(sums + i * kTile));
+      }
+    }
+  }
+
+  // Tile registers: 0 to 3 sums, 4 and 5 the left side, 6 and 7 the right side of a product. A tile that is stored as
+  // soon as it is multiplied holds up all that follows, so each is stored when two further products have begun.
+
+  // The right side of the next products, where it fits into two registers.
+  void hold(const Half* columns) const {
+    if (steps_ > 2) return;
+    _tile_loadd(6, columns, 64);
+    if (steps_ == 2) _tile_loadd(7, columns + kTileSize, 64);
+  }
+
+  // Column x of q.PK into registers 1 and 2: with tile block + 2 - x. It is column x of the second block, x - 1 of the
+  // first.
+  void fill_ring(int block, int x) const {
+    if (head_.keys.tiles == nullptr) return;
+    const Half* tile = tile_at(head_.keys, block + 2 - x);
+    hold(tile);
+    PRODUCT(1, queries_, tile);
+    PRODUCT(2, queries_ + steps_ * kTileSize, tile);
+  }
+
+  void store_ring(int x) const {
+    if (head_.keys.tiles == nullptr) return;
+    float* to = ring_ + (x % kRing + 1) * kTile;
+    _tile_stored(1, to, kRingBytes);
+    _tile_stored(2, to + kTile * kRingWidth, kRingBytes);
+    if (x % kRing != kRing - 1) return;
+    _tile_stored(1, ring_, kRingBytes);  // the ring's last tile lies to the left of its first one, too
+    _tile_stored(2, ring_ + kTile * kRingWidth, kRingBytes);
+  }
+
+  // q.PK + q.k of both query blocks and key block j, and PQ.k of the 48 distances in it. Stores the column of
+  // the ring that the call before left in registers, and leaves the next one.
+  void multiply(int block, int j) const {
+    const int x = j + 2 + kAhead;
+    const Half* keys = keys_ + j * steps_ * kTileSize;
+    float *sums = sums_[j % 2], *terms = terms_[j % 2];
+    const bool ring = head_.keys.tiles != nullptr, queries = head_.queries.tiles != nullptr;
+    constexpr size_t sheared = kRingBytes - sizeof(float);
+    hold(keys);
+    if (ring) {
+      _tile_loadd(0, ring_ + ((j + 2) % kRing + 1) * kTile, sheared);
+      _tile_loadd(3, ring_ + kTile * kRingWidth + ((j + 1) % kRing + 1) * kTile, sheared);
+    } else {
+      _tile_zero(0);
+      _tile_zero(3);
+    }
+    ADD_PRODUCT(0, queries_, keys);
+    ADD_PRODUCT(3, queries_ + steps_ * kTileSize, keys);
+    store_ring(x - 1);
+    if (queries) {
+      PRODUCT(1, tile_at(head_.queries, block - j), keys);
+      _tile_stored(0, sums, 64);
+      PRODUCT(2, tile_at(head_.queries, block - j + 1), keys);
+      _tile_stored(3, sums + kTile * kTile, 64);
+      PRODUCT(0, tile_at(head_.queries, block - j + 2), keys);
+      _tile_stored(1, terms, 64);
+      _tile_stored(2, terms + kTile * kTile, 64);
+      fill_ring(block, x);
+      _tile_stored(0, terms + 2 * kTile * kTile, 64);
+    } else {
+      fill_ring(block, x);
+      _tile_stored(0, sums, 64);
+      _tile_stored(3, sums + kTile * kTile, 64);
+    }
+  }
+
+  // use(i, sums[i][j] + terms[15 + i - j][j])
+  template <typename Use>
+  static void add_terms(const float* sums, const float* terms, const Use& use) {
+    constexpr int rows = kPair + kTile - 1;
+    __m512 eight[rows - 8], four[rows - 12], two[rows - 14];
+#pragma GCC unroll 48
+    for (int r = 0; r < rows - 8; ++r) {
+      eight[r] = _mm512_mask_load_ps(_mm512_load_ps(terms + r * kTile), 0x00ff, terms + (r + 8) * kTile);
+      if (r >= 4) four[r - 4] = _mm512_mask_blend_ps(0x0f0f, eight[r - 4], eight[r]);
+      if (r >= 6) two[r - 6] = _mm512_mask_blend_ps(0x3333, four[r - 6], four[r - 4]);
+      if (r < 7) continue;
+      const __m512 moved = _mm512_mask_blend_ps(0x5555, two[r - 7], two[r - 6]);
+      use(r - 7, _mm512_add_ps(moved, _mm512_load_ps(sums + (r - 7) * kTile)));
+    }
+  }
+
+  // The shares of both blocks times the values, two times sixteen columns at a time.
+  void mix() const {
+    const size_t share_bytes = static_cast<size_t>(share_width_) * sizeof(Half);
+    const size_t row_bytes = static_cast<size_t>(columns_) * kTile * sizeof(float);
+    for (int c = 0; c < columns_; c += 2) {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+      for (int step = 0; step < key_steps_; ++step) {
+        const Half* values = values_ + (step * columns_ + c) * kTileSize;
+        _tile_loadd(4, shares_ + step * kStep, share_bytes);
+        _tile_loadd(6, values, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, values + kTileSize, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, shares_ + kTile * share_width_ + step * kStep, share_bytes);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+      }
+      float* to = mixed_ + c * kTile;
+      _tile_stored(0, to, row_bytes);
+      _tile_stored(1, to + kTile, row_bytes);
+      _tile_stored(2, to + kTile * columns_ * kTile, row_bytes);
+      _tile_stored(3, to + kTile * columns_ * kTile + kTile, row_bytes);
+    }
+  }
+
+  const AttentionHead& head_;
+  int length_, blocks_, key_steps_;
+  int steps_, columns_;  // of 32 in a head, and of sixteen, an even number
+  int share_width_;      // rows an odd number of cache lines apart fall into different sets of the cache
+  Pieces pieces_;
+  Half *keys_, *values_, *queries_, *shares_;
+  float *ring_, *sums_[2], *terms_[2], *mixed_;
 };
+
+#undef ADD_PRODUCT
+#undef PRODUCT
+
+size_t tile_bytes(int head_size) { return sizeof(Half) * kTileSize * static_cast<size_t>(steps_of(head_size)); }
+
+void pack_key_tile(const float* const* rows, int head_size, void* tile, float*, int32_t*) {
+  pack_columns(rows, head_size, static_cast<Half*>(tile));
+}
+
+void pack_query_tile(const float* const* rows, int head_size, void* tile, float*, int32_t*) {
+  pack_rows(rows, head_size, static_cast<Half*>(tile));
+}
+
+size_t scratch_bytes(int head_size, int length) {
+  return Head(AttentionHead{head_size, {}, {}}, length, nullptr).scratch_bytes();
+}
+
+void run(const AttentionHead& head, int length, const float* q, const float* k, const float* v, ptrdiff_t stride,
+         float* out, ptrdiff_t out_stride, void* scratch) {
+  Head(head, length, scratch).run(q, k, v, stride, out, out_stride);
+}
 
 }  // namespace
 
-extern const AttentionKernel attention_int8_amx = kernel_of<ByteProducts<TileDot>, MixTiles>();
+extern const AttentionKernel attention_int8_amx = {tile_bytes, pack_key_tile, pack_query_tile, scratch_bytes, run};
 
 }  // namespace wordtell

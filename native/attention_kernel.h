@@ -29,8 +29,9 @@ struct AttentionHead {
 // The functions of one instruction set and precision.
 struct AttentionKernel {
   size_t (*tile_bytes)(int head_size);
-  // rows: sixteen pointers to rows of head_size values.
-  void (*pack_tile)(const float* const* rows, int head_size, void* tile, float* scales, int32_t* corrections);
+  // A tile of the table that q, or k, is multiplied by. rows: sixteen pointers to rows of head_size values.
+  void (*pack_key_tile)(const float* const* rows, int head_size, void* tile, float* scales, int32_t* corrections);
+  void (*pack_query_tile)(const float* const* rows, int head_size, void* tile, float* scales, int32_t* corrections);
   size_t (*scratch_bytes)(int head_size, int length);
   void (*run)(const AttentionHead& head, int length, const float* q, const float* k, const float* v, ptrdiff_t stride,
               float* out, ptrdiff_t out_stride, void* scratch);

@@ -14,26 +14,10 @@
 
 #include "attention_kernel.h"
 #include "attention_vector.h"
+#include "pieces.h"
 
 namespace wordtell {
 namespace {
-
-// Hands out pieces of the scratch memory, or only counts them when there is none.
-class Pieces {
- public:
-  explicit Pieces(void* memory) : next_(static_cast<char*>(memory)) {}
-  template <typename T>
-  T* take(size_t count) {
-    T* piece = reinterpret_cast<T*>(next_ + used_);
-    used_ += (count * sizeof(T) + 63) / 64 * 64;
-    return piece;
-  }
-  size_t used() const { return used_; }
-
- private:
-  char* next_;
-  size_t used_ = 0;
-};
 
 inline int blocks_of(int length) { return (length + kTile - 1) / kTile; }
 
@@ -192,7 +176,7 @@ struct Rows {
 template <typename Products, typename Mixing>
 constexpr AttentionKernel kernel_of() {
   using R = Rows<Products, Mixing>;
-  return {R::tile_bytes, R::pack_table_tile, R::scratch_bytes, R::run};
+  return {R::tile_bytes, R::pack_table_tile, R::pack_table_tile, R::scratch_bytes, R::run};
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ std::vector<Isa> available_isas() {
     if (missing) return found;
   }
   found.push_back(Isa::avx512vnni);
-  if (has_amx()) found.push_back(Isa::amx);
+  if (__builtin_cpu_supports("avx512bf16") && has_amx()) found.push_back(Isa::amx);
 #endif
   return found;
 }
