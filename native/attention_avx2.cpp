@@ -9,7 +9,6 @@ namespace {
 struct Avx2Dot {
   using Row = int16_t;
   using Packed = int16_t;
-  using Session = NoSession;
   static constexpr int step = 2, group = 2, offset = 0;
 
   static void product(const int16_t* rows, const int16_t* tile, int depth, int32_t* sums) {

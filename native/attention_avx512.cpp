@@ -9,7 +9,6 @@ namespace {
 struct VnniDot {
   using Row = uint8_t;
   using Packed = int8_t;
-  using Session = NoSession;
   static constexpr int step = 4, group = 4, offset = 128;
 
   static void product(const uint8_t* rows, const int8_t* tile, int depth, int32_t* sums) {

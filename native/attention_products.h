@@ -7,10 +7,6 @@
 namespace wordtell {
 namespace {
 
-struct NoSession {
-  NoSession() {}
-};
-
 // put(row, the sixteen sums of a row of the product): as many rows at a time as the registers hold.
 template <typename Put>
 inline void float_product(const float* rows, const float* tile, int depth, const Put& put) {
@@ -37,7 +33,6 @@ struct FloatProducts {
   using Row = float;
   using Packed = float;
   using Sum = float;
-  using Session = NoSession;
 
   static int padded(int head_size) { return head_size; }
 
@@ -64,7 +59,7 @@ struct FloatProducts {
 
 // Eight bits, symmetric, a scale for every row: x is about scale * q, q from -127 to 127.
 //
-// Dot is one instruction set's product of integers. It has Row, Packed, Session; `step`, to which rows are padded;
+// Dot is one instruction set's product of integers. It has Row, Packed; `step`, to which rows are padded;
 // `group`, how many of a row's numbers it takes at a time; `offset`, which it needs added to a row's numbers, so that
 // offset * (sum of a column) has to be taken from every sum; and product().
 template <typename Dot>
@@ -72,7 +67,6 @@ struct ByteProducts {
   using Row = typename Dot::Row;
   using Packed = typename Dot::Packed;
   using Sum = int32_t;
-  using Session = typename Dot::Session;
 
   static int padded(int head_size) { return (head_size + Dot::step - 1) / Dot::step * Dot::step; }
 
@@ -144,7 +138,6 @@ struct ByteProducts {
 struct PlainDot {
   using Row = float;
   using Packed = float;
-  using Session = NoSession;
   static constexpr int step = 1, group = 1, offset = 0;
 
   static void product(const float* rows, const float* tile, int depth, int32_t* sums) {

@@ -69,7 +69,6 @@ struct Rows {
 
   static void run(const AttentionHead& head, int length, const float* q, const float* k, const float* v,
                   ptrdiff_t stride, float* out, ptrdiff_t out_stride, void* scratch) {
-    const typename Products::Session session;
     const int blocks = blocks_of(length), padded = Products::padded(head.head_size);
     Memory memory(scratch, head.head_size, length);
     const float* rows[kTile];
