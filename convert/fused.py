@@ -1,7 +1,9 @@
 """The graph for wordtell's own operators (native/): texts one after another without padding, attention in one node.
 
 Input input_ids [tokens] holds the windows end to end, boundaries [windows + 1] where each begins, and the last ends.
-Activations are quantised with one scale a token, so that a token's numbers do not depend on its neighbours.
+Activations are quantised with one scale a token, so that a token's numbers do not depend on its neighbours. What goes
+between two operators of an INT8 graph is no wider than the next one needs, since memory is what they wait for: a sum
+with its residual goes into products as quantised rows, a product into attention or another product in bfloat16.
 """
 
 from __future__ import annotations
@@ -40,6 +42,16 @@ class Fused(Encoder):
         super().__init__(model, fold=int8)
         self.int8 = int8
         self.exact = exact
+        self.narrow: dict[ir.Value, ir.Value] = {}  # the other output of the same node
+
+    def graph(self, opset: int) -> ir.Graph:
+        """See Encoder."""
+        graph = super().graph(opset)
+        for both in self.narrow.items():
+            for value in both:
+                if not value.uses():
+                    value.name = ""  # as ONNX writes an optional output that is left out
+        return graph
 
     def inputs(self) -> list[ir.Value]:
         """See Encoder."""
@@ -50,6 +62,14 @@ class Fused(Encoder):
     def own(self, kind: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
         """A node of our own operators; None leaves an optional input out."""
         return self.tape.op(kind, list(inputs), attributes, domain=DOMAIN)
+
+    def own_or_narrow(self, kind: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
+        """The same of an operator whose second output is narrower, where there is a use for that."""
+        if not self.int8:
+            return self.own(kind, *inputs, **attributes)
+        value, narrow = self.tape.op_multi_out(kind, list(inputs), attributes, num_outputs=2, domain=DOMAIN)
+        self.narrow[value] = narrow
+        return value
 
     def positions(self, table: ir.Value) -> ir.Value:
         """See Encoder."""
@@ -65,7 +85,8 @@ class Fused(Encoder):
     def join(self, name: str, value: ir.Value, residual: ir.Value) -> ir.Value:
         """See Encoder."""
         gain, bias = (self.constant(self.weight(part), part) for part in (f"{name}.weight", f"{name}.bias"))
-        return self.own("AddLayerNorm", value, residual, gain, bias, epsilon=float(self.config.layer_norm_eps))
+        epsilon = float(self.config.layer_norm_eps)
+        return self.own_or_narrow("AddLayerNorm", value, residual, gain, bias, epsilon=epsilon)
 
     def linear(self, name: str, value: ir.Value, scale: float = 1, activation: str | None = None) -> ir.Value:
         """See Encoder."""
@@ -88,7 +109,10 @@ class Fused(Encoder):
         keys = self.table(prefix, Deberta.key, Deberta.relative_key) if "c2p" in self.terms else None
         queries = self.table(prefix, Deberta.query, Deberta.relative_query) if "p2c" in self.terms else None
         buckets = self.constant(distance_buckets(self.config)[0], "distance_buckets")
-        inputs = (query, key, value, self.boundaries, buckets, keys, queries)
+        parts = [query, key, value]
+        if all(part in self.narrow for part in parts):
+            parts = [self.narrow[part] for part in parts]
+        inputs = (*parts, self.boundaries, buckets, keys, queries)
         mixed = self.own("DisentangledAttention", *inputs, heads=self.heads, int8=int(self.int8))
         return self.linear(prefix + Deberta.mix, mixed)
 
@@ -103,4 +127,4 @@ class Fused(Encoder):
         narrow_name, scale_name = quantize.names(weight, axis=0)
         narrow, scales = quantize.narrow(matrix, axis=0)
         constants = self.constant(narrow, narrow_name), self.constant(scales.squeeze(0), scale_name)
-        return self.own("QuantizedLinear", value, *constants, bias, gelu=int(gelu))
+        return self.own_or_narrow("QuantizedLinear", self.narrow.get(value, value), *constants, bias, gelu=int(gelu))

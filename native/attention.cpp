@@ -110,10 +110,18 @@ size_t Attention::packed_bytes() const { return packed_->keys.bytes() + packed_-
 
 size_t Attention::scratch_bytes(int length) const { return kernel_->scratch_bytes(packed_->head_size, length); }
 
+AttentionHead Attention::constants_of(int head) const {
+  return {packed_->head_size, packed_->keys.of_head(head), packed_->queries.of_head(head)};
+}
+
 void Attention::run(int head, int length, const float* q, const float* k, const float* v, ptrdiff_t stride, float* out,
                     ptrdiff_t out_stride, void* scratch) const {
-  const AttentionHead constants{packed_->head_size, packed_->keys.of_head(head), packed_->queries.of_head(head)};
-  kernel_->run(constants, length, q, k, v, stride, out, out_stride, scratch);
+  kernel_->run(constants_of(head), length, q, k, v, stride, out, out_stride, scratch);
+}
+
+void Attention::run(int head, int length, const Bfloat16* q, const Bfloat16* k, const Bfloat16* v, ptrdiff_t stride,
+                    float* out, ptrdiff_t out_stride, void* scratch) const {
+  kernel_->run_halves(constants_of(head), length, q, k, v, stride, out, out_stride, scratch);
 }
 
 }  // namespace wordtell

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "bfloat16.h"
 #include "cpu_features.h"
 
 namespace wordtell {
@@ -32,6 +33,7 @@ struct AttentionConstants {
   int reach;
 };
 
+struct AttentionHead;
 struct AttentionKernel;
 
 // Constants packed once for one instruction set; immutable, to be shared by any number of threads.
@@ -46,11 +48,15 @@ class Attention {
   size_t packed_bytes() const;
   // What `run` needs for a text of this many tokens, aligned to 64 bytes.
   size_t scratch_bytes(int length) const;
-  // One head of one text. q, k, v, out point at the text's first token and the head's first column; strides in floats.
+  // One head of one text. q, k, v, out point at the text's first token and the head's first column; strides in numbers.
   void run(int head, int length, const float* q, const float* k, const float* v, ptrdiff_t stride, float* out,
+           ptrdiff_t out_stride, void* scratch) const;
+  void run(int head, int length, const Bfloat16* q, const Bfloat16* k, const Bfloat16* v, ptrdiff_t stride, float* out,
            ptrdiff_t out_stride, void* scratch) const;
 
  private:
+  AttentionHead constants_of(int head) const;
+
   struct Packed;
   const AttentionKernel* kernel_;
   std::unique_ptr<Packed> packed_;

@@ -13,11 +13,12 @@
 #include "attention_kernel.h"
 #include "attention_vector.h"
 #include "pieces.h"
+#include "tiles.h"
 
 namespace wordtell {
 namespace {
 
-using Half = uint16_t;         // a bfloat16
+using Half = Bfloat16;
 constexpr int kStep = 32;      // of them in a tile's row
 constexpr int kPair = 2 * kTile;  // query rows
 constexpr int kTileSize = kTile * kStep;
@@ -34,19 +35,6 @@ inline __mmask16 first_of(int count) {
   return static_cast<__mmask16>(count >= kTile ? 0xffff : count > 0 ? (1u << count) - 1 : 0);
 }
 
-// While it lives, all tile registers have sixteen rows of 64 bytes. The state is the thread's own.
-struct TileSession {
-  TileSession() {
-    alignas(64) uint8_t config[64] = {1};  // palette 1
-    for (int tile = 0; tile < 8; ++tile) {
-      config[16 + 2 * tile] = 64;  // bytes a row
-      config[48 + tile] = kTile;   // rows
-    }
-    _tile_loadconfig(config);
-  }
-  ~TileSession() { _tile_release(); }
-};
-
 inline __m512 load_masked(const float* from, int count) { return _mm512_maskz_loadu_ps(first_of(count), from); }
 
 // 32 numbers of a row from `column` on, zeros beyond its end, or of no row.
@@ -57,15 +45,23 @@ inline __m512i halves(const float* row, int column, int head_size) {
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
+inline __m512i halves(const Half* row, int column, int head_size) {
+  if (row == nullptr || column >= head_size) return _mm512_setzero_si512();
+  const int count = head_size - column;
+  return _mm512_maskz_loadu_epi16(count >= kStep ? ~0u : (1u << count) - 1, row + column);
+}
+
 // Sixteen rows as the left side of products: [step][16 rows][32].
-void pack_rows(const float* const* rows, int head_size, Half* to) {
+template <typename Value>
+void pack_rows(const Value* const* rows, int head_size, Half* to) {
   for (int step = 0; step < steps_of(head_size); ++step, to += kTileSize) {
     for (int i = 0; i < kTile; ++i) _mm512_store_si512(to + i * kStep, halves(rows[i], step * kStep, head_size));
   }
 }
 
 // Sixteen rows as the right side, as columns: [step][16 pairs][16 columns][2].
-void pack_columns(const float* const* rows, int head_size, Half* to) {
+template <typename Value>
+void pack_columns(const Value* const* rows, int head_size, Half* to) {
   for (int step = 0; step < steps_of(head_size); ++step, to += kTileSize) {
     V16 pairs[kTile];
     for (int i = 0; i < kTile; ++i) {
@@ -77,7 +73,8 @@ void pack_columns(const float* const* rows, int head_size, Half* to) {
 }
 
 // The sixteen rows of a block, null beyond the last.
-inline void point_at(const float* first, ptrdiff_t stride, int block, int length, const float** rows) {
+template <typename Value>
+void point_at(const Value* first, ptrdiff_t stride, int block, int length, const Value** rows) {
   for (int i = 0; i < kTile; ++i) {
     const int row = block * kTile + i;
     rows[i] = row < length ? first + row * stride : nullptr;
@@ -144,9 +141,10 @@ class Head {
 
   size_t scratch_bytes() const { return pieces_.used(); }
 
-  void run(const float* q, const float* k, const float* v, ptrdiff_t stride, float* out, ptrdiff_t out_stride) {
-    const TileSession session;
-    const float* rows[kTile];
+  template <typename Value>
+  void run(const Value* q, const Value* k, const Value* v, ptrdiff_t stride, float* out, ptrdiff_t out_stride) {
+    const TileSession session({kTile, kTile, kTile, kTile, kTile, kTile, kTile, kTile});
+    const Value* rows[kTile];
     for (int block = 0; block < blocks_; ++block) {
       point_at(k, stride, block, length_, rows);
       pack_columns(rows, head_.head_size, keys_ + block * steps_ * kTileSize);
@@ -173,18 +171,21 @@ class Head {
 
  private:
   // Pairs of rows side by side: [32 keys][sixteen columns][16 pairs][16][2].
-  void pack_values(const float* v, ptrdiff_t stride) {
-    alignas(64) Half places[kStep];
-    for (int n = 0; n < kStep; ++n) places[n] = static_cast<Half>(n / 2 + n % 2 * kTile);
-    const __m512i woven = _mm512_load_si512(places);
+  template <typename Value>
+  void pack_values(const Value* v, ptrdiff_t stride) {
+    alignas(64) Half left[kStep], right[kStep];  // what to take of two rows' 32 columns, of the second from 32 on
+    for (int n = 0; n < kStep; ++n) {
+      left[n] = static_cast<Half>(n / 2 + n % 2 * kStep);
+      right[n] = static_cast<Half>(left[n] + kTile);
+    }
+    const __m512i low = _mm512_load_si512(left), high = _mm512_load_si512(right);
     for (int j = 0; j < key_steps_ * kStep; j += 2) {
-      for (int c = 0; c < columns_; ++c) {
-        const int rest = head_.head_size - c * kTile;
-        const __m512 even = j < length_ ? load_masked(v + j * stride + c * kTile, rest) : _mm512_setzero_ps();
-        const __m512 odd = j + 1 < length_ ? load_masked(v + (j + 1) * stride + c * kTile, rest) : _mm512_setzero_ps();
-        const __m512i both = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
-        _mm512_store_si512(values_ + (j / kStep * columns_ + c) * kTileSize + j % kStep / 2 * kStep,
-                           _mm512_permutexvar_epi16(woven, both));
+      const Value *even = j < length_ ? v + j * stride : nullptr, *odd = j + 1 < length_ ? v + (j + 1) * stride : nullptr;
+      for (int c = 0; c < columns_; c += 2) {
+        const __m512i first = halves(even, c * kTile, head_.head_size), second = halves(odd, c * kTile, head_.head_size);
+        Half* to = values_ + (j / kStep * columns_ + c) * kTileSize + j % kStep / 2 * kStep;
+        _mm512_store_si512(to, _mm512_permutex2var_epi16(first, low, second));
+        _mm512_store_si512(to + kTileSize, _mm512_permutex2var_epi16(first, high, second));
       }
     }
   }
@@ -391,13 +392,15 @@ size_t scratch_bytes(int head_size, int length) {
   return Head(AttentionHead{head_size, {}, {}}, length, nullptr).scratch_bytes();
 }
 
-void run(const AttentionHead& head, int length, const float* q, const float* k, const float* v, ptrdiff_t stride,
+template <typename Value>
+void run(const AttentionHead& head, int length, const Value* q, const Value* k, const Value* v, ptrdiff_t stride,
          float* out, ptrdiff_t out_stride, void* scratch) {
   Head(head, length, scratch).run(q, k, v, stride, out, out_stride);
 }
 
 }  // namespace
 
-extern const AttentionKernel attention_int8_amx = {tile_bytes, pack_key_tile, pack_query_tile, scratch_bytes, run};
+extern const AttentionKernel attention_int8_amx = {tile_bytes, pack_key_tile, pack_query_tile, scratch_bytes, run<float>,
+                                                   run<Bfloat16>};
 
 }  // namespace wordtell

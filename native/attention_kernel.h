@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "bfloat16.h"
+
 namespace wordtell {
 
 // Query rows, keys and distances are taken sixteen at a time.
@@ -35,6 +37,8 @@ struct AttentionKernel {
   size_t (*scratch_bytes)(int head_size, int length);
   void (*run)(const AttentionHead& head, int length, const float* q, const float* k, const float* v, ptrdiff_t stride,
               float* out, ptrdiff_t out_stride, void* scratch);
+  void (*run_halves)(const AttentionHead& head, int length, const Bfloat16* q, const Bfloat16* k, const Bfloat16* v,
+                     ptrdiff_t stride, float* out, ptrdiff_t out_stride, void* scratch);
 };
 
 extern const AttentionKernel attention_fp32_portable, attention_int8_portable;

@@ -38,12 +38,13 @@ class MixFloats {
   }
   static float softmax(float* scores, int length) { return wordtell::softmax<rounded>(scores, length); }
 
-  MixFloats(const float* v, ptrdiff_t stride, int length, int head_size, char* memory)
+  template <typename Value>
+  MixFloats(const Value* v, ptrdiff_t stride, int length, int head_size, char* memory)
       : values_(reinterpret_cast<float*>(memory)), length_(length), head_size_(head_size) {
     float* to = values_;
     for (int j = 0; j < length; ++j) {
       for (int c = 0; c < head_size; c += 16, to += 16) {
-        const float* from = v + j * stride + c;
+        const Value* from = v + j * stride + c;
         const V16 value = c + 16 <= head_size ? load(from) : load_part(from, head_size - c);
         store(to, rounded ? round_to_bfloat16(value) : value);
       }

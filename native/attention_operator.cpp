@@ -12,12 +12,16 @@ namespace {
 constexpr Presence optional = Presence::optional;
 
 // query, key, value, boundaries, buckets, position keys, position queries -> the context of every token
+//
+// query, key and value are all FP32 or all bfloat16, [tokens, heads * head_size].
 class DisentangledAttention {
  public:
   static constexpr const char* name = "DisentangledAttention";
-  static constexpr Argument inputs[] = {{ElementType::f32},           {ElementType::f32}, {ElementType::f32},
-                                        {ElementType::s64},           {ElementType::s32}, {ElementType::f32, optional},
+  static constexpr Argument inputs[] = {{ElementType::undefined},     {ElementType::undefined},
+                                        {ElementType::undefined},     {ElementType::s64},
+                                        {ElementType::s32},           {ElementType::f32, optional},
                                         {ElementType::f32, optional}};
+  static constexpr Argument outputs[] = {{ElementType::f32}};
 
   explicit DisentangledAttention(const KernelInfo& info) : heads_(info.integer("heads")) {
     const Tensor buckets = info.constant(4, "buckets");
@@ -60,23 +64,38 @@ class DisentangledAttention {
     query.expect("query", {-1, width});
     key.expect("key", {query.shape()[0], width});
     value.expect("value", {query.shape()[0], width});
+    if (key.type() != query.type() || value.type() != query.type()) {
+      throw std::invalid_argument("query, key and value must be of one type");
+    }
+    check_boundaries(boundaries, query.shape()[0]);
+    float* out = context.output<float>(0, query.shape());
+    switch (query.type()) {
+      case ElementType::f32: return attend<float>(context, query, key, value, boundaries, out);
+      case ElementType::bf16: return attend<Bfloat16>(context, query, key, value, boundaries, out);
+      default: throw std::invalid_argument("query, key and value must be FP32 or bfloat16");
+    }
+  }
+
+ private:
+  template <typename Value>
+  void attend(const KernelContext& context, const Tensor& query, const Tensor& key, const Tensor& value,
+              const Tensor& boundaries, float* out) const {
     const int64_t* begins = boundaries.data<const int64_t>();
-    const int64_t windows = boundaries.size() - 1;
-    check_boundaries(begins, windows, query.shape()[0]);
-    float* out = context.output(query.shape());
+    const int64_t windows = boundaries.size() - 1, width = heads_ * head_size_;
     context.parallel(static_cast<size_t>(windows * heads_), [&](size_t task) {
       const int64_t window = static_cast<int64_t>(task) / heads_, head = static_cast<int64_t>(task) % heads_;
       const int length = static_cast<int>(begins[window + 1] - begins[window]);
       const int64_t first = begins[window] * width + head * head_size_;
       void* scratch = Scratch::of_this_thread(attention_->scratch_bytes(length));
-      attention_->run(static_cast<int>(head), length, query.data<const float>() + first,
-                      key.data<const float>() + first, value.data<const float>() + first, width, out + first, width,
+      attention_->run(static_cast<int>(head), length, query.data<const Value>() + first,
+                      key.data<const Value>() + first, value.data<const Value>() + first, width, out + first, width,
                       scratch);
     });
   }
 
- private:
-  static void check_boundaries(const int64_t* begins, int64_t windows, int64_t tokens) {
+  static void check_boundaries(const Tensor& boundaries, int64_t tokens) {
+    const int64_t* begins = boundaries.data<const int64_t>();
+    const int64_t windows = boundaries.size() - 1;
     bool rising = windows >= 0 && (windows == 0 ? tokens == 0 : begins[0] == 0 && begins[windows] == tokens);
     for (int64_t i = 0; rising && i < windows; ++i) rising = begins[i] < begins[i + 1];
     if (!rising) throw std::invalid_argument("boundaries must rise from 0 to the number of tokens");

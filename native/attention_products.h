@@ -36,15 +36,17 @@ struct FloatProducts {
 
   static int padded(int head_size) { return head_size; }
 
-  static void pack_rows(const float* const* rows, int count, int head_size, float* to, float*) {
+  template <typename Value>
+  static void pack_rows(const Value* const* rows, int count, int head_size, float* to, float*) {
     for (int i = 0; i < kTile; ++i, to += head_size) {
-      for (int d = 0; d < head_size; ++d) to[d] = i < count ? rows[i][d] : 0.0f;
+      for (int d = 0; d < head_size; ++d) to[d] = i < count ? number(rows[i][d]) : 0.0f;
     }
   }
 
-  static void pack_tile(const float* const* rows, int count, int head_size, float* to, float* scales, int32_t* none) {
+  template <typename Value>
+  static void pack_tile(const Value* const* rows, int count, int head_size, float* to, float* scales, int32_t* none) {
     for (int i = 0; i < kTile; ++i) {
-      for (int d = 0; d < head_size; ++d) to[d * kTile + i] = i < count ? rows[i][d] : 0.0f;
+      for (int d = 0; d < head_size; ++d) to[d * kTile + i] = i < count ? number(rows[i][d]) : 0.0f;
       scales[i] = 1.0f;
       none[i] = 0;
     }
@@ -70,7 +72,8 @@ struct ByteProducts {
 
   static int padded(int head_size) { return (head_size + Dot::step - 1) / Dot::step * Dot::step; }
 
-  static void pack_rows(const float* const* rows, int count, int head_size, Row* to, float* scales) {
+  template <typename Value>
+  static void pack_rows(const Value* const* rows, int count, int head_size, Row* to, float* scales) {
     const int length = padded(head_size);
     for (int i = 0; i < kTile; ++i, to += length) {
       alignas(64) int8_t narrow[kLongest];
@@ -79,7 +82,8 @@ struct ByteProducts {
     }
   }
 
-  static void pack_tile(const float* const* rows, int count, int head_size, Packed* to, float* scales,
+  template <typename Value>
+  static void pack_tile(const Value* const* rows, int count, int head_size, Packed* to, float* scales,
                         int32_t* corrections) {
     constexpr int group = Dot::group;
     const int length = padded(head_size);
@@ -106,7 +110,8 @@ struct ByteProducts {
   static constexpr int kLongest = 256 + 64;  // the largest head, and the longest step
 
   // Writes the padded row and its scale, zeros for no row; returns the sum of the numbers.
-  static int32_t quantise(const float* row, int head_size, int8_t* to, float* scale) {
+  template <typename Value>
+  static int32_t quantise(const Value* row, int head_size, int8_t* to, float* scale) {
     constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to the nearest integer, ties to even
     const int length = padded(head_size);
     V16 most{};

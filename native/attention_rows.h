@@ -67,11 +67,12 @@ struct Rows {
     Products::pack_tile(rows, kTile, head_size, static_cast<Packed*>(tile), scales, corrections);
   }
 
-  static void run(const AttentionHead& head, int length, const float* q, const float* k, const float* v,
+  template <typename Value>
+  static void run(const AttentionHead& head, int length, const Value* q, const Value* k, const Value* v,
                   ptrdiff_t stride, float* out, ptrdiff_t out_stride, void* scratch) {
     const int blocks = blocks_of(length), padded = Products::padded(head.head_size);
     Memory memory(scratch, head.head_size, length);
-    const float* rows[kTile];
+    const Value* rows[kTile];
     for (int block = 0; block < blocks; ++block) {
       const int count = point_at(k, stride, block, length, rows);
       Products::pack_rows(rows, count, head.head_size, memory.key_rows + block * kTile * padded,
@@ -93,7 +94,8 @@ struct Rows {
   }
 
  private:
-  static int point_at(const float* first, ptrdiff_t stride, int block, int length, const float** rows) {
+  template <typename Value>
+  static int point_at(const Value* first, ptrdiff_t stride, int block, int length, const Value** rows) {
     const int begin = block * kTile, count = length - begin < kTile ? length - begin : kTile;
     for (int i = 0; i < count; ++i) rows[i] = first + (begin + i) * stride;
     return count;
@@ -175,7 +177,8 @@ struct Rows {
 template <typename Products, typename Mixing>
 constexpr AttentionKernel kernel_of() {
   using R = Rows<Products, Mixing>;
-  return {R::tile_bytes, R::pack_table_tile, R::pack_table_tile, R::scratch_bytes, R::run};
+  return {R::tile_bytes, R::pack_table_tile, R::pack_table_tile, R::scratch_bytes, R::template run<float>,
+          R::template run<Bfloat16>};
 }
 
 }  // namespace

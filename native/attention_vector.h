@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "bfloat16.h"
+
 #if defined(__x86_64__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -90,6 +92,19 @@ inline V16 load(const float* from) {
   for (int i = 0; i < kParts; ++i) __builtin_memcpy(&value.parts[i], from + i * kLanes, sizeof value.parts[i]);
   return value;
 }
+inline float number(float value) { return value; }
+inline float number(Bfloat16 value) {
+  const int32_t bits = value << 16;
+  float widened;
+  __builtin_memcpy(&widened, &bits, sizeof widened);
+  return widened;
+}
+
+inline V16 load(const Bfloat16* from) {
+  I16 value;
+  for (int i = 0; i < 16; ++i) value[i] = from[i] << 16;  // zeros below
+  return from_bits(value);
+}
 inline I16 load(const int32_t* from) {
   I16 value;
   for (int i = 0; i < kParts; ++i) __builtin_memcpy(&value.parts[i], from + i * kLanes, sizeof value.parts[i]);
@@ -124,6 +139,11 @@ inline V16 load_part(const float* from, int count) {
   V16 value{};
   for (int i = 0; i < count; ++i) value[i] = from[i];
   return value;
+}
+inline V16 load_part(const Bfloat16* from, int count) {
+  Bfloat16 value[16] = {};
+  for (int i = 0; i < count; ++i) value[i] = from[i];
+  return load(value);
 }
 
 inline V16 larger(const V16& a, const V16& b) {

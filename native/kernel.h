@@ -2,7 +2,7 @@
 //
 // A class `K` becomes an operator by what it has:
 //   static constexpr const char* name;
-//   static constexpr Argument inputs[]; outputs are one FP32 tensor
+//   static constexpr Argument inputs[], outputs[]; an input whose type is undefined takes any
 //   K(const KernelInfo&)               reads attributes and constants; may throw std::exception
 //   void compute(KernelContext&) const called by any thread; may throw std::exception
 #pragma once
@@ -40,7 +40,8 @@ class Tensor {
     OrtTensorTypeAndShapeInfo* info = nullptr;
     check(api, api.get<GetTensorTypeAndShape>()(value, &info));
     size_t rank = 0;
-    OrtStatus* status = api.get<GetDimensionsCount>()(info, &rank);
+    OrtStatus* status = api.get<GetTensorElementType>()(info, &type_);
+    if (status == nullptr) status = api.get<GetDimensionsCount>()(info, &rank);
     if (status == nullptr) {
       shape_.resize(rank);
       status = api.get<GetDimensions>()(info, shape_.data(), rank);
@@ -50,6 +51,7 @@ class Tensor {
   }
 
   explicit operator bool() const { return data_ != nullptr || !shape_.empty(); }
+  ElementType type() const { return type_; }
   const std::vector<int64_t>& shape() const { return shape_; }
   int64_t size() const {
     int64_t product = 1;
@@ -77,6 +79,7 @@ class Tensor {
 
  private:
   void* data_ = nullptr;
+  ElementType type_ = ElementType::undefined;
   std::vector<int64_t> shape_;
 };
 
@@ -121,10 +124,12 @@ class KernelContext {
     check(api_, api_.get<KernelContextGetInput>()(context_, index, &value));
     return {api_, value};
   }
-  float* output(std::vector<int64_t> shape) const {
+  // Null when the graph has no use for an optional output.
+  template <typename T>
+  T* output(size_t index, std::vector<int64_t> shape) const {
     OrtValue* value = nullptr;
-    check(api_, api_.get<KernelContextGetOutput>()(context_, 0, shape.data(), shape.size(), &value));
-    return Tensor(api_, value).data<float>();
+    check(api_, api_.get<KernelContextGetOutput>()(context_, index, shape.data(), shape.size(), &value));
+    return Tensor(api_, value).data<T>();
   }
   // Calls `task` for 0 ... total-1 on the threads of the session that runs this kernel, and waits.
   template <typename Task>
@@ -164,9 +169,9 @@ const OrtCustomOp* custom_op() {
     callbacks.GetInputTypeCount = [](const OrtCustomOp*) { return std::size(K::inputs); };
     callbacks.GetInputCharacteristic = [](const OrtCustomOp*, size_t i) { return K::inputs[i].presence; };
     callbacks.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return 0; };
-    callbacks.GetOutputType = [](const OrtCustomOp*, size_t) { return ElementType::f32; };
-    callbacks.GetOutputTypeCount = [](const OrtCustomOp*) { return size_t{1}; };
-    callbacks.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return Presence::required; };
+    callbacks.GetOutputType = [](const OrtCustomOp*, size_t i) { return K::outputs[i].type; };
+    callbacks.GetOutputTypeCount = [](const OrtCustomOp*) { return std::size(K::outputs); };
+    callbacks.GetOutputCharacteristic = [](const OrtCustomOp*, size_t i) { return K::outputs[i].presence; };
     const auto one = [](const OrtCustomOp*) { return 1; };
     callbacks.GetVariadicInputMinArity = callbacks.GetVariadicInputHomogeneity = one;
     callbacks.GetVariadicOutputMinArity = callbacks.GetVariadicOutputHomogeneity = one;

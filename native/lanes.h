@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "bfloat16.h"
+
 #if defined(__x86_64__)
 // GCC 12 warns of its own header's deliberately undefined operands (GCC bug 105593).
 #pragma GCC diagnostic push
@@ -22,6 +24,7 @@
 #endif
 
 namespace wordtell {
+
 namespace {
 
 #if defined(__AVX512F__)
@@ -34,6 +37,7 @@ constexpr int lanes = 4;
 
 typedef float Floats __attribute__((vector_size(lanes * 4)));
 typedef int32_t Ints __attribute__((vector_size(lanes * 4)));
+typedef Bfloat16 Halves __attribute__((vector_size(lanes * 2)));
 
 inline Floats fill(float value) { return value - Floats{}; }
 inline Ints fill(int32_t value) { return value - Ints{}; }
@@ -74,6 +78,38 @@ inline void store_part(float* to, Floats value, int count) {
 inline Floats to_floats(Ints value) { return __builtin_convertvector(value, Floats); }
 inline Ints bits_of(Floats value) { return reinterpret_cast<Ints>(value); }
 inline Floats floats_of(Ints bits) { return reinterpret_cast<Floats>(bits); }
+
+inline Floats load(const Bfloat16* from) {
+  Halves value;
+  __builtin_memcpy(&value, from, sizeof value);
+  return floats_of(__builtin_convertvector(value, Ints) << 16);
+}
+
+inline Floats load_part(const Bfloat16* from, int count) {
+  Bfloat16 value[lanes] = {};
+  for (int i = 0; i < count; ++i) value[i] = from[i];
+  return load(value);
+}
+
+// Rounded to nearest, ties to even.
+inline Halves to_halves(Floats value) {
+#if defined(__AVX512BF16__)
+  return reinterpret_cast<Halves>(_mm512_cvtneps_pbh(value));
+#else
+  const Ints bits = bits_of(value), odd = (bits >> 16) & 1;
+  return __builtin_convertvector((bits + odd + 0x7fff) >> 16, Halves);
+#endif
+}
+
+inline void store(Bfloat16* to, Floats value) {
+  const Halves halves = to_halves(value);
+  __builtin_memcpy(to, &halves, sizeof halves);
+}
+
+inline void store_part(Bfloat16* to, Floats value, int count) {
+  const Halves halves = to_halves(value);
+  for (int i = 0; i < count; ++i) to[i] = halves[i];
+}
 
 inline Floats smaller(Floats a, Floats b) {
 #if defined(__AVX512F__)

@@ -47,6 +47,10 @@ void quantize_rows(const float* x, ptrdiff_t x_stride, int count, int depth, uin
   kernels_of(isa).quantize(x, x_stride, count, depth, rows, quantized_stride(depth));
 }
 
+void quantize_rows(const Bfloat16* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows, Isa isa) {
+  kernels_of(isa).quantize_halves(x, x_stride, count, depth, rows, quantized_stride(depth));
+}
+
 QuantizedLinear::QuantizedLinear(const int8_t* weight, int depth, int columns, const float* scale, const float* bias,
                                  Activation activation, Isa isa)
     : kernels_(&kernels_of(isa)), packed_(std::make_unique<PackedLinear>()) {
@@ -96,14 +100,25 @@ void QuantizedLinear::quantize(const float* x, ptrdiff_t x_stride, int row_begin
                      static_cast<uint8_t*>(scratch) + row_begin * row_stride, row_stride);
 }
 
-void QuantizedLinear::multiply(const void* scratch, int row_begin, int row_end, int col_begin, int col_end, float* y,
-                               ptrdiff_t y_stride) const {
+const uint8_t* QuantizedLinear::first_row(const void* scratch, int row_begin, int col_begin, int col_end) const {
   if (col_begin % panel() != 0 || col_begin < 0 || col_end > columns() ||
       (col_end % panel() != 0 && col_end != columns())) {
     throw std::invalid_argument("a block of columns begins and ends at whole panels");
   }
-  kernels_->multiply(packed_->view, static_cast<const uint8_t*>(scratch) + row_begin * packed_->view.row_stride,
-                     row_end - row_begin, col_begin, col_end, y + row_begin * y_stride, y_stride);
+  return static_cast<const uint8_t*>(scratch) + row_begin * packed_->view.row_stride;
+}
+
+void QuantizedLinear::multiply(const void* scratch, int row_begin, int row_end, int col_begin, int col_end, float* y,
+                               ptrdiff_t y_stride) const {
+  const uint8_t* rows = first_row(scratch, row_begin, col_begin, col_end);
+  kernels_->multiply(packed_->view, rows, row_end - row_begin, col_begin, col_end, y + row_begin * y_stride, y_stride);
+}
+
+void QuantizedLinear::multiply(const void* scratch, int row_begin, int row_end, int col_begin, int col_end,
+                               Bfloat16* y, ptrdiff_t y_stride) const {
+  const uint8_t* rows = first_row(scratch, row_begin, col_begin, col_end);
+  kernels_->multiply_halves(packed_->view, rows, row_end - row_begin, col_begin, col_end, y + row_begin * y_stride,
+                            y_stride);
 }
 
 }  // namespace wordtell

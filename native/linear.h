@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "bfloat16.h"
 #include "cpu_features.h"
 
 namespace wordtell {
@@ -24,6 +25,7 @@ ptrdiff_t quantized_stride(int depth);
 
 // Quantises `count` rows of x, `x_stride` values apart, to `rows`. Split rows over threads by moving both pointers.
 void quantize_rows(const float* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows, Isa isa = best_isa());
+void quantize_rows(const Bfloat16* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows, Isa isa = best_isa());
 
 struct PackedLinear;
 struct LinearKernels;
@@ -58,12 +60,18 @@ class QuantizedLinear {
   void multiply(const void* scratch, int row_begin, int row_end, int col_begin, int col_end, float* y,
                 ptrdiff_t y_stride) const;
 
+  // The same, rounded to bfloat16: for outputs that are only to be quantised again, whose step is coarser still.
+  void multiply(const void* scratch, int row_begin, int row_end, int col_begin, int col_end, Bfloat16* y,
+                ptrdiff_t y_stride) const;
+
   // All columns of some rows, in one thread.
   void multiply(const void* scratch, int row_begin, int row_end, float* y, ptrdiff_t y_stride) const {
     multiply(scratch, row_begin, row_end, 0, columns(), y, y_stride);
   }
 
  private:
+  const uint8_t* first_row(const void* scratch, int row_begin, int col_begin, int col_end) const;
+
   const LinearKernels* kernels_;
   std::unique_ptr<PackedLinear> packed_;
 };

@@ -1,48 +1,37 @@
 // The quantised linear with AMX: one instruction multiplies a tile of 16 rows x 64 u8 by one of 64 s8 x 16 columns.
+//
+// A product takes 16 cycles, and what feeds it comes from the second-level cache at about 32 bytes a cycle, so it is the
+// loads that bound this. Of the eight tile registers six hold sums, 2 tiles of rows by 3 of columns: five tiles come
+// from the second cache for six products (2 by 2: four for four).
 #include "linear_rows.h"
+#include "tiles.h"
 
 namespace wordtell {
 
 namespace {
 
-// 2 x 2 tiles of sums, so that each tile loaded serves two products. A panel is two tiles wide.
 constexpr int tile = 16;
-constexpr int panel = 2 * tile;
+constexpr int panel = tile;
 constexpr int group = 4;
+constexpr int tile_bytes = tile * depth_tile;
 constexpr int most_rows = 2 * tile;
-
-// The memory layout of the tile configuration, Intel SDM volume 1, table 18-1 ("palette 1").
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t bytes_per_row[16] = {};
-  uint8_t rows[16] = {};
-};
-
-// Tiles 0 to 3: sums; 4 and 5: the upper and lower rows' values; 6 and 7: weights. No row is computed for nothing.
-void configure(int upper, int lower) {
-  TileConfig config;
-  for (int t = 0; t < 8; ++t) {
-    config.bytes_per_row[t] = 64;
-    config.rows[t] = static_cast<uint8_t>(t == 6 || t == 7 ? tile : t == 0 || t == 1 || t == 4 ? upper : lower);
-  }
-  // GCC's intrinsic tells the compiler of the first bytes only.
-  asm volatile("ldtilecfg %0" ::"m"(config) : "memory");
-}
+constexpr int most_columns = 3 * tile;
 
 // Sums of one block that wait for their epilogue. It is done a few rows at a time between the tile products of the next
-// block: those keep the tile unit busy for 16 cycles each and leave the vector units idle.
-template <bool with_gelu>
+// block: those keep the tile unit busy and leave the vector units idle.
+template <bool with_gelu, typename Value>
 struct Epilogue {
-  alignas(64) int32_t sums[most_rows * panel];
-  Columns left, right;
+  alignas(64) int32_t sums[most_rows * most_columns];
+  Columns columns[3];
   const uint8_t* tail;  // of the next row
-  float* y;
+  Value* y;
   ptrdiff_t row_stride, y_stride;
-  int next = 0, count = 0;
+  int width, next = 0, count = 0;
 
-  void begin(const PackedWeight& weight, const uint8_t* rows, int height, int column, float* to, ptrdiff_t to_stride) {
-    left = columns_from(weight, column);
-    right = columns_from(weight, column + tile);
+  void begin(const PackedWeight& weight, const uint8_t* rows, int height, int column, int tiles, Value* to,
+             ptrdiff_t to_stride) {
+    for (int t = 0; t < tiles; ++t) columns[t] = columns_from(weight, column + t * tile);
+    width = tiles;
     tail = rows + weight.padded_depth;
     row_stride = weight.row_stride;
     y = to + column;
@@ -55,101 +44,144 @@ struct Epilogue {
     const int end = next + rows < count ? next + rows : count;
     for (; next < end; ++next) {
       const RowTail row = tail_of(tail, 0);
-      store_outputs<with_gelu>(y, load(sums + next * panel), left, row);
-      store_outputs<with_gelu>(y + tile, load(sums + next * panel + tile), right, row);
+      const int32_t* from = sums + next * most_columns;
+      store_outputs<with_gelu>(y, load(from), columns[0], row);
+      if (width > 1) store_outputs<with_gelu>(y + tile, load(from + tile), columns[1], row);
+      if (width > 2) store_outputs<with_gelu>(y + 2 * tile, load(from + 2 * tile), columns[2], row);
       tail += row_stride;
       y += y_stride;
     }
   }
 };
 
-template <bool with_gelu, bool with_lower>
-void multiply_block(const PackedWeight& weight, const uint8_t* rows, int upper, const int8_t* panel_weight,
-                    const int8_t* ahead, int ahead_bytes, Epilogue<with_gelu>& done, Epilogue<with_gelu>& next) {
-  const ptrdiff_t row_stride = weight.row_stride;
-  const uint8_t* lower_rows = rows + upper * row_stride;
+// Weights to bring into the second-level cache before they are needed, some cache lines at each step.
+struct Ahead {
+  const int8_t* next;
+  int lines;
+
+  void advance() {
+    for (int i = 0; i < lines; ++i, next += 64) _mm_prefetch(next, _MM_HINT_T1);
+  }
+};
+
+// Tiles 0 to 2: sums of the upper rows; 3 to 5: of the lower ones, from row `lower` on; 6: rows; 7: weights.
+template <bool with_gelu, bool with_lower, int columns, typename Value>
+void multiply_block(const PackedWeight& weight, const uint8_t* rows, int lower, const int8_t* panels, Ahead& ahead,
+                    Epilogue<with_gelu, Value>& done, Epilogue<with_gelu, Value>& next) {
+  const ptrdiff_t row_stride = weight.row_stride, across = static_cast<ptrdiff_t>(panel) * weight.padded_depth;
+  const uint8_t* lower_rows = rows + lower * row_stride;
   const int steps = weight.padded_depth / depth_tile;
-  const int pace = (done.count + steps - 1) / steps;
+  // The sums that it reads were stored just now: from the second step on they can be read without a wait.
+  const int pace = steps == 1 ? most_rows : (done.count + steps - 2) / (steps - 1);
   _tile_zero(0);
-  _tile_zero(1);
+  if (columns > 1) _tile_zero(1);
+  if (columns > 2) _tile_zero(2);
   if (with_lower) {
-    _tile_zero(2);
     _tile_zero(3);
+    if (columns > 1) _tile_zero(4);
+    if (columns > 2) _tile_zero(5);
   }
-  for (int k = 0; k < weight.padded_depth; k += depth_tile) {
-    const int8_t* w = panel_weight + k * panel;
-    _tile_loadd(6, w, panel * group);
-    _tile_loadd(4, rows + k, row_stride);
-    _tile_dpbusd(0, 4, 6);
-    _tile_loadd(7, w + tile * group, panel * group);
-    _tile_dpbusd(1, 4, 7);
-    if (with_lower) {
-      _tile_loadd(5, lower_rows + k, row_stride);
-      _tile_dpbusd(2, 5, 6);
-      _tile_dpbusd(3, 5, 7);
+  for (int step = 0; step < steps; ++step) {
+    const int8_t* w = panels + step * tile_bytes;
+    _tile_loadd(7, w, depth_tile);
+    _tile_loadd(6, rows + step * depth_tile, row_stride);
+    _tile_dpbusd(0, 6, 7);
+    if (columns > 1) {
+      _tile_loadd(7, w + across, depth_tile);
+      _tile_dpbusd(1, 6, 7);
     }
-    for (const int8_t* end = ahead + ahead_bytes; ahead < end; ahead += 64) _mm_prefetch(ahead, _MM_HINT_T1);
-    done.advance(pace);
+    if (columns > 2) {
+      _tile_loadd(7, w + 2 * across, depth_tile);
+      _tile_dpbusd(2, 6, 7);
+    }
+    if (with_lower) {  // and back: the last weights are there already, the others in the first-level cache
+      _tile_loadd(6, lower_rows + step * depth_tile, row_stride);
+      if (columns > 2) {
+        _tile_dpbusd(5, 6, 7);
+        _tile_loadd(7, w + across, depth_tile);
+      }
+      if (columns > 1) {
+        _tile_dpbusd(4, 6, 7);
+        _tile_loadd(7, w, depth_tile);
+      }
+      _tile_dpbusd(3, 6, 7);
+    }
+    ahead.advance();
+    if (step > 0) done.advance(pace);
   }
-  constexpr int row_bytes = panel * sizeof(int32_t);
+  done.advance(most_rows);  // nothing is left, but where there was one step only
+  constexpr int row_bytes = most_columns * sizeof(int32_t);
   _tile_stored(0, next.sums, row_bytes);
-  _tile_stored(1, next.sums + tile, row_bytes);
+  if (columns > 1) _tile_stored(1, next.sums + tile, row_bytes);
+  if (columns > 2) _tile_stored(2, next.sums + 2 * tile, row_bytes);
   if (with_lower) {
-    _tile_stored(2, next.sums + upper * panel, row_bytes);
-    _tile_stored(3, next.sums + upper * panel + tile, row_bytes);
+    int32_t* const lower_sums = next.sums + lower * most_columns;
+    _tile_stored(3, lower_sums, row_bytes);
+    if (columns > 1) _tile_stored(4, lower_sums + tile, row_bytes);
+    if (columns > 2) _tile_stored(5, lower_sums + 2 * tile, row_bytes);
   }
 }
 
-// Rows [0, count) in blocks of one height, the last one overlapping its neighbour rather than being lower.
-template <bool with_gelu, bool with_lower>
+// Tiles of columns to take together of those that are left: never three and then a single one.
+int together(int left) { return left == 4 ? 2 : left < 3 ? left : 3; }
+
+// Rows [0, count) in blocks of one height, the last one overlapping its neighbour rather than being lower, so that
+// hardly a row is computed for nothing.
+template <bool with_gelu, bool with_lower, typename Value>
 void multiply_rows(const PackedWeight& weight, const uint8_t* rows, int count, int height, int col_begin, int col_end,
-                   float* y, ptrdiff_t y_stride) {
-  Epilogue<with_gelu> epilogues[2];
+                   Value* y, ptrdiff_t y_stride) {
+  constexpr decltype(&multiply_block<with_gelu, with_lower, 1, Value>) multiply_columns[] = {
+      multiply_block<with_gelu, with_lower, 1, Value>, multiply_block<with_gelu, with_lower, 2, Value>,
+      multiply_block<with_gelu, with_lower, 3, Value>};
+  // Upper and lower tiles have as many rows, since they take turns in one register: of an odd height both have the middle.
+  const uint8_t half = static_cast<uint8_t>(with_lower ? (height + 1) / 2 : height);
+  const TileSession session({half, half, half, half, half, half, half, tile});
+  Epilogue<with_gelu, Value> epilogues[2];
   int turn = 0;
-  const int upper = with_lower ? (height + 1) / 2 : height;
-  configure(upper, with_lower ? height - upper : tile);
-  for (int column = col_begin; column < col_end; column += panel) {
-    const int8_t* panel_weight = weight.weight + static_cast<ptrdiff_t>(column) * weight.padded_depth;
-    // Meanwhile the next panel comes into the second-level cache, a share of it at each step.
-    const int blocks = (count + height - 1) / height;
-    const int ahead_bytes = column + panel < col_end ? (panel * depth_tile / blocks + 63) / 64 * 64 : 0;
-    const int8_t* ahead = panel_weight + panel * weight.padded_depth;
-    for (int begin = 0; begin < count; begin += height, ahead += ahead_bytes * (weight.padded_depth / depth_tile)) {
+  const int blocks = (count + height - 1) / height;
+  for (int column = col_begin, tiles = 0; column < col_end; column += tiles * tile) {
+    tiles = together((col_end - column + tile - 1) / tile);
+    const int8_t* panels = weight.weight + static_cast<ptrdiff_t>(column) * weight.padded_depth;
+    // Meanwhile as many of the next weights come into the second-level cache.
+    const bool more = column + tiles * tile < weight.columns;
+    Ahead ahead{panels + static_cast<ptrdiff_t>(tiles) * panel * weight.padded_depth,
+                more ? (tiles * tile_bytes / 64 + blocks - 1) / blocks : 0};
+    for (int begin = 0; begin < count; begin += height) {
       const int r = begin + height <= count ? begin : count - height;
-      Epilogue<with_gelu>& next = epilogues[turn];
-      turn ^= 1;
       const uint8_t* block = rows + r * weight.row_stride;
-      multiply_block<with_gelu, with_lower>(weight, block, upper, panel_weight, ahead, ahead_bytes, epilogues[turn],
-                                            next);
-      next.begin(weight, block, height, column, y + r * y_stride, y_stride);
+      Epilogue<with_gelu, Value>&next = epilogues[turn], &done = epilogues[turn ^ 1];
+      multiply_columns[tiles - 1](weight, block, height - half, panels, ahead, done, next);
+      next.begin(weight, block, height, column, tiles, y + r * y_stride, y_stride);
+      turn ^= 1;
     }
   }
   epilogues[turn ^ 1].advance(most_rows);
-  _tile_release();
 }
 
-template <bool with_gelu>
-void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, float* y,
+template <bool with_gelu, typename Value>
+void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, Value* y,
                  ptrdiff_t y_stride) {
   const int in_cache = rows_in_cache(weight, count);
   for (int begin = 0; begin < count; begin += in_cache) {
     const int some = count - begin < in_cache ? count - begin : in_cache;
     const int blocks = (some + most_rows - 1) / most_rows;
     const int height = (some + blocks - 1) / blocks;
-    const auto multiply_some = height > tile ? multiply_rows<with_gelu, true> : multiply_rows<with_gelu, false>;
+    const auto multiply_some = height > tile ? multiply_rows<with_gelu, true, Value> : multiply_rows<with_gelu, false, Value>;
     multiply_some(weight, rows + begin * weight.row_stride, some, height, col_begin, col_end, y + begin * y_stride,
                   y_stride);
   }
 }
 
-void multiply(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, float* y,
+template <typename Value>
+void multiply(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, Value* y,
               ptrdiff_t y_stride) {
-  const auto as = weight.gelu ? multiply_as<true> : multiply_as<false>;
+  const auto as = weight.gelu ? multiply_as<true, Value> : multiply_as<false, Value>;
   as(weight, rows, count, col_begin, col_end, y, y_stride);
 }
 
 }  // namespace
 
-extern const LinearKernels linear_amx = {panel, group, quantize_all, multiply};
+extern const LinearKernels linear_amx = {panel, group, quantize_all<float>, quantize_all<Bfloat16>, multiply<float>,
+                                             multiply<Bfloat16>};
 
 }  // namespace wordtell

@@ -12,8 +12,8 @@ constexpr int panel = vectors * lanes;
 constexpr int group = 4;
 constexpr int most_rows = 6;
 
-template <int block_rows, bool with_gelu>
-void multiply_block(const PackedWeight& weight, const uint8_t* rows, const int8_t* panel_weight, int column, float* y,
+template <int block_rows, bool with_gelu, typename Value>
+void multiply_block(const PackedWeight& weight, const uint8_t* rows, const int8_t* panel_weight, int column, Value* y,
                     ptrdiff_t y_stride) {
   __m512i sums[block_rows][vectors];
 #pragma GCC unroll 8
@@ -46,9 +46,9 @@ void multiply_block(const PackedWeight& weight, const uint8_t* rows, const int8_
   }
 }
 
-template <bool with_gelu>
+template <bool with_gelu, typename Value>
 void multiply_rest(int count, const PackedWeight& weight, const uint8_t* rows, const int8_t* panel_weight, int column,
-                   float* y, ptrdiff_t y_stride) {
+                   Value* y, ptrdiff_t y_stride) {
   switch (count) {
     case 5: return multiply_block<5, with_gelu>(weight, rows, panel_weight, column, y, y_stride);
     case 4: return multiply_block<4, with_gelu>(weight, rows, panel_weight, column, y, y_stride);
@@ -58,8 +58,8 @@ void multiply_rest(int count, const PackedWeight& weight, const uint8_t* rows, c
   }
 }
 
-template <bool with_gelu>
-void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, float* y,
+template <bool with_gelu, typename Value>
+void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, Value* y,
                  ptrdiff_t y_stride) {
   const int block = rows_in_cache(weight, count);
   for (int begin = 0; begin < count; begin += block) {
@@ -77,14 +77,16 @@ void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int
   }
 }
 
-void multiply(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, float* y,
+template <typename Value>
+void multiply(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, Value* y,
               ptrdiff_t y_stride) {
-  const auto as = weight.gelu ? multiply_as<true> : multiply_as<false>;
+  const auto as = weight.gelu ? multiply_as<true, Value> : multiply_as<false, Value>;
   as(weight, rows, count, col_begin, col_end, y, y_stride);
 }
 
 }  // namespace
 
-extern const LinearKernels linear_avx512 = {panel, group, quantize_all, multiply};
+extern const LinearKernels linear_avx512 = {panel, group, quantize_all<float>, quantize_all<Bfloat16>, multiply<float>,
+                                             multiply<Bfloat16>};
 
 }  // namespace wordtell

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "bfloat16.h"
+
 namespace wordtell {
 
 // Quantised rows and packed weights are padded with zeros to whole tiles of this many values of depth.
@@ -31,9 +33,13 @@ struct PackedWeight {
 struct LinearKernels {
   int panel, group;
   void (*quantize)(const float* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows, ptrdiff_t row_stride);
+  void (*quantize_halves)(const Bfloat16* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows,
+                          ptrdiff_t row_stride);
   // `rows` and `y` point to the first row of the block; `col_begin` counts from the weight's first column.
   void (*multiply)(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, float* y,
                    ptrdiff_t y_stride);
+  void (*multiply_halves)(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end,
+                          Bfloat16* y, ptrdiff_t y_stride);
 };
 
 extern const LinearKernels linear_portable;

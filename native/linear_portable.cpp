@@ -22,8 +22,8 @@ void sum_panel(const uint8_t* rows, ptrdiff_t row_stride, int count, const int8_
   }
 }
 
-template <bool with_gelu>
-void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, float* y,
+template <bool with_gelu, typename Value>
+void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, Value* y,
                  ptrdiff_t y_stride) {
   int32_t sums[block_rows][panel];
   for (int column = col_begin; column < col_end; column += panel) {
@@ -43,14 +43,16 @@ void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int
   }
 }
 
-void multiply(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, float* y,
+template <typename Value>
+void multiply(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, Value* y,
               ptrdiff_t y_stride) {
-  const auto as = weight.gelu ? multiply_as<true> : multiply_as<false>;
+  const auto as = weight.gelu ? multiply_as<true, Value> : multiply_as<false, Value>;
   as(weight, rows, count, col_begin, col_end, y, y_stride);
 }
 
 }  // namespace
 
-extern const LinearKernels linear_portable = {panel, 1, quantize_all, multiply};
+extern const LinearKernels linear_portable = {panel, 1, quantize_all<float>, quantize_all<Bfloat16>, multiply<float>,
+                                             multiply<Bfloat16>};
 
 }  // namespace wordtell

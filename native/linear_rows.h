@@ -19,7 +19,8 @@ struct Range {
 };
 
 // Writes one quantised row of known range.
-inline void write_quantized(const float* x, const Range& range, int depth, uint8_t* row, ptrdiff_t row_stride) {
+template <typename Value>
+inline void write_quantized(const Value* x, const Range& range, int depth, uint8_t* row, ptrdiff_t row_stride) {
   const float least = smallest(range.least), most = largest(range.most);
   const ptrdiff_t padded = row_stride - depth_tile;
   float scale = (most / 2 - least / 2) / 127.5f;  // halves: the difference of two huge values could be infinite
@@ -36,8 +37,8 @@ inline void write_quantized(const float* x, const Range& range, int depth, uint8
     store_bytes(row + i, values);
   }
   if (i < depth) {
-    float rest[step] = {};
-    __builtin_memcpy(rest, x + i, (depth - i) * sizeof(float));
+    Value rest[step] = {};
+    __builtin_memcpy(rest, x + i, (depth - i) * sizeof(Value));
     Ints values[4];
     for (int v = 0; v < 4; ++v) values[v] = round_to_ints(load(rest + v * lanes) * inverse) + zero_point;
     uint8_t bytes[step];
@@ -49,7 +50,8 @@ inline void write_quantized(const float* x, const Range& range, int depth, uint8
   __builtin_memcpy(row + padded, &tail, sizeof tail);
 }
 
-inline void quantize_row(const float* x, int depth, uint8_t* row, ptrdiff_t row_stride) {
+template <typename Value>
+inline void quantize_row(const Value* x, int depth, uint8_t* row, ptrdiff_t row_stride) {
   Range ranges[unroll];  // apart, so that one comparison need not wait for the last
   int i = 0;
   for (; i + unroll * lanes <= depth; i += unroll * lanes) {
@@ -65,8 +67,8 @@ inline void quantize_row(const float* x, int depth, uint8_t* row, ptrdiff_t row_
   write_quantized(x, ranges[0], depth, row, row_stride);
 }
 
-inline void quantize_all(const float* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows,
-                         ptrdiff_t row_stride) {
+template <typename Value>
+void quantize_all(const Value* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows, ptrdiff_t row_stride) {
   for (int r = 0; r < count; ++r) quantize_row(x + r * x_stride, depth, rows + r * row_stride, row_stride);
 }
 
@@ -90,8 +92,8 @@ inline Columns columns_from(const PackedWeight& weight, int column) {
 
 // Outputs of one row from their integer sums, stored where there are columns. The column's scale comes first: a sum
 // times a huge row scale could be infinite where the product of all three is not.
-template <bool with_gelu>
-inline void store_outputs(float* y, Ints sums, const Columns& columns, RowTail row) {
+template <bool with_gelu, typename Value>
+inline void store_outputs(Value* y, Ints sums, const Columns& columns, RowTail row) {
   const Ints centred = sums - columns.sums * row.zero_point;
   Floats value = multiply_add(to_floats(centred) * columns.scale, fill(row.scale), columns.bias);
   if (with_gelu) value = gelu(value);

@@ -20,7 +20,7 @@ struct OrtCustomOpDomain;
 struct OrtTensorTypeAndShapeInfo;
 
 enum class OrtErrorCode : int { fail = 1, invalid_argument = 2 };
-enum class ElementType : int { undefined = 0, f32 = 1, u8 = 2, s8 = 3, s32 = 6, s64 = 7 };
+enum class ElementType : int { undefined = 0, f32 = 1, u8 = 2, s8 = 3, s32 = 6, s64 = 7, bf16 = 16 };
 enum class Presence : int { required = 0, optional = 1, variadic = 2 };
 
 // A function of OrtApi: its place in the table and its type.
@@ -38,6 +38,7 @@ using CreateCustomOpDomain = Slot<26, OrtStatus*(const char* domain, OrtCustomOp
 using CustomOpDomainAdd = Slot<27, OrtStatus*(OrtCustomOpDomain*, const struct OrtCustomOp*)>;
 using AddCustomOpDomain = Slot<28, OrtStatus*(OrtSessionOptions*, OrtCustomOpDomain*)>;
 using GetTensorMutableData = Slot<51, OrtStatus*(OrtValue*, void**)>;
+using GetTensorElementType = Slot<60, OrtStatus*(const OrtTensorTypeAndShapeInfo*, ElementType*)>;
 using GetDimensionsCount = Slot<61, OrtStatus*(const OrtTensorTypeAndShapeInfo*, size_t*)>;
 using GetDimensions = Slot<62, OrtStatus*(const OrtTensorTypeAndShapeInfo*, int64_t*, size_t)>;
 using GetTensorTypeAndShape = Slot<65, OrtStatus*(const OrtValue*, OrtTensorTypeAndShapeInfo**)>;

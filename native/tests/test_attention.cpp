@@ -97,7 +97,10 @@ std::vector<double> expected(const Case& c, const Data& data) {
   return out;
 }
 
-std::vector<float> computed(const Case& c, const Data& data, Precision precision, Isa isa) {
+// q, k and v in FP32 or in bfloat16.
+template <typename Value>
+std::vector<float> computed_from(const Case& c, const Data& data, const std::vector<Value>& q,
+                                 const std::vector<Value>& k, const std::vector<Value>& v, Precision precision, Isa isa) {
   const Attention attention(data.constants, precision, isa);
   const int width = c.heads * c.head_size;
   std::vector<float> out(size_t(c.length) * width, NAN);
@@ -106,10 +109,14 @@ std::vector<float> computed(const Case& c, const Data& data, Precision precision
   std::memset(scratch, 0xff, bytes);  // NaN wherever something is read before it is written
   for (int head = 0; head < c.heads; ++head) {
     const size_t first = size_t(head) * c.head_size;
-    attention.run(head, c.length, &data.q[first], &data.k[first], &data.v[first], width, &out[first], width, scratch);
+    attention.run(head, c.length, &q[first], &k[first], &v[first], width, &out[first], width, scratch);
   }
   std::free(scratch);
   return out;
+}
+
+std::vector<float> computed(const Case& c, const Data& data, Precision precision, Isa isa) {
+  return computed_from(c, data, data.q, data.k, data.v, precision, isa);
 }
 
 double distance(const std::vector<double>& a, const std::vector<float>& b) {
@@ -135,6 +142,40 @@ void try_case(const Case& c, unsigned seed) {
     } else {
       const double gap = distance(first, narrow);
       CHECK(gap < 2e-3, "%s: INT8 differs from portable by %g", text(c, isa).c_str(), gap);
+    }
+  }
+}
+
+std::vector<Bfloat16> upper_halves(const std::vector<float>& values) {
+  std::vector<Bfloat16> halves;
+  for (const float& value : values) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    halves.push_back(static_cast<Bfloat16>(bits >> 16));
+  }
+  return halves;
+}
+
+// Numbers that bfloat16 can hold give the same bits in either type.
+void same_from_halves() {
+  for (const Case& c : {Case{2, 64, 45, 32, 63, true, true, true}, Case{1, 40, 17, 32, 63, true, true, true},
+                        Case{3, 8, 33, 16, 31, true, true, false}}) {
+    Data data = make(c, 9);
+    for (std::vector<float>* values : {&data.q, &data.k, &data.v}) {
+      for (float& value : *values) {
+        uint32_t bits;
+        std::memcpy(&bits, &value, sizeof bits);
+        bits &= 0xffff0000u;
+        std::memcpy(&value, &bits, sizeof bits);
+      }
+    }
+    for (const Isa isa : available_isas()) {
+      for (const Precision precision : {Precision::fp32, Precision::int8}) {
+        const std::vector<float> want = computed(c, data, precision, isa);
+        const std::vector<float> got = computed_from(c, data, upper_halves(data.q), upper_halves(data.k),
+                                                     upper_halves(data.v), precision, isa);
+        CHECK(std::memcmp(want.data(), got.data(), want.size() * sizeof(float)) == 0, "%s", text(c, isa).c_str());
+      }
     }
   }
 }
@@ -237,6 +278,7 @@ int main(int argc, char** argv) {
     try_case(c, seed + unsigned(i));
   }
   same_whatever_stands_beside();
+  same_from_halves();
   scores_of_any_size();
   const Case small{1, 8, 4, 4, 4, false, true, true};
   Data data = make(small, 1);

@@ -203,6 +203,44 @@ void test_independence(Isa isa) {
   }
 }
 
+Bfloat16 rounded(float value) {  // to nearest, ties to even
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return static_cast<Bfloat16>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+float widened(Bfloat16 half) {
+  const uint32_t bits = uint32_t{half} << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// Outputs in bfloat16 are those in FP32, rounded; and activations in bfloat16 quantise as the same numbers in FP32.
+void test_halves(Isa isa) {
+  for (int i = 0; i < 30; ++i) {
+    const Problem p = make_problem(pick(1, 70), pick(1, 300), pick(1, 200), pick(0, 1) ? Activation::gelu : Activation::none);
+    const QuantizedLinear linear = p.pack(isa);
+    std::vector<uint8_t> scratch(linear.scratch_bytes(p.rows));
+    linear.quantize(p.x.data(), p.depth, 0, p.rows, scratch.data());
+    const int stride = p.columns + pick(0, 3);
+    std::vector<float> y(static_cast<size_t>(p.rows) * stride, 77.0f);
+    std::vector<Bfloat16> halves(y.size(), rounded(77.0f));
+    linear.multiply(scratch.data(), 0, p.rows, y.data(), stride);
+    linear.multiply(scratch.data(), 0, p.rows, 0, p.columns, halves.data(), stride);
+    for (size_t at = 0; at < y.size(); ++at) CHECK(halves[at] == rounded(y[at]));
+
+    for (size_t at = 0; at < y.size(); ++at) y[at] = widened(halves[at]);
+    std::vector<uint8_t> want(p.rows * quantized_stride(p.columns), 1), got(want.size(), 2);
+    quantize_rows(y.data(), stride, p.rows, p.columns, want.data(), isa);
+    quantize_rows(halves.data(), stride, p.rows, p.columns, got.data(), isa);
+    for (int r = 0; r < p.rows; ++r) {
+      const size_t begin = r * quantized_stride(p.columns), bytes = quantized_stride(p.columns) - 64 + 8;
+      CHECK(std::memcmp(&want[begin], &got[begin], bytes) == 0);
+    }
+  }
+}
+
 void test_gelu(Isa isa) {
   Problem p = make_problem(24001, 1, 1, Activation::gelu);
   p.weight = {1};
@@ -248,6 +286,7 @@ int main() {
     test_exact_sums(isa);
     test_quantized_bytes(isa);
     test_independence(isa);
+    test_halves(isa);
     test_gelu(isa);
     test_refusals(isa);
     std::printf("quantised linear, %s: %s\n", name(isa), failure_count() == 0 ? "holds" : "FAILS");

@@ -30,7 +30,7 @@ COVERED = [kind for kind in CHECKPOINTS if kind.startswith("deberta") and "convo
 COVERED.remove("deberta-v2-stock-export")
 LENGTHS = (1, 2, 15, 16, 17, 63, 130, 300, 700)
 PLAN = Plan(lanes=2, threads_per_lane=1)
-FP32_LOGITS, INT8_MEAN_PROBABILITY = 1e-4, 0.02
+FP32_LOGITS, INT8_MEAN_PROBABILITY, INT8_PROBABILITY = 1e-4, 0.012, 0.05
 
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="the fused operators are built with a C++ compiler")
 
@@ -91,15 +91,18 @@ def machine(logits: np.ndarray) -> np.ndarray:
 
 def test_every_window_of_a_pack_is_answered_as_pytorch_does(converted: Converted) -> None:
     for precision, whole in converted.folders.items():
-        given = windows()
+        given, distances = windows(), []
         for ids, found in zip(given, runner(whole).run(given), strict=True):
             with torch.inference_mode():
                 expected = converted.model(torch.from_numpy(ids)[None]).logits[0].numpy()
             assert found.shape == expected.shape
             if precision == "fp32":
                 assert_allclose(found, expected, rtol=0, atol=FP32_LOGITS, err_msg=f"length {len(ids)}")
-            else:
-                assert np.abs(machine(found) - machine(expected)).mean() < INT8_MEAN_PROBABILITY
+            distances.append(np.abs(machine(found) - machine(expected)))
+        if precision == "int8":
+            every = np.concatenate(distances)
+            assert every.mean() < INT8_MEAN_PROBABILITY
+            assert every.max() < INT8_PROBABILITY
 
 
 def test_int8_is_the_same_to_the_bit_in_any_company_and_on_any_number_of_threads(converted: Converted) -> None:
