@@ -182,13 +182,22 @@ def fairness(results: Path) -> str:
 
 
 def soak(results: Path) -> str:
-    """Memory over time."""
-    result = _read(results, "soak")
-    if not result:
+    """Memory over time, of each model that was measured."""
+    found = [result for folder in (results, results / "large") if (result := _read(folder, "soak"))]
+    if not found:
         return NOT_YET
-    row = (f"{result['minutes']:g}", f"{result['warm_mb']:,.0f} MB", f"{result['end_mb']:,.0f} MB")
-    table = _table(("minutes", "after warm-up", "at the end", "growth"), [(*row, f"{result['growth']:.1%}")])
-    return f"{table}\n\nModel: {result['model']}. {_machine(result)}"
+    rows = []
+    for result in found:
+        sizes = (f"{result[key]:,.0f} MB" for key in ("warm_mb", "end_mb"))
+        rows.append((_soaked(result), f"{result['minutes']:g}", *sizes, f"{result['growth']:.1%}"))
+    table = _table(("model", "minutes", "after warm-up", "at the end", "growth"), rows)
+    return "\n\n".join([table, *(f"{_soaked(result)}: {_machine(result)}" for result in found)])
+
+
+def _soaked(result: Mapping[str, Any]) -> str:
+    """The model's name, or, of one of benchmarks.dimensions, the folder that names it."""
+    words = result["command"].split("--model ")
+    return words[1].split("/")[2] if len(words) > 1 else str(result["model"])
 
 
 def draw(results: Path, images: Path) -> list[Path]:

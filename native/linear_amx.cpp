@@ -1,8 +1,8 @@
 // The quantised linear with AMX: one instruction multiplies a tile of 16 rows x 64 u8 by one of 64 s8 x 16 columns.
 //
-// A product takes 16 cycles, and what feeds it comes from the second-level cache at about 32 bytes a cycle, so it is the
-// loads that bound this. Of the eight tile registers six hold sums, 2 tiles of rows by 3 of columns: five tiles come
-// from the second cache for six products (2 by 2: four for four).
+// The second-level cache is slower to bring a tile than a product to use it, so it is the loads that bound this. Of the
+// eight tile registers six hold sums, 2 tiles of rows by 3 of columns: five tiles come from the second cache for six
+// products (2 by 2: four for four).
 #include "linear_rows.h"
 #include "tiles.h"
 
