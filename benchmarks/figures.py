@@ -106,6 +106,19 @@ def lanes(results: Path) -> str:
     return f"{table}\n\n{result['question'].capitalize()}. {_machine(result)}"
 
 
+def memory(results: Path) -> str:
+    """What a lane takes beyond the weights."""
+    result = _read(results, "memory")
+    if not result:
+        return NOT_YET
+    rows = [
+        (str(one["lanes"]), *(f"{one[key]:,.0f} MB" for key in ("loaded_mb", "peak_mb", "a_lane_mb")))
+        for one in result["lanes"]
+    ]
+    table = _table(("lanes", "loaded", "at the peak", "each lane"), rows)
+    return f"{table}\n\nModel: {result['dimensions']}. {_machine(result)}"
+
+
 def roofline(results: Path) -> str:
     """The machine's peaks."""
     result = _read(results, "roofline")
@@ -263,6 +276,7 @@ def _machine(result: Mapping[str, Any]) -> str:
 TABLES: dict[str, Callable[[Path], str]] = {
     "summary": summary,
     "lanes": lanes,
+    "memory": memory,
     "engines": engines,
     "roofline": roofline,
     "serving": serving,

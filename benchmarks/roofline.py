@@ -54,6 +54,8 @@ def _apart(threads: int, seconds: float) -> Peaks:
 
 def peaks(threads: int, seconds: float) -> Peaks:
     """Each library's best shape, and the best of all, by type."""
+    import onnxruntime  # noqa: F401 - before pinning: loaded on a single core, it leaves AMX alone
+
     harness.pin(threads)
     best: Peaks = {}
     for shape in SHAPES:
