@@ -94,7 +94,7 @@ class Encoder:
             inputs,
             [logits],
             nodes=self.tape.nodes,
-            initializers=self.tape.initializers,
+            initializers=tuple(self.constants.values()),
             opset_imports={"": opset, **self.domains},
             name="deberta",
         )
@@ -138,8 +138,8 @@ class Encoder:
         """An initializer: one for every name, and one for every value that has no name."""
         key = name or (array.dtype.str, array.tobytes(), array.shape)
         if key not in self.constants:
-            tensor = ir.tensor(array, name=name or f"constant_{len(self.constants)}")
-            self.constants[key] = self.tape.initializer(tensor)
+            name = name or f"constant_{len(self.constants)}"
+            self.constants[key] = ir.val(name, const_value=ir.tensor(array, name=name))
         return self.constants[key]
 
     def weight(self, name: str) -> Array:

@@ -9,7 +9,7 @@ with its residual goes into products as quantised rows, a product into attention
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -106,15 +106,27 @@ class Fused(Encoder):
         query = self.linear(prefix + Deberta.query, hidden, self.scale)
         key = self.linear(prefix + Deberta.key, hidden)
         value = self.linear(prefix + Deberta.value, hidden)
-        keys = self.table(prefix, Deberta.key, Deberta.relative_key) if "c2p" in self.terms else None
-        queries = self.table(prefix, Deberta.query, Deberta.relative_query) if "p2c" in self.terms else None
+        keys, key_scales = self._narrow_table(prefix, "c2p", Deberta.key, Deberta.relative_key)
+        queries, query_scales = self._narrow_table(prefix, "p2c", Deberta.query, Deberta.relative_query)
         buckets = self.constant(distance_buckets(self.config)[0], "distance_buckets")
         parts = [query, key, value]
         if all(part in self.narrow for part in parts):
             parts = [self.narrow[part] for part in parts]
-        inputs = (*parts, self.boundaries, buckets, keys, queries)
+        inputs = (*parts, self.boundaries, buckets, keys, queries, *((key_scales, query_scales) if self.int8 else ()))
         mixed = self.own("DisentangledAttention", *inputs, heads=self.heads, int8=int(self.int8))
         return self.linear(prefix + Deberta.mix, mixed)
+
+    def _narrow_table(self, prefix: str, term: str, shared: str, own: str) -> tuple[ir.Value | None, ir.Value | None]:
+        """The projected relative positions, in INT8 as s8 with a scale a row; None for what there is not."""
+        if term not in self.terms:
+            return None, None
+        table = self.table(prefix, shared, own)
+        if not self.int8:
+            return table, None
+        data = cast(ir.TensorProtocol, table.const_value).numpy()
+        narrow, scales = quantize.narrow(data, axis=-1)
+        narrow_name, scale_name = quantize.names(table.name or "", axis=-1)
+        return self.constant(narrow, narrow_name), self.constant(scales.reshape(-1), scale_name)
 
     def _quantized(
         self, name: str, value: ir.Value, bias: ir.Value | None, scale: float = 1, gelu: bool = False

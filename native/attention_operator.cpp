@@ -1,5 +1,7 @@
 // DisentangledAttention: glue between ONNX Runtime and attention.h.
 
+#include <vector>
+
 #include "attention.h"
 #include "kernel.h"
 #include "operators.h"
@@ -11,15 +13,30 @@ namespace {
 
 constexpr Presence optional = Presence::optional;
 
-// query, key, value, boundaries, buckets, position keys, position queries -> the context of every token
+// The rows of a position table [heads, positions, head_size]: FP32, or s8 with a scale a row, widened into `space`.
+const float* widened(const Tensor& table, const Tensor& scales, std::vector<float>& space) {
+  if (!table) return nullptr;
+  if (table.type() == ElementType::f32) return table.data<const float>();
+  const int64_t width = table.shape()[2];
+  space.resize(table.size());
+  for (int64_t i = 0; i < table.size(); ++i) {
+    space[i] = static_cast<float>(table.data<const int8_t>()[i]) * scales.data<const float>()[i / width];
+  }
+  return space.data();
+}
+
+// query, key, value, boundaries, buckets, position keys, position queries, the scales of both
+// -> the context of every token
 //
-// query, key and value are all FP32 or all bfloat16, [tokens, heads * head_size].
+// query, key and value are all FP32 or all bfloat16, [tokens, heads * head_size]. Position tables are FP32, or s8 with
+// scales [heads * positions]: what is packed here is not wanted in each session as well, four times as wide.
 class DisentangledAttention {
  public:
   static constexpr const char* name = "DisentangledAttention";
   static constexpr Argument inputs[] = {{ElementType::undefined},     {ElementType::undefined},
                                         {ElementType::undefined},     {ElementType::s64},
-                                        {ElementType::s32},           {ElementType::f32, optional},
+                                        {ElementType::s32},           {ElementType::undefined, optional},
+                                        {ElementType::undefined, optional}, {ElementType::f32, optional},
                                         {ElementType::f32, optional}};
   static constexpr Argument outputs[] = {{ElementType::f32}};
 
@@ -27,6 +44,8 @@ class DisentangledAttention {
     const Tensor buckets = info.constant(4, "buckets");
     const Tensor keys = info.constant(5, "position keys", optional);
     const Tensor queries = info.constant(6, "position queries", optional);
+    const Tensor key_scales = info.constant(7, "scales of the position keys", optional);
+    const Tensor query_scales = info.constant(8, "scales of the position queries", optional);
     buckets.expect("buckets", {-1});
     if (buckets.size() % 2 == 0) throw std::invalid_argument("buckets must be of the distances -reach ... reach");
     const Tensor& table = keys ? keys : queries;
@@ -36,12 +55,12 @@ class DisentangledAttention {
     constants.heads = static_cast<int>(heads_);
     constants.buckets = buckets.data<const int32_t>();
     constants.reach = static_cast<int>(buckets.size() / 2);
-    constants.position_key = keys ? keys.data<const float>() : nullptr;
-    constants.position_query = queries ? queries.data<const float>() : nullptr;
     constants.positions = table ? static_cast<int>(table.shape()[1]) : 0;
     const auto precision = info.integer("int8") != 0 ? Precision::int8 : Precision::fp32;
     if (!table) throw std::invalid_argument("one of the position tables must be given");
     constants.head_size = static_cast<int>(table.shape()[2]);
+    check_scales(keys, key_scales, "scales of the position keys");
+    check_scales(queries, query_scales, "scales of the position queries");
     for (int64_t i = 0; i < buckets.size(); ++i) {
       if (constants.buckets[i] < 0 || constants.buckets[i] >= constants.positions) {
         throw std::invalid_argument("a bucket is outside the position table");
@@ -49,11 +68,16 @@ class DisentangledAttention {
     }
     Key key;
     key.add(precision).add(heads_).add(constants.head_size).add(bool(keys)).add(bool(queries));
-    for (const Tensor& part : {keys, queries}) {
-      if (part) key.add(part.data<const float>(), part.size() * sizeof(float));
+    for (const Tensor& part : {keys, queries, key_scales, query_scales}) {
+      if (part) key.add(part.data<const void>(), part.size() * (part.type() == ElementType::s8 ? 1 : sizeof(float)));
     }
     key.add(constants.buckets, buckets.size() * sizeof(int32_t));
-    attention_ = shared<Attention>(key, [&] { return std::make_shared<const Attention>(constants, precision); });
+    attention_ = shared<Attention>(key, [&] {
+      std::vector<float> wide_keys, wide_queries;
+      constants.position_key = widened(keys, key_scales, wide_keys);
+      constants.position_query = widened(queries, query_scales, wide_queries);
+      return std::make_shared<const Attention>(constants, precision);
+    });
     head_size_ = constants.head_size;
   }
 
@@ -91,6 +115,12 @@ class DisentangledAttention {
                       key.data<const Value>() + first, value.data<const Value>() + first, width, out + first, width,
                       scratch);
     });
+  }
+
+  static void check_scales(const Tensor& table, const Tensor& scales, const char* what) {
+    if (!table || table.type() == ElementType::f32) return;
+    if (table.type() != ElementType::s8) throw std::invalid_argument("position tables must be FP32 or s8");
+    scales.expect(what, {table.shape()[0] * table.shape()[1]});
   }
 
   static void check_boundaries(const Tensor& boundaries, int64_t tokens) {
