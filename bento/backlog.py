@@ -27,10 +27,14 @@ class Done:
 
 @dataclass(eq=False)
 class Job:
-    """One request: what it has still to run, longest first, and how many tokens it may run before others."""
+    """One request: what it has still to run, longest first, and how many tokens it may run before others.
 
-    weight: float
-    submitted: float
+    expected: tokens that are still to be added, as far as one can tell. submitted: when the first were.
+    """
+
+    weight: float = 1.0
+    expected: int = 0
+    submitted: float | None = None
     waiting: deque[Item] = field(default_factory=deque)
     credit: float = 0.0
     queue_s: float | None = None
@@ -76,14 +80,15 @@ class Backlog:
         return bool(self._jobs)
 
     def add(self, job: Job, texts: Iterable[Text]) -> None:
-        """Put a request at the end of the round."""
-        items = []
+        """More of a request; it joins at the end of the round unless it waits already."""
+        items = list(job.waiting)
         for text in texts:
             text.waiting_tokens = sum(map(len, text.windows))
             self.tokens += text.waiting_tokens
             items += [Item(text, index) for index in range(len(text.windows))]
-        job.waiting.extend(sorted(items, key=len, reverse=True))
-        self._jobs.append(job)
+        job.waiting = deque(sorted(items, key=len, reverse=True))
+        if job not in self._jobs:
+            self._jobs.append(job)
 
     def forget(self, text: Text) -> None:
         """What waits of a text is not wanted any more; to be called when its future is done."""

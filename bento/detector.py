@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,9 @@ logger = logging.getLogger("wordtell")
 
 # Of English, before any text was seen: a request's tokens are estimated from its length before they are made.
 _TOKENS_PER_CHARACTER = 0.25
+# Texts are tokenised so many characters at a time, some milliseconds: the lanes run the first while the next are made, and
+# a short request need not wait for all of a long one's.
+_PART_CHARACTERS = 16_000
 
 
 @dataclass(frozen=True)
@@ -170,20 +173,21 @@ class Detector:
     async def _begin(self, flights: Mapping[str, Flight], on_window: Callable[[], None]) -> None:
         """Send texts on their way. Raises Overloaded before any work is done for them."""
         loop = asyncio.get_running_loop()
-        characters = max(1, sum(map(len, flights)))
+        expected = math.ceil(sum(map(len, flights)) * self._tokens_per_character)
         try:
-            with self._scheduler.admission(math.ceil(characters * self._tokens_per_character)):
-                prepared = await loop.run_in_executor(self._pool, self._prepare, list(flights))
-                tokens = sum(len(ids) for text in prepared for ids in text.ids)
-                self._tokens_per_character += (tokens / characters - self._tokens_per_character) / 8
-                work = self._scheduler.submit([text.ids for text in prepared], on_window)
+            with self._scheduler.admission(expected) as job:
+                for part in _parts(sorted(flights, key=len, reverse=True)):
+                    prepared = await loop.run_in_executor(self._pool, self._prepare, part)
+                    self._learn_density(part, prepared)
+                    work = self._scheduler.submit([text.ids for text in prepared], on_window, job)
+                    for text, made, future in zip(part, prepared, work, strict=True):
+                        flights[text].work = future
+                        future.add_done_callback(partial(self._land, text, flights[text], made))
         except BaseException:  # a cancellation too
             for flight in flights.values():
-                self._flights.abandon(flight)
+                if flight.work is None:
+                    self._flights.abandon(flight)
             raise
-        for (text, flight), made, future in zip(flights.items(), prepared, work, strict=True):
-            flight.work = future
-            future.add_done_callback(partial(self._land, text, flight, made))
 
     def _land(self, text: str, flight: Flight, prepared: _Prepared, work: Future[Done]) -> None:
         """On the lane that ran a text's last window: its scores to all who wait for them."""
@@ -230,6 +234,10 @@ class Detector:
                 prepared.append(_Prepared(words.split(text), encoding, spans, ids))
             return prepared
 
+    def _learn_density(self, texts: Sequence[str], prepared: Sequence[_Prepared]) -> None:
+        tokens = sum(len(ids) for text in prepared for ids in text.ids)
+        self._tokens_per_character += (tokens / max(1, sum(map(len, texts))) - self._tokens_per_character) / 8
+
     def _align(self, text: _Prepared, done: Done) -> FloatArray:
         with metrics.STAGE_SECONDS.labels("align").time():
             pieces = [self._probabilities(logits) for logits in done.logits]
@@ -238,3 +246,15 @@ class Detector:
     def _probabilities(self, logits: FloatArray) -> FloatArray:
         content: FloatArray = np.asarray(self._tokenizer.content(logits))
         return words.positive_probability(content, self.manifest.positive_index)
+
+
+def _parts(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The texts in order, as few as have the characters of a part at a time."""
+    part: list[str] = []
+    for text in texts:
+        part.append(text)
+        if sum(map(len, part)) >= _PART_CHARACTERS:
+            yield part
+            part = []
+    if part:
+        yield part

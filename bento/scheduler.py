@@ -48,8 +48,8 @@ class Scheduler:
             return self._speed()
 
     @contextmanager
-    def admission(self, tokens: int) -> Iterator[None]:
-        """Room in the backlog for about this many tokens, kept until the end of the block, in which they are submitted.
+    def admission(self, tokens: int) -> Iterator[Job]:
+        """A request of about this many tokens, which are submitted in the block, in parts; until then room is kept.
 
         Raises Overloaded when others wait and these tokens would take the backlog over its limit, and ModelNotReady
         once closed.
@@ -60,32 +60,36 @@ class Scheduler:
             if waiting and waiting + tokens > self._limits.max_queue_tokens:
                 limit = self._limits.max_queue_tokens
                 raise Overloaded(waiting, limit, self._seconds_until_room(waiting, tokens))
-            self._reserved += tokens
-            self._show()
+            job = Job()
+            self._expect(job, tokens)
         try:
-            yield
+            yield job
         finally:
             with self._changed:
-                self._reserved -= tokens
-                self._show()
+                self._expect(job, 0)
 
     def submit(
-        self, texts: Sequence[Sequence[IntArray]], on_window: Callable[[], None] = lambda: None, weight: float = 1.0
+        self,
+        texts: Sequence[Sequence[IntArray]],
+        on_window: Callable[[], None] = lambda: None,
+        job: Job | None = None,
     ) -> list[Future[Done]]:
-        """Queue one request's texts, each as its windows [length], at least one. One future a text.
+        """Queue texts of one request, each as its windows [length], at least one. One future a text.
 
         Cancelling a future drops what of its text is not yet running; it raises what the runner raised. `on_window` is
-        called from a lane after each window. A request of twice the weight runs twice the tokens. Raises ModelNotReady
-        once closed.
+        called from a lane after each window. job: the request that these belong to; without one they are all of it.
+        Raises ModelNotReady once closed.
         """
-        job = Job(weight, submitted=time.perf_counter())
+        job = job or Job()
+        if job.submitted is None:
+            job.submitted = time.perf_counter()
         queued = [Text(job, windows, on_window) for windows in texts]
         for text in queued:
             text.future.add_done_callback(lambda _, text=text: self._forget(text))  # type: ignore[misc]
         with self._changed:
             self._expect_open()
             self._backlog.add(job, queued)
-            self._show()
+            self._expect(job, max(0, job.expected - sum(text.waiting_tokens for text in queued)))
             self._changed.notify_all()
         return [text.future for text in queued]
 
@@ -119,7 +123,7 @@ class Scheduler:
             self._show()
             now = time.perf_counter()
             for job in {id(item.text.job): item.text.job for item in batch}.values():
-                if job.queue_s is None:
+                if job.queue_s is None and job.submitted is not None:
                     job.queue_s = now - job.submitted
                     metrics.STAGE_SECONDS.labels("queue").observe(job.queue_s)
             return batch, alone
@@ -171,6 +175,12 @@ class Scheduler:
     def _count_for(self, longest: int) -> int:
         most = min(self._limits.inference_batch_size, self._most_tokens // longest)
         return self._costs.count_for(longest, max(1, most))
+
+    def _expect(self, job: Job, tokens: int) -> None:
+        """Keep room for this many tokens that a request has still to submit."""
+        self._reserved += tokens - job.expected
+        job.expected = tokens
+        self._show()
 
     def _expect_open(self) -> None:
         if self._closed:

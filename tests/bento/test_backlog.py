@@ -20,7 +20,7 @@ def fill(backlog: Backlog, requests: list[list[int]]) -> list[Job]:
     """Each request's texts have one window of the given lengths."""
     jobs = []
     for lengths in requests:
-        job = Job(1.0, 0.0)
+        job = Job()
         backlog.add(job, [Text(job, [np.zeros(length, np.int64)], lambda: None) for length in lengths])
         jobs.append(job)
     return jobs

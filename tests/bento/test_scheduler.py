@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, Future
 import numpy as np
 import pytest
 
-from bento.backlog import Done
+from bento.backlog import Done, Job
 from bento.errors import ModelNotReady, Overloaded
 from bento.runners import Batching
 from bento.scheduler import Scheduler
@@ -81,8 +81,8 @@ def test_requests_take_turns_by_tokens(scheduler: Scheduler, runner: LookupRunne
 
 def test_twice_the_weight_is_twice_the_tokens(scheduler: Scheduler, runner: LookupRunner) -> None:
     held = hold(scheduler, runner)
-    slow = scheduler.submit([[window(2, 500)]] * 20, weight=0.5)
-    fast = scheduler.submit([[window(3, 500)]] * 20, weight=1.0)
+    slow = scheduler.submit([[window(2, 500)]] * 20, job=Job(0.5))
+    fast = scheduler.submit([[window(3, 500)]] * 20, job=Job(1.0))
     runner.gate.set()
     for future in (*held, *slow, *fast):
         future.result(PATIENCE)
