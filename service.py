@@ -6,9 +6,11 @@ import logging
 
 import bentoml
 import click
+from bentoml._internal.server.http import traffic
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bento import settings
-from bento.api import app
+from bento.api import app, connection
 from bento.api.edge import Edge
 from bento.api.lifecycle import Lifecycle, check
 from bento.errors import WordtellError
@@ -21,12 +23,29 @@ except WordtellError as error:
     raise SystemExit(f"wordtell: {error.message}") from None
 
 _lifecycle = Lifecycle(_settings)
+connection.install(_settings.api)
+
+
+class _Untimed:
+    """In the place of BentoML's timeout layer: our own deadline says what happened.
+
+    BentoML's keeps a timer for every request until its time has passed, answered or not, and keeps the task of a client
+    that went away for as long.
+    """
+
+    def __init__(self, app: ASGIApp, timeout: float) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+traffic.TimeoutMiddleware = _Untimed  # type: ignore[misc, assignment]
 
 
 @bentoml.service(
     name="wordtell",
     workers=1,  # lanes share one process: its weights, its queue, its fairness
-    traffic={"timeout": _settings.api.timeout_s + 30},  # never before our own deadline, which says what happened
     metrics={"enabled": False},  # ours are at /metrics
 )
 @bentoml.asgi_app(app.create(_lifecycle), path="/")

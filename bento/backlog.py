@@ -42,7 +42,10 @@ class Job:
 
 @dataclass(eq=False)
 class Text:
-    """One text of a request: its windows [length], and what is known of them. Done with when its future is."""
+    """One text of a request: its windows [length], and what is known of them.
+
+    wanted: false once its future is done, which `forget` is told. waiting_tokens: those that Backlog.tokens counts.
+    """
 
     job: Job
     windows: Sequence[IntArray]
@@ -50,6 +53,7 @@ class Text:
     future: Future[Done] = field(default_factory=Future)
     results: dict[int, FloatArray] = field(default_factory=dict)
     waiting_tokens: int = 0
+    wanted: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +86,7 @@ class Backlog:
     def add(self, job: Job, texts: Iterable[Text]) -> None:
         """More of a request; it joins at the end of the round unless it waits already."""
         items = list(job.waiting)
-        for text in texts:
+        for text in (text for text in texts if text.wanted):
             text.waiting_tokens = sum(map(len, text.windows))
             self.tokens += text.waiting_tokens
             items += [Item(text, index) for index in range(len(text.windows))]
@@ -92,6 +96,7 @@ class Backlog:
 
     def forget(self, text: Text) -> None:
         """What waits of a text is not wanted any more; to be called when its future is done."""
+        text.wanted = False
         self.tokens -= text.waiting_tokens
         text.waiting_tokens = 0
 
@@ -125,8 +130,10 @@ class Backlog:
             self._jobs.rotate(-1)
         return batch
 
-    def _next(self, job: Job) -> Item | None:
-        while job.waiting and job.waiting[0].text.future.done():
+    @staticmethod
+    def _next(job: Job) -> Item | None:
+        """The window that `_pop` would take: the first of a text that is still wanted."""
+        while job.waiting and not job.waiting[0].text.wanted:
             job.waiting.popleft()
         return job.waiting[0] if job.waiting else None
 
@@ -138,5 +145,6 @@ class Backlog:
         return item
 
     def _drop_idle(self) -> None:
-        if any(self._next(job) is None for job in self._jobs):
+        """Requests without a window that is wanted. All are looked at: `take` then pops without another look."""
+        if None in [self._next(job) for job in self._jobs]:
             self._jobs = deque(job for job in self._jobs if job.waiting)

@@ -1,4 +1,4 @@
-"""Scores of texts seen before, by the text's hash: no text is kept."""
+"""Scores of texts seen before, by a hash of whose text it is and of the text: no text is kept."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class ScoreCache:
         self._scores: OrderedDict[bytes, FloatArray] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, text: str) -> FloatArray | None:
-        """The scores [words] of a text, or None."""
+    def get(self, owner: str, text: str) -> FloatArray | None:
+        """The scores [words] of a text that was put for the same owner, or None."""
         with self._lock:
-            scores = self._scores.get(key := _key(text))
+            scores = self._scores.get(key := _key(owner, text))
             if scores is not None:
                 self._scores.move_to_end(key)
             return scores
 
-    def put(self, text: str, scores: FloatArray) -> None:
-        """Keep the scores of a text, and drop what was not asked for longest to make room."""
+    def put(self, owner: str, text: str, scores: FloatArray) -> None:
+        """Keep the scores of an owner's text, and drop what was not asked for longest to make room."""
         cost = scores.nbytes + _OVERHEAD_BYTES
         with self._lock:
-            if cost > self._limit or (key := _key(text)) in self._scores:
+            if cost > self._limit or (key := _key(owner, text)) in self._scores:
                 return
             self._scores[key] = scores
             self._bytes += cost
@@ -42,5 +42,6 @@ class ScoreCache:
                 self._bytes -= dropped.nbytes + _OVERHEAD_BYTES
 
 
-def _key(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def _key(owner: str, text: str) -> bytes:
+    whose = blake2b(owner.encode(), digest_size=16).digest()
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=whose).digest()

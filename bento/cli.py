@@ -158,7 +158,7 @@ def _score(detector: Detector, text: str) -> Scores:
     )
     with bar:
         task = bar.add_task("", total=detector.count_windows(text))
-        return asyncio.run(detector.score([text], on_window=lambda: bar.advance(task)))
+        return asyncio.run(detector.score([text], lambda: bar.advance(task)))
 
 
 def _coloured(text: str, spans: list[list[int]], probabilities: list[float]) -> Text:

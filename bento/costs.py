@@ -1,4 +1,5 @@
-"""How fast runs of different shapes are, learned while they run, and so how many windows belong into one."""
+"""What is learned while texts are scored: how fast runs of different shapes are, and so how many windows belong into
+one; and how many tokens a character makes."""
 
 from __future__ import annotations
 
@@ -12,6 +13,12 @@ _WORTHWHILE = 1.03
 # How many runs of a shape make its speed known, and every how many choices a larger one is tried again.
 _TRIALS = 3
 _AGAIN = 200
+
+# Of English, before any text was seen, and how many characters of texts outweigh that.
+_TOKENS_PER_CHARACTER = 0.25
+_FIRST_CHARACTERS = 10_000
+# After so many characters a text counts half: about four requests of 120 texts of 350 words.
+_HALF_LIFE_CHARACTERS = 1_000_000
 
 
 @dataclass
@@ -73,6 +80,24 @@ class Costs:
                 best = count
             count *= 2
         return best
+
+
+class Density:
+    """Tokens a character, over the latest texts: every character counts alike, so a few odd texts change little."""
+
+    def __init__(self) -> None:
+        self._tokens = _TOKENS_PER_CHARACTER * _FIRST_CHARACTERS
+        self._characters: float = _FIRST_CHARACTERS
+
+    def add(self, tokens: int, characters: int) -> None:
+        """One more text; old ones fade."""
+        keep = 0.5 ** (characters / _HALF_LIFE_CHARACTERS)
+        self._tokens = keep * self._tokens + tokens
+        self._characters = keep * self._characters + characters
+
+    def tokens(self, characters: int) -> int:
+        """About how many tokens so many characters will be."""
+        return math.ceil(characters * self._tokens / self._characters)
 
 
 def _length_class(length: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -90,6 +91,25 @@ def quota(root: Path) -> float | None:
                 if limit and period and int(limit) > 0:
                     quotas.append(int(limit) / int(period))
     return min(quotas, default=None)
+
+
+# From the best: a flag of /proc/cpuinfo, and what it is called in a model's version.
+_INSTRUCTION_SETS = {
+    "amx_int8": "amx",
+    "avx512_vnni": "avx512vnni",
+    "avx512f": "avx512",
+    "avx_vnni": "avxvnni",
+    "avx2": "avx2",
+    "i8mm": "i8mm",
+    "asimddp": "dotprod",
+}
+
+
+def instruction_set(root: Path = Path("/")) -> str:
+    """The best instruction set for products that this processor has; its architecture where the system does not say."""
+    lines = _read(root / "proc/cpuinfo").splitlines()
+    flags = {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split()}
+    return next((name for flag, name in _INSTRUCTION_SETS.items() if flag in flags), platform.machine())
 
 
 def _upwards(mount: Path, path: str) -> list[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,22 +16,21 @@ from bento import artifact, cpu, metrics, windows, words
 from bento.artifact import ModelFolder
 from bento.backlog import Done
 from bento.cache import ScoreCache
-from bento.errors import ArtifactError, ConfigError
+from bento.costs import Density
+from bento.errors import ArtifactError, ConfigError, TextTooLong, Untokenisable
 from bento.flights import Abandoned, Flight, Flights
 from bento.runners import Runner
 from bento.runners import fused as runners
 from bento.scheduler import Scheduler
-from bento.settings import Settings
-from bento.tokenizer import Tokenizer
+from bento.settings import ApiSettings, Settings
+from bento.tokenizer import Tokenizer, TokenizerFault
 from bento.types import Encoding, FloatArray, IntArray, Window
 
 logger = logging.getLogger("wordtell")
 
-# Of English, before any text was seen: a request's tokens are estimated from its length before they are made.
-_TOKENS_PER_CHARACTER = 0.25
-# Texts are tokenised so many characters at a time, some milliseconds: the lanes run the first while the next are made, and
-# a short request need not wait for all of a long one's.
-_PART_CHARACTERS = 16_000
+# Texts are tokenised so many characters at a time, one or two milliseconds, and requests take turns: the lanes run the
+# first while the next are made, and a short request does not wait for all of a long one's.
+_PART_CHARACTERS = 4_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,30 @@ class _Prepared:
     windows: tuple[Window, ...]
     ids: tuple[IntArray, ...]
 
+    def __len__(self) -> int:
+        return sum(map(len, self.ids))
+
+
+@dataclass
+class _Request:
+    """What one call of `score` wants, and how many tokens it has had. names: each text as its caller calls it."""
+
+    owner: str
+    names: Mapping[str, str]
+    on_window: Callable[[], None]
+    limits: ApiSettings | None
+    tokens: int = 0
+
+    def add(self, text: str, encoding: Encoding) -> None:
+        """One more text. Raises TextTooLong when it, or all of them, are over the limit."""
+        self.tokens += len(encoding)
+        if self.limits is None:
+            return
+        if len(encoding) > self.limits.max_text_tokens:
+            raise TextTooLong.in_tokens(self.names[text], len(encoding), self.limits.max_text_tokens)
+        if self.tokens > self.limits.max_request_tokens:
+            raise TextTooLong.in_all(self.names[text], self.tokens, self.limits.max_request_tokens)
+
 
 class Detector:
     """Scores texts with one model."""
@@ -73,13 +95,17 @@ class Detector:
         self.manifest = folder.manifest
         self.name = settings.model.name or folder.manifest.name
         self.engine = runner.engine
+        self._api = settings.api
         self._tokenizer = Tokenizer(folder.tokenizer)
         self._overlap = settings.model.window_overlap
         self._limit = self._window_limit(settings)
         longest = self._limit + self._tokenizer.special_tokens
+        scores_by = folder.manifest.precision, folder.manifest.digest, runner.variant, f"{longest}.{self._overlap}"
+        self.version = "-".join((self.name, *scores_by))
         self._scheduler = Scheduler(runner, lanes, settings.api, longest)
         self._flights = Flights()
-        self._tokens_per_character = _TOKENS_PER_CHARACTER
+        self._lanes = lanes
+        self._density = Density()
         self._cache = ScoreCache(settings.api.cache_mb << 20)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="text")
         metrics.MODEL_INFO.labels(self.version, self.manifest.precision, self.engine).set(1)
@@ -104,22 +130,40 @@ class Detector:
         return detector
 
     @property
-    def version(self) -> str:
-        """Name, precision and a digest of the served files: equal versions give equal scores."""
-        return f"{self.name}-{self.manifest.precision}-{self.manifest.digest}"
+    def whole(self) -> bool:
+        """Whether everything that answers requests still runs."""
+        return self._scheduler.whole
 
-    async def score(self, texts: Sequence[str], on_window: Callable[[], None] = lambda: None) -> Scores:
-        """Score every word of every text, of any length.
+    def expect_room(self, characters: int) -> None:
+        """Raises Overloaded when the backlog has no room for about so much text; a text costs nothing before this."""
+        self._scheduler.expect_room(self._density.tokens(characters))
 
-        Equal texts are scored once, and texts seen lately not at all. `on_window` is called from another thread after
-        each window. When the caller is cancelled, the work that has not begun is dropped. Raises Overloaded.
+    async def score(
+        self,
+        texts: Sequence[str],
+        on_window: Callable[[], None] = lambda: None,
+        *,
+        owner: str = "",
+        field: str = "texts",
+        bounded: bool = False,
+    ) -> Scores:
+        """Score every word of every text, up to the limits of a text and a request in tokens.
+
+        Equal texts are scored once, and texts that were lately seen of this owner not at all. `on_window` is called
+        from another thread after each window. When the caller is cancelled, work that has not begun is dropped.
+
+        owner: whose texts these are; nothing of them is told to another. field: what the caller calls the list.
+        bounded: whether the limits hold, as they do for a server's clients. Raises Overloaded, TextTooLong and
+        Untokenisable.
         """
-        known = {text: found for text in set(texts) if (found := self._cache.get(text)) is not None}
+        names = {text: f"{field}[{index}]" for index, text in reversed(list(enumerate(texts)))}
+        request = _Request(owner, names, on_window, self._api if bounded else None)
+        known = {text: found for text in names if (found := self._cache.get(owner, text)) is not None}
         cached = sum(text in known for text in texts)
         wanted, queue_s = [text for text in dict.fromkeys(texts) if text not in known], 0.0
         while wanted:
-            landed, waited = await self._fly(wanted, on_window)
-            known |= landed
+            scored, waited = await self._score_unknown(request, wanted)
+            known |= scored
             queue_s += waited
             wanted = [text for text in wanted if text not in known]  # whoever was to score these failed
         scores = tuple(known[text] for text in texts)
@@ -133,9 +177,14 @@ class Detector:
         return len(self._windows(self._tokenizer.encode(text)))
 
     def warm_up(self) -> None:
-        """Score once, so that the speed is known. Raises ArtifactError when the graph loads but cannot run."""
+        """Run every lane twice, so that their speed is known. Raises ArtifactError when the graph cannot run."""
         try:
-            asyncio.run(self.score(["wordtell warms up. " * 32]))
+            for again in range(2):
+                texts = [
+                    f"wordtell warms up {again} {lane}. " + "It is a text of many words. " * 24
+                    for lane in range(2 * self._lanes)
+                ]
+                asyncio.run(self.score(texts, owner="wordtell's own warm-up"))
         except Exception as error:  # whatever the engine raises
             reason = str(error).strip().splitlines()[0]
             raise ArtifactError(self._folder.model, f"the model cannot be run ({reason})") from error
@@ -145,17 +194,17 @@ class Detector:
         self._scheduler.close()
         self._pool.shutdown()
 
-    async def _fly(self, texts: Sequence[str], on_window: Callable[[], None]) -> tuple[dict[str, FloatArray], float]:
+    async def _score_unknown(self, request: _Request, texts: Sequence[str]) -> tuple[dict[str, FloatArray], float]:
         """Scores of texts that differ, by text, and the longest that one waited for a lane.
 
-        Those that are in flight for somebody else are waited for; without those that were abandoned there.
+        Those that are being scored for the same owner are waited for; without those that were abandoned there.
         """
-        joined = {text: self._flights.join(text) for text in texts}
+        joined = {text: self._flights.join(request.owner, text) for text in texts}
         flights = {text: flight for text, (flight, _) in joined.items()}
         begun = {text: flight for text, (flight, begins) in joined.items() if begins}
         try:
             if begun:
-                await self._begin(begun, on_window)
+                await self._begin(request, begun)
             futures = {flight.found for flight in flights.values()}
             finished, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_EXCEPTION)
             faults = [future.exception() for future in finished]
@@ -170,39 +219,39 @@ class Detector:
             for flight in flights.values():
                 self._flights.leave(flight)
 
-    async def _begin(self, flights: Mapping[str, Flight], on_window: Callable[[], None]) -> None:
-        """Send texts on their way. Raises Overloaded before any work is done for them."""
+    async def _begin(self, request: _Request, flights: Mapping[str, Flight]) -> None:
+        """Tokenise texts, a part at a time, and queue their windows. Raises Overloaded before any work is done."""
         loop = asyncio.get_running_loop()
-        expected = math.ceil(sum(map(len, flights)) * self._tokens_per_character)
+        expected = self._density.tokens(sum(map(len, flights)))
         try:
             with self._scheduler.admission(expected) as job:
                 for part in _parts(sorted(flights, key=len, reverse=True)):
-                    prepared = await loop.run_in_executor(self._pool, self._prepare, part)
-                    self._learn_density(part, prepared)
-                    work = self._scheduler.submit([text.ids for text in prepared], on_window, job)
+                    prepared = await loop.run_in_executor(self._pool, self._prepare, request, part)
+                    work = self._scheduler.submit([text.ids for text in prepared], request.on_window, job)
                     for text, made, future in zip(part, prepared, work, strict=True):
+                        self._density.add(len(made), len(text))
                         flights[text].work = future
-                        future.add_done_callback(partial(self._land, text, flights[text], made))
+                        future.add_done_callback(partial(self._end, request.owner, text, flights[text], made))
         except BaseException:  # a cancellation too
             for flight in flights.values():
                 if flight.work is None:
                     self._flights.abandon(flight)
             raise
 
-    def _land(self, text: str, flight: Flight, prepared: _Prepared, work: Future[Done]) -> None:
+    def _end(self, owner: str, text: str, flight: Flight, prepared: _Prepared, work: Future[Done]) -> None:
         """On the lane that ran a text's last window: its scores to all who wait for them."""
         if work.cancelled():
-            self._flights.land_from_thread(flight, lambda future: future.set_exception(Abandoned()))
+            self._flights.end_from_thread(flight, lambda future: future.set_exception(Abandoned()))
             return
         try:
             scores = self._align(prepared, work.result())
-        except Exception as error:
+        except BaseException as error:
             fault = error
-            self._flights.land_from_thread(flight, lambda future: future.set_exception(fault))
+            self._flights.end_from_thread(flight, lambda future: future.set_exception(fault))
             return
         flight.queue_s = work.result().queue_s
-        self._cache.put(text, scores)
-        self._flights.land_from_thread(flight, lambda future: future.set_result(scores))
+        self._cache.put(owner, text, scores)
+        self._flights.end_from_thread(flight, lambda future: future.set_result(scores))
 
     def _window_limit(self, settings: Settings) -> int:
         """Tokens of a text that fit into one window."""
@@ -224,24 +273,28 @@ class Detector:
     def _windows(self, encoding: Encoding) -> tuple[Window, ...]:
         return windows.split(len(encoding), self._limit, self._overlap)
 
-    def _prepare(self, texts: Sequence[str]) -> list[_Prepared]:
+    def _prepare(self, request: _Request, texts: Sequence[str]) -> list[_Prepared]:
+        """Raises TextTooLong and Untokenisable."""
         with metrics.STAGE_SECONDS.labels("tokenise").time():
+            try:
+                encodings = self._tokenizer.encode_all(texts)
+            except TokenizerFault as fault:
+                raise Untokenisable(request.names[texts[fault.index]]) from None
             prepared = []
-            for text in texts:
-                encoding = self._tokenizer.encode(text)
+            for text, encoding in zip(texts, encodings, strict=True):
+                request.add(text, encoding)
                 spans = self._windows(encoding)
                 ids = tuple(self._tokenizer.ids(encoding, span) for span in spans)
                 prepared.append(_Prepared(words.split(text), encoding, spans, ids))
             return prepared
 
-    def _learn_density(self, texts: Sequence[str], prepared: Sequence[_Prepared]) -> None:
-        tokens = sum(len(ids) for text in prepared for ids in text.ids)
-        self._tokens_per_character += (tokens / max(1, sum(map(len, texts))) - self._tokens_per_character) / 8
-
     def _align(self, text: _Prepared, done: Done) -> FloatArray:
         with metrics.STAGE_SECONDS.labels("align").time():
             pieces = [self._probabilities(logits) for logits in done.logits]
-            return words.score(text.words, text.encoding.offsets, windows.stitch(text.windows, pieces))
+            scores = words.score(text.words, text.encoding.offsets, windows.stitch(text.windows, pieces))
+        if not np.isfinite(scores).all():
+            raise ArithmeticError("the model's answer is not a number")
+        return scores
 
     def _probabilities(self, logits: FloatArray) -> FloatArray:
         content: FloatArray = np.asarray(self._tokenizer.content(logits))

@@ -1,20 +1,28 @@
 """Everything that can go wrong, and the HTTP status of each.
 
 WordtellError
-├── ConfigError             a setting is unknown or absurd; the server does not start
-├── ModelNotReady      503  the model is still loading
-│   └── ArtifactError  503  the model folder is missing, incomplete or damaged
+├── ConfigError                   a setting is unknown or absurd; the server does not start
+├── ModelNotReady            503  the model is still loading
+│   └── ArtifactError        503  the model folder is missing, incomplete or damaged
 └── RequestError
-    ├── InvalidRequest    422
-    ├── TooManySentences  400
-    ├── TooManyWords      400
-    ├── BodyTooLarge      413
-    ├── Unauthorized      401
-    ├── NotFound          404
-    │   └── UnknownModel  404
-    ├── MethodNotAllowed  405
-    ├── Overloaded        429
-    └── DeadlineExceeded  504
+    ├── MalformedHttp        400
+    ├── TooManySentences     400
+    ├── TooManyWords         400
+    ├── TextTooLong          400
+    ├── Unauthorized         401
+    ├── NotFound             404
+    │   └── UnknownModel     404
+    ├── MethodNotAllowed     405
+    ├── RequestTimeout       408
+    ├── BodyTooLarge         413
+    ├── UnsupportedEncoding  415
+    ├── InvalidRequest       422
+    │   └── Untokenisable    422
+    ├── Overloaded           429
+    │   ├── BodiesFull       429
+    │   └── ConnectionsFull  429
+    ├── HeadTooLarge         431
+    └── DeadlineExceeded     504
 
 Each class builds its own message, so that the place that raises it says only the facts. Whatever is not in this tree is
 a fault of ours: the client sees 500 `internal`, the log the trace.
@@ -22,6 +30,7 @@ a fault of ours: the client sees 500 `internal`, the log the trace.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import ClassVar
 
@@ -93,6 +102,15 @@ class TooManySentences(RequestError):
 
     def __init__(self, field: str, count: int, limit: int) -> None:
         super().__init__(f"{field} has {count} texts; the limit is {limit}: split the request", field)
+        self.count = count
+        self.limit = limit
+
+    @classmethod
+    def more_than(cls, fault: TooManySentences) -> TooManySentences:
+        """The same, where not all texts were counted."""
+        found = cls(fault.field or "", fault.count, fault.limit)
+        found.message = found.message.replace(f"has {fault.count}", f"has more than {fault.count - 1}")
+        return found
 
 
 class TooManyWords(RequestError):
@@ -105,8 +123,93 @@ class TooManyWords(RequestError):
         super().__init__(f"{field} has {count} words; the limit is {limit}", field)
 
 
+class TextTooLong(RequestError):
+    """A text is over `api.max_characters` or `api.max_text_tokens`, or the request over `api.max_request_tokens`."""
+
+    status = 400
+    code = "text_too_long"
+
+    @classmethod
+    def in_characters(cls, field: str, count: int, limit: int) -> TextTooLong:
+        """One text, before it is tokenised."""
+        return cls(f"{field} has {count} characters; the limit is {limit} (api.max_characters): split it", field)
+
+    @classmethod
+    def in_tokens(cls, field: str, count: int, limit: int) -> TextTooLong:
+        """One text, once it is tokenised."""
+        return cls(f"{field} is {count} tokens long; the limit is {limit} (api.max_text_tokens): split it", field)
+
+    @classmethod
+    def in_all(cls, field: str, count: int, limit: int) -> TextTooLong:
+        """With this text the request goes over its limit."""
+        return cls(
+            f"with {field} the request has at least {count} tokens; the limit is {limit} (api.max_request_tokens):"
+            " split the request",
+            field,
+        )
+
+
+class Untokenisable(InvalidRequest):
+    """The model's tokenizer fails on a text: a fault of the tokenizer, but nothing else than another text helps."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field} cannot be read by the model's tokenizer: leave out what is unusual in it", field)
+
+
+class UnsupportedEncoding(RequestError):
+    """The body has a Content-Encoding that is not understood."""
+
+    status = 415
+    code = "unsupported_encoding"
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            f"Content-Encoding is {encoding[:64]!r}: send the body as it is, or by gzip or deflate", "Content-Encoding"
+        )
+
+    def headers(self) -> dict[str, str]:
+        """RFC 9110, 12.5.3: a 415 because of a coding lists those that are understood."""
+        return {"Accept-Encoding": "gzip, deflate, identity"}
+
+
+class RequestTimeout(RequestError, TimeoutError):
+    """The request had not arrived whole within `api.receive_timeout_s` of its first byte."""
+
+    status = 408
+    code = "request_timeout"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"the request had not arrived whole after {seconds:g} s (api.receive_timeout_s): send it faster"
+        )
+
+    def headers(self) -> dict[str, str]:
+        """RFC 9110, 15.5.9: the connection ends with a 408."""
+        return {"Connection": "close"}
+
+
+class HeadTooLarge(RequestError):
+    """The request's line and headers are longer than any client's should be."""
+
+    status = 431
+    code = "head_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the request's head is over the limit of {limit} bytes: send fewer and shorter headers")
+
+
+class MalformedHttp(RequestError):
+    """What was sent is not HTTP/1.1."""
+
+    status = 400
+    code = "malformed_http"
+
+    def __init__(self) -> None:
+        super().__init__("this is not a request of HTTP/1.1: check the client, and any proxy before this server")
+
+
 class BodyTooLarge(RequestError):
-    """The body is larger than `api.max_body_bytes`. Found while reading: the rest is never held in memory."""
+    """The body, inflated where it is compressed, is over `api.max_body_bytes`. The rest is never held in memory."""
 
     status = 413
     code = "body_too_large"
@@ -167,13 +270,35 @@ class Overloaded(RequestError):
     status = 429
     code = "overloaded"
 
-    def __init__(self, backlog: int, limit: int, retry_after: int) -> None:
-        super().__init__(f"{backlog} tokens are waiting; the limit is {limit}: try again in {retry_after} s")
-        self.retry_after = retry_after
+    def __init__(self, backlog: int, limit: int, retry_after_s: float) -> None:
+        seconds = _whole(retry_after_s)
+        super().__init__(f"{backlog} tokens are waiting; the limit is {limit}: try again in {seconds} s")
+        self.retry_after_s = retry_after_s
 
     def headers(self) -> dict[str, str]:
-        """Seconds until the backlog is worked off at the speed measured so far."""
-        return {"Retry-After": str(self.retry_after)}
+        """When there would be room at the speed measured so far; Retry-After is in whole seconds (RFC 9110, 10.2.3)."""
+        return {
+            "Retry-After": str(_whole(self.retry_after_s)),
+            "Retry-After-Ms": str(math.ceil(self.retry_after_s * 1000)),
+        }
+
+
+class BodiesFull(Overloaded):
+    """The bodies of all requests together hold `api.max_buffered_bytes`. Nothing of this one is kept."""
+
+    def __init__(self, limit: int) -> None:
+        RequestError.__init__(
+            self, f"the bodies of other requests fill api.max_buffered_bytes, {limit} bytes: try again in 1 s"
+        )
+        self.retry_after_s = 1.0
+
+
+class ConnectionsFull(Overloaded):
+    """As many requests as `api.max_connections` allows are being answered."""
+
+    def __init__(self, limit: int) -> None:
+        RequestError.__init__(self, f"{limit} requests are being answered (api.max_connections): try again in 1 s")
+        self.retry_after_s = 1.0
 
 
 class DeadlineExceeded(RequestError, TimeoutError):
@@ -184,3 +309,7 @@ class DeadlineExceeded(RequestError, TimeoutError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"not answered within {seconds:g} s (api.timeout_s); send fewer texts at a time")
+
+
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))

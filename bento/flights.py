@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from bento.types import FloatArray
+
+# The event loop, whose request it is, and the text: nothing is shared between loops, or between owners.
+_Key = tuple[asyncio.AbstractEventLoop, str, str]
 
 
 class Abandoned(Exception):
@@ -17,8 +21,12 @@ class Abandoned(Exception):
 
 @dataclass(eq=False)
 class Flight:
-    """One text on its way. `found`: its scores [words]. `work`: what to cancel when nobody waits any more."""
+    """One text that is being scored.
 
+    found: its scores [words]. waiting: requests that want them. work: what to cancel when nobody wants them any more.
+    """
+
+    key: _Key
     found: asyncio.Future[FloatArray]
     waiting: int = 0
     work: Future[Any] | None = None
@@ -27,45 +35,45 @@ class Flight:
 
 @dataclass
 class Flights:
-    """All flights, of any event loop: a flight is shared within its loop only."""
+    """All that are under way. None of them is done: one that ends is taken out in the same step."""
 
-    _all: dict[tuple[int, str], Flight] = field(default_factory=dict)
+    _all: dict[_Key, Flight] = field(default_factory=dict)
 
-    def join(self, text: str) -> tuple[Flight, bool]:
-        """The flight of a text, and whether it is new, and so its asker's to begin. To be left in any case."""
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def join(self, owner: str, text: str) -> tuple[Flight, bool]:
+        """The flight of an owner's text, and whether it is new, and so its asker's to begin. To be left in any case."""
         loop = asyncio.get_running_loop()
-        key = id(loop), text
+        key = loop, owner, text
         begins = key not in self._all
         if begins:
-            self._all[key] = Flight(loop.create_future())
-            self._all[key].found.add_done_callback(lambda future: self._land(key, future))
+            self._all[key] = Flight(key, loop.create_future())
         flight = self._all[key]
         flight.waiting += 1
         return flight, begins
 
-    @staticmethod
-    def leave(flight: Flight) -> None:
-        """One asker less. The last one's leaving drops the work that has not begun."""
+    def leave(self, flight: Flight) -> None:
+        """One asker less. When the last one leaves, what has not begun of the work is dropped."""
         flight.waiting -= 1
         if flight.waiting == 0 and not flight.found.done():
-            flight.found.cancel()
+            self._end(flight, lambda future: future.cancel())
             if flight.work is not None:
                 flight.work.cancel()
 
-    @staticmethod
-    def abandon(flight: Flight) -> None:
+    def abandon(self, flight: Flight) -> None:
         """It was never begun: those who joined it must begin anew."""
-        if not flight.found.done():
-            flight.found.set_exception(Abandoned())
+        self._end(flight, lambda future: future.set_exception(Abandoned()))
 
-    @staticmethod
-    def land_from_thread(flight: Flight, give: Callable[[asyncio.Future[FloatArray]], None]) -> None:
+    def end_from_thread(self, flight: Flight, give: Callable[[asyncio.Future[FloatArray]], object]) -> None:
         """Call `give` with the future on its own event loop, unless nobody waits any more."""
-        loop = flight.found.get_loop()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(lambda: None if flight.found.done() else give(flight.found))
+        with suppress(RuntimeError):  # the loop is closed, and with it all who waited
+            flight.found.get_loop().call_soon_threadsafe(self._end, flight, give)
 
-    def _land(self, key: tuple[int, str], future: asyncio.Future[FloatArray]) -> None:
-        self._all.pop(key, None)
-        if not future.cancelled():
-            future.exception()  # seen, even if every asker has left
+    def _end(self, flight: Flight, give: Callable[[asyncio.Future[FloatArray]], object]) -> None:
+        if flight.found.done():
+            return
+        del self._all[flight.key]
+        give(flight.found)
+        if not flight.found.cancelled():
+            flight.found.exception()  # seen, even if every asker has left

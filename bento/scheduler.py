@@ -6,12 +6,12 @@ takes longer than the longest window by itself, so a lane is never far from its 
 
 from __future__ import annotations
 
-import math
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
+from concurrent.futures import Future, InvalidStateError
+from contextlib import contextmanager, suppress
 
 from bento import metrics
 from bento.backlog import Backlog, Done, Item, Job, Text
@@ -20,6 +20,8 @@ from bento.errors import ModelNotReady, Overloaded
 from bento.runners import Batching, Runner
 from bento.settings import ApiSettings
 from bento.types import FloatArray, IntArray
+
+logger = logging.getLogger("wordtell")
 
 
 class Scheduler:
@@ -33,6 +35,7 @@ class Scheduler:
         self._changed = threading.Condition()
         self._backlog = Backlog()
         self._costs = Costs()
+        self._wide_speed: float | None = None
         self._reserved = 0
         self._busy = 0
         self._closed = False
@@ -47,12 +50,15 @@ class Scheduler:
         with self._changed:
             return self._speed()
 
-    @contextmanager
-    def admission(self, tokens: int) -> Iterator[Job]:
-        """A request of about this many tokens, which are submitted in the block, in parts; until then room is kept.
+    @property
+    def whole(self) -> bool:
+        """Whether every lane still runs: a lane outlives whatever a run raises, so this is false by a fault of ours."""
+        return self._closed or all(lane.is_alive() for lane in self._lanes)
 
-        Raises Overloaded when others wait and these tokens would take the backlog over its limit, and ModelNotReady
-        once closed.
+    def expect_room(self, tokens: int) -> None:
+        """Raises Overloaded when others wait and these tokens would take the backlog over its limit.
+
+        Raises ModelNotReady once closed.
         """
         with self._changed:
             self._expect_open()
@@ -60,6 +66,15 @@ class Scheduler:
             if waiting and waiting + tokens > self._limits.max_queue_tokens:
                 limit = self._limits.max_queue_tokens
                 raise Overloaded(waiting, limit, self._seconds_until_room(waiting, tokens))
+
+    @contextmanager
+    def admission(self, tokens: int) -> Iterator[Job]:
+        """A request of about this many tokens, which are submitted in the block, in parts; until then room is kept.
+
+        Raises what `expect_room` raises.
+        """
+        with self._changed:
+            self.expect_room(tokens)
             job = Job()
             self._expect(job, tokens)
         try:
@@ -76,9 +91,9 @@ class Scheduler:
     ) -> list[Future[Done]]:
         """Queue texts of one request, each as its windows [length], at least one. One future a text.
 
-        Cancelling a future drops what of its text is not yet running; it raises what the runner raised. `on_window` is
-        called from a lane after each window. job: the request that these belong to; without one they are all of it.
-        Raises ModelNotReady once closed.
+        Cancelling a future drops what of its text is not yet running; it raises what the runner raised, or `on_window`,
+        which is called from a lane after each window. job: the request that these belong to; without one they are all
+        of it. Raises ModelNotReady once closed.
         """
         job = job or Job()
         if job.submitted is None:
@@ -104,21 +119,36 @@ class Scheduler:
             lane.join()
 
     def _lane(self) -> None:
-        while (taken := self._take()) is not None:
-            batch, alone = taken
-            with metrics.LANES_BUSY.track_inprogress():
-                self._run(batch, alone)
-            with self._changed:
-                self._busy -= 1
+        """Run micro-batches until closed. What a round raises fails the round's texts, and nothing else."""
+        while True:
+            batch: list[Item] = []
+            try:
+                if (alone := self._take(batch)) is None:
+                    return
+                with metrics.LANES_BUSY.track_inprogress():
+                    self._run(batch, alone)
+            except (
+                BaseException
+            ) as error:  # a lane that ends would leave its texts, and all later ones, without an answer
+                logger.exception("a lane failed outside the model")
+                for item in batch:
+                    _fail(item.text, error)
+                if not batch:
+                    time.sleep(0.1)  # nobody's round: do not fill the log in a tight loop
+            finally:
+                if batch:
+                    with self._changed:
+                        self._busy -= 1
 
-    def _take(self) -> tuple[list[Item], bool] | None:
-        """The next micro-batch, and whether it is all that there is to do. Waits; None once closed."""
+    def _take(self, batch: list[Item]) -> bool | None:
+        """Put the next micro-batch into `batch`, and tell whether it is all there is to do. Waits; None once closed."""
         with self._changed:
-            while not (batch := self._backlog.take(self._runner.batching, self._count_for, self._most_tokens)):
+            while not (taken := self._backlog.take(self._runner.batching, self._count_for, self._most_tokens)):
                 if self._closed:
                     return None
                 self._changed.wait()
             alone = not self._busy and not self._backlog and not self._reserved
+            batch += taken
             self._busy += 1
             self._show()
             now = time.perf_counter()
@@ -126,25 +156,26 @@ class Scheduler:
                 if job.queue_s is None and job.submitted is not None:
                     job.queue_s = now - job.submitted
                     metrics.STAGE_SECONDS.labels("queue").observe(job.queue_s)
-            return batch, alone
+            return alone
 
     def _run(self, batch: Sequence[Item], alone: bool) -> None:
         """One run of the model; if it fails, one for each window, so that only the one at fault fails."""
+        wide = alone and len(self._lanes) > 1
         started = time.perf_counter()
         try:
-            logits = self._runner.run([item.ids for item in batch], wide=alone and len(self._lanes) > 1)
+            logits = self._runner.run([item.ids for item in batch], wide=wide)
         except Exception as error:  # whatever the engine raises
             if len(batch) > 1:
                 for item in batch:
                     self._run([item], alone=False)
-            elif not batch[0].text.future.done():
-                batch[0].text.future.set_exception(error)
+            else:
+                _fail(batch[0].text, error)
             return
-        self._count(batch, time.perf_counter() - started, alone)
+        self._count(batch, time.perf_counter() - started, wide)
         for item, found in zip(batch, logits, strict=True):
             self._finish(item, found)
 
-    def _count(self, batch: Sequence[Item], seconds: float, alone: bool) -> None:
+    def _count(self, batch: Sequence[Item], seconds: float, wide: bool) -> None:
         tokens, longest = sum(map(len, batch)), max(map(len, batch))
         padding = longest * len(batch) - tokens if self._runner.batching is Batching.PADDED else 0
         metrics.TOKENS.inc(tokens)
@@ -153,8 +184,10 @@ class Scheduler:
         metrics.BATCH_WINDOWS.observe(len(batch))
         metrics.BATCH_TOKENS.observe(tokens + padding)
         metrics.STAGE_SECONDS.labels("run").observe(seconds)
-        if not (alone and len(self._lanes) > 1):  # a wide run says nothing of a lane's speed
-            with self._changed:
+        with self._changed:
+            if wide:  # it says nothing of a lane's speed, but is all that is known before the first load
+                self._wide_speed = tokens / seconds
+            else:
                 self._costs.observe(longest, len(batch), tokens, seconds)
 
     def _finish(self, item: Item, logits: FloatArray) -> None:
@@ -163,9 +196,10 @@ class Scheduler:
             text.results[item.index] = logits
             last = len(text.results) == len(text.windows)
         text.on_window()
-        if last and text.future.set_running_or_notify_cancel():
+        if last:
             in_order = tuple(text.results[i] for i in range(len(text.windows)))
-            text.future.set_result(Done(in_order, text.job.queue_s or 0.0))
+            with suppress(InvalidStateError):  # cancelled in this moment
+                text.future.set_result(Done(in_order, text.job.queue_s or 0.0))
 
     def _forget(self, text: Text) -> None:
         with self._changed:
@@ -191,11 +225,16 @@ class Scheduler:
 
     def _speed(self) -> float | None:
         speed = self._costs.tokens_per_second
-        return len(self._lanes) * speed if speed else None
+        return len(self._lanes) * speed if speed else self._wide_speed
 
-    def _seconds_until_room(self, waiting: int, tokens: int) -> int:
-        """Whole seconds until these tokens would be admitted if nobody else came, at the latest speed."""
+    def _seconds_until_room(self, waiting: int, tokens: int) -> float:
+        """Until these tokens would be admitted if nobody else came, at the latest speed; 1 s while that is unknown."""
         room = self._limits.max_queue_tokens - tokens
         ahead = waiting - room if room > 0 else waiting
         speed = self._speed()
-        return max(1, math.ceil(ahead / speed)) if speed else 1
+        return ahead / speed if speed else 1.0
+
+
+def _fail(text: Text, error: BaseException) -> None:
+    with suppress(InvalidStateError):  # it has been cancelled, or another of its windows has failed
+        text.future.set_exception(error)

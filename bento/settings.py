@@ -61,7 +61,26 @@ class ApiSettings(_Section):
 
     max_sentences: Positive = Field(120, description="Most texts in a request.")
     max_words: Positive = Field(350, description="Most words in a text.")
-    max_body_bytes: Positive = Field(4 * 1024 * 1024, description="Largest request body.")
+    max_characters: Positive = Field(20_000, description="Most characters in a text.")
+    max_text_tokens: int = Field(16_384, ge=16, description="Most tokens of the model in a text.")
+    max_request_tokens: int = Field(
+        131_072,
+        ge=16,
+        description="Most tokens of the model in a request: 2.4 times what 120 texts of 350 English words make.",
+    )
+    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request body, inflated if compressed.")
+    max_buffered_bytes: Positive = Field(
+        32 * 1024 * 1024, description="Most bytes that the bodies of all requests hold together."
+    )
+    max_connections: Positive = Field(
+        1024, description="Most open connections. A new one ends the one that has been idle longest."
+    )
+    receive_timeout_s: float = Field(
+        30, gt=0, le=3600, description="A request that has not arrived whole by then, from its first byte, gets 408."
+    )
+    keep_alive_s: float = Field(
+        75, gt=0, le=3600, description="An idle connection is closed after that: longer than a proxy keeps its own."
+    )
     inference_batch_size: Positive = Field(32, description="Most texts in one run of the model: an upper bound.")
     max_batch_tokens: int = Field(
         4096, ge=16, description="Most tokens in one run of the model, padding included: an upper bound."

@@ -1,8 +1,14 @@
-"""The `tokenizers` library behind one small class."""
+"""The `tokenizers` library behind one small class: what a user types is text, and never a control token."""
 
 from __future__ import annotations
 
+import json
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -10,19 +16,60 @@ import tokenizers
 from bento.errors import ArtifactError
 from bento.types import Encoding, IntArray, Window
 
+# One thread a call: the others' cores belong to the lanes. The library reads this at every call.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# Vocabulary entries that are control tokens in every family, where the file does not list them as special.
+_CONTROL = frozenset(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>", "<pad>", "<unk>", "<mask>"])
+
+# Some normalizers and added tokens do not go together, and the library then panics on whole kinds of texts (its issues
+# 1349 and 1452), whose words it may print. So every kind is tried at load.
+_KINDS = {
+    "plain words": "Who wrote this? 3.14 (e.g. a@b.org), isn't it",
+    "accented letters": "naïve café Ångström e\u0301 n\u0303o",
+    "other scripts": "Привет мир 你好世界 こんにちは 안녕 שלום مرحبا नमस्ते ไทย Ελλάδα",
+    "ligatures and widths": "ﬁne ﷺ Ｈｅｌｌｏ ½ ² Ⅷ ㎏",
+    "emoji": "👍🏽 👨‍👩‍👧 🇪🇺 ☺️",
+    "control characters": "a\x00b\x01c\x1b[0m\x7fd\x85e",
+    "invisible characters": "\u200b\u200d\ufeff\u00ad\u202e\u2060",
+    "line ends": "one\ntwo\r\nthree\tfour\u2028five\u2029six\n\n",
+    "private and unassigned characters": "\ue000 \U000f0000 \ufffd \uffff \U0010ffff",
+    "combining marks": "a" + "\u0301" * 40,
+    "blanks": " \u00a0\u3000 ",
+    "a long word": "x" * 2000,
+    "no characters": "",
+}
+
+
+class TokenizerFault(Exception):
+    """The library fails on one of the texts that it was given. index: which."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"the tokenizer fails on text {index}")
+        self.index = index
+
 
 class Tokenizer:
     """Text -> tokens with character offsets. Safe to call from several threads."""
 
     def __init__(self, path: Path) -> None:
-        """Read a tokenizer.json. Raises ArtifactError when it is not one."""
+        """Read a tokenizer.json. Raises ArtifactError when it is not one, or fails on some kind of text."""
         try:
-            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+            document = json.loads(path.read_text(encoding="utf-8"))
+            self._tokenizer = tokenizers.Tokenizer.from_str(json.dumps(_plain(document)))
         except Exception as error:  # the library raises plain Exception
             raise ArtifactError(path, f"not a tokenizer ({error})") from None
         # A file saved during training may cut or pad; here nothing is cut in silence.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        with _silent_stderr():
+            for kind, text in _KINDS.items():
+                try:
+                    self.encode(text)
+                except TokenizerFault:
+                    fault = f"the tokenizers library fails on {kind} with this tokenizer"
+                    remedy = "change its normalizer or its added tokens, and convert the checkpoint again"
+                    raise ArtifactError(path, fault, remedy) from None
         # What the model expects around a text ([CLS] ... [SEP], <s> ... </s>), seen in an example.
         probe = self._tokenizer.encode("a")
         content = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
@@ -35,11 +82,25 @@ class Tokenizer:
         return len(self._prefix) + len(self._suffix)
 
     def encode(self, text: str) -> Encoding:
-        """All tokens of a text of any length, without special ones."""
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        ids = np.array(encoding.ids, dtype=np.int64)
-        offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-        return Encoding(ids, offsets)
+        """All tokens of a text of any length, without special ones. Raises TokenizerFault."""
+        return self.encode_all([text])[0]
+
+    def encode_all(self, texts: Sequence[str]) -> list[Encoding]:
+        """`encode` of each, while the interpreter's lock is free for other threads. Raises TokenizerFault."""
+        try:
+            # Only the batch call gives up the lock.
+            encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        except BaseException as error:
+            # A panic of the library is a BaseException of a class that cannot be imported.
+            if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
+                raise
+            if len(texts) == 1:
+                raise TokenizerFault(0) from None
+            return [self._encode_one_of(texts, index) for index in range(len(texts))]
+        return [
+            Encoding(np.array(one.ids, dtype=np.int64), np.array(one.offsets, dtype=np.int64).reshape(-1, 2))
+            for one in encodings
+        ]
 
     def ids(self, encoding: Encoding, window: Window) -> IntArray:
         """One window as the model wants it: [length], special tokens around it."""
@@ -48,3 +109,59 @@ class Tokenizer:
     def content(self, logits: np.ndarray) -> np.ndarray:
         """The rows of `logits` [length, ...] that belong to the window's own tokens."""
         return logits[len(self._prefix) : len(logits) - len(self._suffix)]
+
+    def _encode_one_of(self, texts: Sequence[str], index: int) -> Encoding:
+        try:
+            return self.encode(texts[index])
+        except TokenizerFault:
+            raise TokenizerFault(index) from None
+
+
+def _plain(document: dict[str, Any]) -> dict[str, Any]:
+    """A tokenizer.json with every control token under a name that nobody can type: it keeps its id, and is never found
+    in a text. What a checkpoint added as text ("\\n", say) stays.
+
+    The names are random, anew for each process: a fixed one could be typed by whoever read it here.
+    """
+    special = {token["content"] for token in document.get("added_tokens") or () if token.get("special")}
+    controls = {token for token in special | _CONTROL | set(_around(document.get("post_processor"))) if token.strip()}
+    secret = secrets.token_hex(8)
+    names = {token: f"\uffff{secret}-{index}\uffff" for index, token in enumerate(sorted(controls))}
+    model = dict(document["model"])
+    vocabulary = model["vocab"]
+    if isinstance(vocabulary, dict):  # WordPiece, BPE, WordLevel: token -> id
+        model["vocab"] = {names.get(token, token): number for token, number in vocabulary.items()}
+    else:  # Unigram: [token, score] by id
+        model["vocab"] = [[names.get(token, token), score] for token, score in vocabulary]
+    if isinstance(model.get("unk_token"), str):
+        model["unk_token"] = names.get(model["unk_token"], model["unk_token"])
+    added = [
+        token | ({"content": names[token["content"]], "normalized": False} if token["content"] in names else {})
+        for token in document.get("added_tokens") or ()
+    ]
+    return document | {"model": model, "added_tokens": added}
+
+
+def _around(processor: dict[str, Any] | None) -> Iterator[str]:
+    """The tokens that a post-processor puts around a text, by name."""
+    match processor:
+        case {"type": "Sequence", "processors": processors}:
+            for one in processors:
+                yield from _around(one)
+        case {"type": "TemplateProcessing", "special_tokens": tokens}:
+            yield from tokens
+        case {"cls": [first, _], "sep": [second, _]}:  # BertProcessing, RobertaProcessing
+            yield from (first, second)
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """A panic prints a line from native code, beside the error that is raised for it."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

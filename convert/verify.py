@@ -59,7 +59,7 @@ def reference(folder: Path, model: Any, texts: tuple[Text, ...], on_window: Call
 class TorchRunner:
     """A bento.runners.Runner."""
 
-    engine = "pytorch"
+    engine = variant = "pytorch"
     batching = Batching.SINGLE
 
     def __init__(self, model: Any) -> None:

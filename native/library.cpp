@@ -1,5 +1,6 @@
 // The library's entry point.
 
+#include "cpu_features.h"
 #include "kernel.h"
 #include "operators.h"
 
@@ -32,3 +33,6 @@ extern "C" WORDTELL_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* optio
     wordtell::check(*api, api->get<AddCustomOpDomain>()(options, domain));
   });
 }
+
+// The instruction set whose kernels run in this process: scores of one model differ slightly between some of them.
+extern "C" WORDTELL_EXPORT const char* wordtell_isa() { return wordtell::name(wordtell::best_isa()); }

@@ -90,6 +90,7 @@ class LookupRunner:
     """The fake graph without ONNX Runtime; can be held, and fails on the tokens it is told to."""
 
     engine = "lookup"
+    variant = "lookup"
 
     def __init__(self, poison: int | None = None, batching: Batching = Batching.SINGLE) -> None:
         self.gate = threading.Event()

@@ -12,6 +12,7 @@ from bento import __version__
 from bento.api import open_inference, predict, status
 from bento.api.errors import documented
 from bento.api.lifecycle import Lifecycle
+from bento.api.scoring import Desk
 from bento.errors import ModelNotReady
 
 _DESCRIPTION = """For every word of a text, how likely it is that a machine wrote it.
@@ -33,8 +34,9 @@ def create(lifecycle: Lifecycle) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(predict.router(lifecycle))
-    app.include_router(open_inference.router(lifecycle))
+    desk = Desk(lifecycle)
+    app.include_router(predict.router(lifecycle.settings.api, desk))
+    app.include_router(open_inference.router(lifecycle, desk))
     app.include_router(status.router(lifecycle))
 
     @app.get("/", include_in_schema=False)

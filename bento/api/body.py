@@ -1,28 +1,147 @@
-"""A request's body, never held beyond its limit."""
+"""A request's body: never held beyond its limit, never waited for without end, inflated where it is compressed."""
 
 from __future__ import annotations
 
+import asyncio
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
-from bento.errors import BodyTooLarge
+from bento.errors import BodiesFull, BodyTooLarge, InvalidRequest, RequestTimeout, UnsupportedEncoding
+from bento.settings import ApiSettings
 
-# A client that is still sending sees a broken connection, not the answer; so up to this many times the limit is read
-# and thrown away first.
-_PATIENCE = 16
+# Where the connection says in a request's scope when its first byte came, by time.perf_counter().
+FIRST_BYTE = "wordtell.first_byte"
+# zlib's window bits: 16 more reads gzip's header, 32 more gzip's or zlib's, negative ones neither.
+_GZIP = 16 + zlib.MAX_WBITS
+_ZLIB = zlib.MAX_WBITS
+_RAW = -zlib.MAX_WBITS
+# Inflated at a time; a compressed body of 4 KB can be a thousand times as long.
+_PIECE = 64 * 1024
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """All of it, at most `limit` bytes. Raises BodyTooLarge; the client's going away raises ClientDisconnect."""
+class Bodies:
+    """What the bodies of all requests hold together, in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.held = 0
+
+    @contextmanager
+    def of_one_request(self) -> Iterator[Hold]:
+        """What is held inside the block is given back at its end."""
+        hold = Hold(self)
+        try:
+            yield hold
+        finally:
+            self.held -= hold.size
+
+    def take(self, size: int) -> None:
+        """Raises BodiesFull."""
+        if self.held + size > self._limit:
+            raise BodiesFull(self._limit)
+        self.held += size
+
+
+@dataclass
+class Hold:
+    """One request's part of it."""
+
+    bodies: Bodies
+    size: int = 0
+
+    def add(self, size: int) -> None:
+        """Raises BodiesFull."""
+        self.bodies.take(size)
+        self.size += size
+
+
+def declared_length(request: Request) -> int:
+    """The body's length as its header says; 0 where it does not."""
+    given = request.headers.get("Content-Length", "")
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 20 else 0
+
+
+async def read_body(request: Request, limits: ApiSettings, hold: Hold) -> bytes:
+    """All of it. Raises BodyTooLarge, before a byte is read where the length is declared; BodiesFull; RequestTimeout;
+    UnsupportedEncoding; InvalidRequest where compressed data is broken; ClientDisconnect.
+    """
+    inflate = _inflater(request.headers.get("Content-Encoding", ""))
+    if declared_length(request) > limits.max_body_bytes:
+        raise BodyTooLarge(limits.max_body_bytes)
+    deadline = request.scope.get(FIRST_BYTE, time.perf_counter()) + limits.receive_timeout_s
     pieces: list[bytes] = []
-    size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size <= limit:
+    more = True
+    while more:
+        try:
+            message = await asyncio.wait_for(request.receive(), max(0.0, deadline - time.perf_counter()))
+        except (asyncio.TimeoutError, TimeoutError):  # two classes before Python 3.11
+            raise RequestTimeout(limits.receive_timeout_s) from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        more = message.get("more_body", False)
+        for piece in inflate.pieces(message.get("body", b"")):
+            if hold.size + len(piece) > limits.max_body_bytes:
+                raise BodyTooLarge(limits.max_body_bytes)
+            hold.add(len(piece))
             pieces.append(piece)
-        else:
-            pieces.clear()
-        if size > limit * _PATIENCE:
-            break
-    if size > limit:
-        raise BodyTooLarge(limit)
+    inflate.expect_end()
     return b"".join(pieces)
+
+
+class _Plain:
+    """A body that is sent as it is."""
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        yield data
+
+    def expect_end(self) -> None:
+        pass
+
+
+class _Inflate:
+    """A compressed body, inflated a piece at a time."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._stream: zlib._Decompress | None = None
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """Raises InvalidRequest."""
+        try:
+            while data:
+                if self._stream is None or (self._stream.eof and self._encoding == "gzip"):
+                    self._stream = zlib.decompressobj(self._window_bits(data))  # a gzip file may have several members
+                elif self._stream.eof:
+                    raise zlib.error("data follows its end")
+                yield self._stream.decompress(data, _PIECE)
+                data = self._stream.unconsumed_tail or self._stream.unused_data
+        except zlib.error as error:
+            raise InvalidRequest(f"the body is not {self._encoding}: {error}", "body") from None
+
+    def expect_end(self) -> None:
+        """Raises InvalidRequest."""
+        if self._stream is None or not self._stream.eof:
+            raise InvalidRequest(f"the body is not {self._encoding}: it is cut short", "body")
+
+    def _window_bits(self, data: bytes) -> int:
+        if self._encoding == "gzip":
+            return _GZIP
+        # RFC 9110, 8.4.1.2: `deflate` is zlib's format, and some clients send it without its two bytes of header.
+        return _ZLIB if data[0] & 0x0F == 8 and data[0] >> 4 <= 7 else _RAW
+
+
+def _inflater(encoding: str) -> _Plain | _Inflate:
+    match encoding.strip().lower():
+        case "" | "identity":
+            return _Plain()
+        case "gzip" | "x-gzip":
+            return _Inflate("gzip")
+        case "deflate":
+            return _Inflate("deflate")
+    raise UnsupportedEncoding(encoding)

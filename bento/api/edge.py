@@ -18,6 +18,8 @@ from bento.errors import InvalidRequest, MethodNotAllowed, NotFound, WordtellErr
 logger = logging.getLogger("wordtell")
 
 REQUEST_ID = "X-Request-Id"
+# What proxies write into their logs for a client that went away before its answer; nobody receives it.
+CLIENT_CLOSED_REQUEST = 499
 _ACCEPTABLE_ID = re.compile(r"[!-~]{1,128}")  # visible ASCII: safe in a header and in a log
 
 
@@ -56,7 +58,7 @@ class Edge:
         try:
             await self._app(scope, receive, send_unless_error)
         except ClientDisconnect:
-            return
+            status = CLIENT_CLOSED_REQUEST
         except Exception as raised:
             error = raised
             if not isinstance(raised, WordtellError):

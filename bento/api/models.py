@@ -6,7 +6,7 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictStr, ValidationInfo, field_validator
 
-from bento.api.validation import check_texts, decode, validate
+from bento.api.validation import check_texts, parse
 from bento.settings import ApiSettings
 
 _EXAMPLE: list[JsonValue] = [
@@ -138,4 +138,4 @@ class ProtocolError(BaseModel):
 
 def parse_predict(body: bytes, limits: ApiSettings) -> PredictRequest:
     """Body -> request. Raises a RequestError for the first fault found."""
-    return validate(PredictRequest, decode(body), limits, '{"sentences": ["..."]}')
+    return parse(PredictRequest, body, limits, '{"sentences": ["..."]}')

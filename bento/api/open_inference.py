@@ -8,12 +8,12 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationInfo, field_validator
 
 from bento import __version__
-from bento.api import scoring
 from bento.api.errors import documented
 from bento.api.lifecycle import Lifecycle
 from bento.api.models import ProtocolError
+from bento.api.scoring import FAULTS, Desk, named, rounded
 from bento.api.tensors import EXTENSION, INPUT, JSON_LENGTH, OUTPUTS, InferRequest, encode_infer, parse_infer
-from bento.api.validation import check_texts, decode, validate
+from bento.api.validation import check_texts, parse
 from bento.detector import Detector
 from bento.errors import ModelNotReady, UnknownModel
 from bento.settings import ApiSettings
@@ -41,16 +41,16 @@ class Predictions(BaseModel):
     predictions: list[list[float]] = Field(description="For each text, a probability for each of its words.")
 
 
-def router(lifecycle: Lifecycle) -> APIRouter:
+def router(lifecycle: Lifecycle, desk: Desk) -> APIRouter:
     """The routes of this file."""
     api = lifecycle.settings.api
     routes = APIRouter(tags=["Open Inference Protocol"])
     unready = documented(ModelNotReady, shape=ProtocolError)
     unknown = documented(ModelNotReady, UnknownModel, shape=ProtocolError)
-    faults = documented(*scoring.FAULTS, UnknownModel, shape=ProtocolError)
+    faults = documented(*FAULTS, UnknownModel, shape=ProtocolError)
 
     def served(name: str) -> Detector:
-        return _named(lifecycle.detector, name)
+        return named(lifecycle.detector, name)
 
     @routes.get("/v2", summary="The server")
     async def server() -> dict[str, Any]:
@@ -85,11 +85,10 @@ def router(lifecycle: Lifecycle) -> APIRouter:
     )
     async def infer(name: Name, request: Request) -> Response:
         """One BYTES tensor of texts in; out: `probabilities`, flat, and `word_counts`, by which to split them."""
-        detector, body = await scoring.admit(request, lifecycle)
-        _named(detector, name)
-        asked, texts = parse_infer(body, request.headers.get(JSON_LENGTH), api)
-        scores = await scoring.score(request, detector, texts, api.timeout_s)
-        content, headers = encode_infer(asked, detector, scores)
+        async with desk.serve(request, name) as turn:
+            asked, texts = await turn.read(lambda body: parse_infer(body, request.headers.get(JSON_LENGTH), api))
+            scores = await turn.score(texts, "inputs[0]")
+        content, headers = encode_infer(asked, turn.detector, scores)
         return Response(content, headers=headers)
 
     @routes.post(
@@ -101,11 +100,10 @@ def router(lifecycle: Lifecycle) -> APIRouter:
     )
     async def predict(name: Name, request: Request) -> Response:
         """For every word of every text, how likely it is that a machine wrote it."""
-        detector, body = await scoring.admit(request, lifecycle)
-        _named(detector, name)
-        texts = validate(Instances, decode(body), api, '{"instances": ["..."]}').instances
-        scores = await scoring.score(request, detector, texts, api.timeout_s)
-        answer = Predictions.model_construct(predictions=[scoring.rounded(words) for words in scores.words])
+        async with desk.serve(request, name) as turn:
+            asked = await turn.read(lambda body: parse(Instances, body, api, '{"instances": ["..."]}'))
+            scores = await turn.score(asked.instances, "instances")
+        answer = Predictions.model_construct(predictions=[rounded(words) for words in scores.words])
         return Response(answer.model_dump_json(), media_type="application/json")
 
     return routes
@@ -123,10 +121,3 @@ def schemas() -> dict[str, Any]:
 def _body(model: type[BaseModel]) -> dict[str, Any]:
     reference = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": reference}}}}
-
-
-def _named(detector: Detector, name: str) -> Detector:
-    """Raises UnknownModel when the detector serves another."""
-    if name != detector.name:
-        raise UnknownModel(name, detector.name)
-    return detector

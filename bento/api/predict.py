@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from bento.api import scoring
 from bento.api.errors import documented
-from bento.api.lifecycle import Lifecycle
 from bento.api.models import Metadata, PredictRequest, PredictResponse, parse_predict
+from bento.api.scoring import FAULTS, Desk, rounded
 from bento.detector import Detector, Scores
 from bento.settings import ApiSettings
 
 
-def router(lifecycle: Lifecycle) -> APIRouter:
+def router(api: ApiSettings, desk: Desk) -> APIRouter:
     """The routes of this file."""
-    api = lifecycle.settings.api
     routes = APIRouter(tags=["Scores"])
 
     @routes.post(
         "/api/v1/predict/sentences",
         summary="Score every word",
         response_model=PredictResponse,
-        responses=documented(*scoring.FAULTS),
+        responses=documented(*FAULTS),
         openapi_extra=_body(api),
     )
     async def predict(request: Request) -> Response:
@@ -32,11 +29,10 @@ def router(lifecycle: Lifecycle) -> APIRouter:
 
         A word is one of `text.split()`. A text's scores do not depend on the other texts.
         """
-        detector, body = await scoring.admit(request, lifecycle)
-        started = time.perf_counter()
-        texts = parse_predict(body, api).sentences
-        scores = await scoring.score(request, detector, texts, api.timeout_s)
-        answer = _respond(detector, scores, time.perf_counter() - started)
+        async with desk.serve(request) as turn:
+            asked = await turn.read(lambda body: parse_predict(body, api))
+            scores = await turn.score(asked.sentences, "sentences")
+        answer = _respond(turn.detector, scores, turn.seconds)
         return Response(answer.model_dump_json(), media_type="application/json")
 
     return routes
@@ -63,6 +59,4 @@ def _respond(detector: Detector, scores: Scores, seconds: float) -> PredictRespo
         queue_time_ms=round(scores.queue_s * 1000, 1),
         cached_sentences=scores.cached,
     )
-    return PredictResponse.model_construct(
-        probabilities=[scoring.rounded(words) for words in scores.words], metadata=metadata
-    )
+    return PredictResponse.model_construct(probabilities=[rounded(words) for words in scores.words], metadata=metadata)

@@ -1,28 +1,42 @@
-"""The way of every scoring request, by whichever protocol: key, model, body, then scores while they are wanted."""
+"""The way of every scoring request, by whichever protocol: key, model, room, body, texts, scores while they are wanted.
+
+What a request costs is bounded before it is paid: see docs/architecture/6-limits.md.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from bento.api.body import read_body
+from bento.api.body import Bodies, Hold, declared_length, read_body
 from bento.api.lifecycle import Lifecycle
 from bento.detector import Detector, Scores
 from bento.errors import (
     BodyTooLarge,
+    ConnectionsFull,
     DeadlineExceeded,
     InvalidRequest,
     ModelNotReady,
     Overloaded,
+    RequestTimeout,
+    TextTooLong,
     TooManySentences,
     TooManyWords,
     Unauthorized,
+    UnknownModel,
+    UnsupportedEncoding,
 )
+from bento.settings import ApiSettings
 from bento.types import FloatArray
 
 # Everything that such a request can be refused with.
@@ -30,36 +44,109 @@ FAULTS = (
     InvalidRequest,
     TooManySentences,
     TooManyWords,
+    TextTooLong,
     BodyTooLarge,
+    UnsupportedEncoding,
+    RequestTimeout,
     Unauthorized,
     Overloaded,
     ModelNotReady,
     DeadlineExceeded,
 )
+# A body of more bytes takes milliseconds to read as JSON.
+_LARGE = 64 * 1024
+# Connections that are kept from scoring requests, for probes and refusals: one that waits for its client makes room for
+# a new one, one whose request is being answered does not.
+_SPARE = 64
+
+Parsed = TypeVar("Parsed")
 
 
-async def admit(request: Request, lifecycle: Lifecycle) -> tuple[Detector, bytes]:
-    """The detector that will answer, and the body. Raises Unauthorized, ModelNotReady, BodyTooLarge."""
-    _authorize(request, lifecycle.settings.api.keys)
-    detector = lifecycle.detector
-    return detector, await read_body(request, lifecycle.settings.api.max_body_bytes)
+class Desk:
+    """Where scoring requests come in. One for all routes: what bodies hold is counted together."""
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._lifecycle = lifecycle
+        self._api = lifecycle.settings.api
+        self._bodies = Bodies(self._api.max_buffered_bytes)
+        self._parsing = asyncio.Lock()
+        self._most = max(1, self._api.max_connections - _SPARE)
+        self._open = 0
+
+    @asynccontextmanager
+    async def serve(self, request: Request, model: str | None = None) -> AsyncIterator[Turn]:
+        """One request, before its body is read. model: the name that its path asks for.
+
+        Raises Unauthorized, ModelNotReady, UnknownModel and Overloaded.
+        """
+        owner = _owner(request, self._api.keys)
+        detector = self._lifecycle.detector
+        if model is not None:
+            named(detector, model)
+        # Half of what the length says: texts that are known, and characters that are escaped, cost less.
+        detector.expect_room(declared_length(request) // 2)
+        if self._open >= self._most:
+            raise ConnectionsFull(self._open)
+        self._open += 1
+        try:
+            with self._bodies.of_one_request() as hold:
+                yield Turn(request, detector, owner, self._api, hold, self._parsing)
+        finally:
+            self._open -= 1
 
 
-async def score(request: Request, detector: Detector, texts: Sequence[str], timeout_s: float) -> Scores:
-    """The scores, unless the client goes away or its time is up: then its queued work is dropped.
+@dataclass
+class Turn:
+    """One admitted request. detector: what answers it. owner: whose texts they are, by the API key."""
 
-    To be called when the body is read. Raises ClientDisconnect, DeadlineExceeded, and what `Detector.score` raises.
-    """
-    work = asyncio.ensure_future(detector.score(texts))
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait({work, gone}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
-        raise ClientDisconnect if gone.done() else DeadlineExceeded(timeout_s)
-    finally:
-        work.cancel()
-        gone.cancel()
+    request: Request
+    detector: Detector
+    owner: str
+    limits: ApiSettings
+    hold: Hold
+    parsing: asyncio.Lock
+    started: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since the last byte of the request."""
+        return time.perf_counter() - self.started
+
+    async def read(self, parse: Callable[[bytes], Parsed]) -> Parsed:
+        """The body, as `parse` understands it. Raises what read_body and `parse` raise."""
+        body = await read_body(self.request, self.limits, self.hold)
+        self.started = time.perf_counter()
+        if len(body) <= _LARGE:
+            return parse(body)
+        async with self.parsing:  # one large body each turn of the event loop: others get theirs between
+            await asyncio.sleep(0)
+            return parse(body)
+
+    async def score(self, texts: Sequence[str], field: str) -> Scores:
+        """The scores, unless the client goes away or its time is up: then what has not begun of the work is dropped.
+
+        field: what the client calls the list of texts. Raises ClientDisconnect, DeadlineExceeded, and what
+        `Detector.score` raises.
+        """
+        timeout_s = self.limits.timeout_s
+        work = asyncio.ensure_future(self.detector.score(texts, owner=self.owner, field=field, bounded=True))
+        gone = asyncio.ensure_future(_disconnected(self.request))
+        try:
+            await asyncio.wait({work, gone}, timeout=timeout_s - self.seconds, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            raise ClientDisconnect if gone.done() else DeadlineExceeded(timeout_s)
+        finally:
+            gone.cancel()
+            work.cancel()
+            work.add_done_callback(_seen)
+
+
+def named(detector: Detector, name: str) -> Detector:
+    """Raises UnknownModel when the detector serves another."""
+    if name != detector.name:
+        raise UnknownModel(name, detector.name)
+    return detector
 
 
 def rounded(probabilities: FloatArray) -> list[float]:
@@ -67,17 +154,28 @@ def rounded(probabilities: FloatArray) -> list[float]:
     return list(np.round(probabilities.astype(np.float64), 4).tolist())
 
 
-def _authorize(request: Request, keys: tuple[str, ...]) -> None:
-    """Raises Unauthorized, in a time that does not tell how much of a key was right."""
+def _owner(request: Request, keys: tuple[str, ...]) -> str:
+    """Whose request it is: a digest of its key, or nobody's where no key is asked for.
+
+    Raises Unauthorized, in a time that does not tell how much of a key was right.
+    """
     if not keys:
-        return
+        return ""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    matches = [secrets.compare_digest(given.strip().encode(), key.encode()) for key in keys]
+    token = given.strip().encode()
+    matches = [secrets.compare_digest(token, key.encode()) for key in keys]
     if scheme.lower() != "bearer" or not any(matches):
         raise Unauthorized
+    return hashlib.sha256(token).hexdigest()
 
 
 async def _disconnected(request: Request) -> None:
     """Returns once the client has gone away: nothing else can come after the body."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _seen(work: asyncio.Future[Scores]) -> None:
+    """A failure in the moment in which the client went away interests nobody."""
+    if not work.cancelled():
+        work.exception()

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr
 
 from bento.api.scoring import rounded
-from bento.api.validation import check_count, check_texts, decode, validate
+from bento.api.validation import check_count, check_texts, parse
 from bento.detector import Detector, Scores
 from bento.errors import InvalidRequest
 from bento.settings import ApiSettings
@@ -76,7 +76,7 @@ class InferRequest(BaseModel):
 def parse_infer(body: bytes, json_length: str | None, limits: ApiSettings) -> tuple[InferRequest, list[str]]:
     """The request and its texts, within the limits. Raises a RequestError for the first fault found."""
     end = _json_end(body, json_length)
-    request = validate(InferRequest, decode(body[:end]), limits, json.dumps(_EXAMPLE))
+    request = parse(InferRequest, body[:end], limits, json.dumps(_EXAMPLE))
     if len(request.inputs) != 1:
         raise InvalidRequest(f"inputs has {len(request.inputs)} tensors: send one, of all texts", "inputs")
     (tensor,) = request.inputs
@@ -89,9 +89,10 @@ def parse_infer(body: bytes, json_length: str | None, limits: ApiSettings) -> tu
             raise InvalidRequest(f"{field} is {output.name[:64]!r}: known are {', '.join(map(str, known))}", field)
     count = math.prod(tensor.shape)
     check_count(count, limits, "inputs[0]")
-    texts = list(_texts(tensor, memoryview(body)[end:]))
+    texts = list(islice(_texts(tensor, memoryview(body)[end:]), count + 1))
     if len(texts) != count:
-        raise InvalidRequest(f"inputs[0] has {len(texts)} texts, its shape says {count}", "inputs[0].shape")
+        found = f"more than {count}" if len(texts) > count else str(len(texts))
+        raise InvalidRequest(f"inputs[0] has {found} texts, its shape says {count}", "inputs[0].shape")
     check_texts(texts, limits, "inputs[0]")
     return request, texts
 

@@ -9,29 +9,52 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bento.errors import InvalidRequest, RequestError, TooManySentences, TooManyWords
+from bento.api.elements import at_most
+from bento.errors import InvalidRequest, RequestError, TextTooLong, TooManySentences, TooManyWords
 from bento.settings import ApiSettings
 
 Model = TypeVar("Model", bound=BaseModel)
 
+# What a request has for each text in its largest form, a tensor of eight dimensions: a string, its comma, and the
+# brackets around it; and what stands beside the texts.
+_TOKENS_A_TEXT = 2 + 2 * 8
+_TOKENS_BESIDE = 512
+_DIGITS = 32
 
-def decode(body: bytes) -> object:
-    """A JSON document. Raises InvalidRequest."""
+
+def parse(model: type[Model], body: bytes, limits: ApiSettings, example: str) -> Model:
+    """The body as this model; `example` is the remedy for what is not one. Raises a RequestError for the first fault.
+
+    A body with more values than any request has is read as far as that many: then it has a fault among them, or too
+    many texts.
+    """
+    begun = at_most(body, _TOKENS_A_TEXT * limits.max_sentences + _TOKENS_BESIDE)
+    cut = len(begun) < len(body)
+    try:
+        found = model.model_validate(_decode(begun), context=limits)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        # What is missing in the beginning may stand in the rest.
+        if faults := [fault for fault in faults if not (cut and fault["type"] == "missing")]:
+            raise _first_fault(faults[0], example, cut) from None
+    if cut:
+        raise InvalidRequest(f"the body holds far more than a request: send only {example}", "body")
+    return found
+
+
+def _decode(body: bytes) -> object:
     # Not pydantic's own parser: it rejects half of a surrogate pair without saying in which text it stands.
     try:
-        return json.loads(body)
+        return json.loads(body.decode("utf-8-sig", "surrogatepass"), parse_int=_integer)
     except ValueError as error:
         raise InvalidRequest(f"the body is not JSON: {error}", "body") from None
-    except RecursionError:
-        raise InvalidRequest("the body is nested too deeply: send a list of texts", "body") from None
 
 
-def validate(model: type[Model], document: object, limits: ApiSettings, example: str) -> Model:
-    """A document of this shape; `example` is the remedy for what is not. Raises a RequestError for the first fault."""
-    try:
-        return model.model_validate(document, context=limits)
-    except ValidationError as error:
-        raise _first_fault(error.errors(include_url=False)[0], example) from None
+def _integer(digits: str) -> int:
+    # Python 3.10 has releases that take minutes to read a million digits.
+    if len(digits) > _DIGITS:
+        raise ValueError(f"it has a number of {len(digits)} digits")
+    return int(digits)
 
 
 def check_texts(texts: Sequence[str], limits: ApiSettings, field: str) -> None:
@@ -41,6 +64,8 @@ def check_texts(texts: Sequence[str], limits: ApiSettings, field: str) -> None:
     check_count(len(texts), limits, field)
     for index, text in enumerate(texts):
         name = f"{field}[{index}]"
+        if len(text) > limits.max_characters:
+            raise TextTooLong.in_characters(name, len(text), limits.max_characters)
         if not _is_text(text):
             raise InvalidRequest(f"{name} holds half of a surrogate pair: send whole characters", name)
         words = len(text.split())
@@ -56,10 +81,10 @@ def check_count(count: int, limits: ApiSettings, field: str) -> None:
         raise TooManySentences(field, count, limits.max_sentences)
 
 
-def _first_fault(fault: ErrorDetails, example: str) -> RequestError:
+def _first_fault(fault: ErrorDetails, example: str, cut: bool) -> RequestError:
     context: dict[str, Any] = fault.get("ctx", {})
     if isinstance(ours := context.get("error"), RequestError):
-        return ours
+        return TooManySentences.more_than(ours) if cut and isinstance(ours, TooManySentences) else ours
     field = _path(fault["loc"])[:64]  # an unknown field's name is the client's, of any length
     match fault["type"]:
         case "extra_forbidden":

@@ -31,6 +31,11 @@ class Runner(Protocol):
         ...
 
     @property
+    def variant(self) -> str:
+        """What of engine and processor changes scores, for the model's version: "fused.avx512vnni"."""
+        ...
+
+    @property
     def batching(self) -> Batching:
         """What `run` does with several windows."""
         ...

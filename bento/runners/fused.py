@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ class FusedRunner:
 
     def __init__(self, graph: Path, plan: Plan, library: Path = LIBRARY) -> None:
         """Load a fused graph. Raises ArtifactError when it or the library of its operators is not usable."""
+        self.variant = f"fused.{_instruction_set(library)}"
         self._narrow = self._wide = session(graph, INPUTS, plan.threads_per_lane, library)
         if plan.lanes > 1:
             self._wide = session(graph, INPUTS, plan.lanes * plan.threads_per_lane, library)
@@ -42,6 +44,16 @@ class FusedRunner:
         feeds = dict(zip(INPUTS, (np.concatenate(windows), boundaries), strict=True))
         logits: FloatArray = (self._wide if wide else self._narrow).run([OUTPUT], feeds)[0]
         return np.split(logits, boundaries[1:-1])
+
+
+def _instruction_set(library: Path) -> str:
+    """Which the operators chose. Raises ArtifactError when the library is not one of this version."""
+    try:
+        chosen = ctypes.CDLL(str(library)).wordtell_isa
+    except (OSError, AttributeError) as error:
+        raise ArtifactError(library, f"cannot be used ({error})", "build it again with `make native`") from None
+    chosen.restype = ctypes.c_char_p
+    return str(chosen().decode())
 
 
 def load(folder: ModelFolder, plan: Plan, fused: bool = True, library: Path = LIBRARY) -> Runner:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
+from bento import cpu
 from bento.artifact import ModelFolder
 from bento.errors import ArtifactError
 from bento.runners import Batching
@@ -25,6 +26,7 @@ class OnnxRunner:
     def __init__(self, folder: ModelFolder, threads: int) -> None:
         """Load the portable graph. Raises ArtifactError when ONNX Runtime refuses it or its inputs are not ours."""
         self.batching = Batching.SINGLE if folder.manifest.precision == "int8" else Batching.PADDED
+        self.variant = f"portable.{cpu.instruction_set()}"
         self._session = session(folder.model, INPUTS, threads)
 
     def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:

@@ -228,8 +228,8 @@ def test_a_long_word_is_one_word(embedded: Detector) -> None:
     assert scores.shape == (1,)
 
 
-def test_the_version_names_model_precision_and_files(fake_folder: ModelFolder, detector: Detector) -> None:
-    assert detector.version == f"fake-fp32-{fake_folder.manifest.digest}"
+def test_the_version_names_all_that_changes_scores(fake_folder: ModelFolder, detector: Detector) -> None:
+    assert detector.version == f"fake-fp32-{fake_folder.manifest.digest}-lookup-64.16"
 
 
 def test_the_name_is_a_setting(fake_folder: ModelFolder) -> None:

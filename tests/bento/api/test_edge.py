@@ -21,7 +21,7 @@ async def broken(request: Request) -> Response:
 
 
 async def overloaded(request: Request) -> Response:
-    raise Overloaded(backlog=900, limit=1000, retry_after=7)
+    raise Overloaded(backlog=900, limit=1000, retry_after_s=6.3)
 
 
 async def foreign(request: Request) -> Response:

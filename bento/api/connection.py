@@ -1,0 +1,205 @@
+"""One client's connection: uvicorn's, with the bounds that it lacks and errors in our own shape.
+
+uvicorn hands a request to the application when its head is complete. What happens before that and after the answer is
+bounded here: the seconds and bytes of a head, requests sent ahead, bytes sent behind an answer, connections that wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from typing import Any, ClassVar
+
+from uvicorn import config as uvicorn_config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from bento import metrics
+from bento.api.body import FIRST_BYTE
+from bento.api.errors import respond
+from bento.errors import ConnectionsFull, HeadTooLarge, MalformedHttp, RequestTimeout, WordtellError
+from bento.settings import ApiSettings
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
+
+logger = logging.getLogger("wordtell")
+
+# Bytes that are read from a socket at a time: so much may be parsed before others get their turn.
+_READ = 16 * 1024
+_HEAD = 32 * 1024
+# Requests that a client may send ahead of its answers on one connection.
+_AHEAD = 16
+# What a client sends behind an early answer (a refusal, say) is read and thrown away for so long and up to
+# api.max_body_bytes, because a client that is still sending may not see the answer if the connection is closed at once.
+_LINGER_S = 2.0
+# Files that the process has open beside its connections.
+_FILES = 128
+
+
+def install(limits: ApiSettings) -> None:
+    """Make uvicorn use this class, wherever it is started from in this process, and allow so many open files."""
+    Connection.limits = limits
+    Connection.most = _allow_files(limits.max_connections)
+    uvicorn_config.HTTP_PROTOCOLS["auto"] = f"{__name__}:Connection"
+
+
+class Connection(HttpToolsProtocol):
+    """From its first byte to its last."""
+
+    limits: ClassVar[ApiSettings] = ApiSettings()
+    most: ClassVar[int] = limits.max_connections
+    # Those for which no application runs; the one that has waited longest for its client comes first.
+    _waiting: ClassVar[dict[Connection, None]] = {}
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        super().connection_made(transport)
+        self._timer: asyncio.TimerHandle | None = None
+        self._head_bytes: int | None = None  # of a head that is not complete
+        self._behind = 0  # bytes that came behind the answer to their request
+        self._running: list[RequestResponseCycle] = []
+        if hasattr(transport, "max_size"):  # asyncio's own transports
+            transport.max_size = _READ
+        if len(self.connections) > self.most:
+            if not self._waiting:
+                self._refuse(ConnectionsFull(self.most))
+                return
+            next(iter(self._waiting)).end()
+        self._wait(self.limits.keep_alive_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Either side has closed it."""
+        super().connection_lost(exc)
+        self._stop_waiting()
+        # uvicorn tells the latest request only; those before it are the ones that run.
+        for cycle in (*self._running, *(cycle for cycle, _ in self.pipeline)):
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.pipeline.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes, of one request or of several."""
+        if self.transport.is_closing():
+            return
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+        if self._is_answered_early():
+            self._behind += len(data)
+            if self._behind > self.limits.max_body_bytes:
+                self.end()
+                return
+        super().data_received(data)
+        if self._head_bytes is not None and self._head_bytes > _HEAD:
+            self._refuse(HeadTooLarge(_HEAD))
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self.scope[FIRST_BYTE] = time.perf_counter()  # type: ignore[literal-required]
+        self._head_bytes = 0
+        if not self._running:
+            self._wait(self.limits.receive_timeout_s, RequestTimeout(self.limits.receive_timeout_s))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header. BentoML's access log reads this one as UTF-8, and fails while an answer is being sent."""
+        if name.lower() == b"content-type":
+            value = value.decode("ascii", "replace").encode("ascii", "replace")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """A head is complete: its application begins, and sees to the body's time itself."""
+        self._head_bytes = None
+        self._stop_waiting()
+        if len(self.pipeline) >= _AHEAD:
+            self.end()
+            return
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The last byte of a request."""
+        super().on_message_complete()
+        if self._is_answered_early():
+            self.cycle.more_body = False
+            self._wait(self.limits.keep_alive_s)
+
+    def on_response_complete(self) -> None:
+        """The last byte of an answer."""
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # uvicorn's own timer
+        self._running = [cycle for cycle in self._running if not cycle.response_complete]
+        if self.transport.is_closing() or self._running:
+            return
+        if self._is_answered_early():
+            self._behind = 0
+            self._wait(_LINGER_S)
+        else:
+            self._wait(self.limits.keep_alive_s if self._head_bytes is None else self.limits.receive_timeout_s)
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is not HTTP."""
+        self._refuse(MalformedHttp())
+
+    def end(self) -> None:
+        """Close it, once what has been written is sent."""
+        self._stop_waiting()
+        self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        return False  # no route speaks another protocol: the request is answered as it stands
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Not worth a line in the log for each."""
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running.append(cycle)
+        super()._start_asgi_task(cycle, app)
+
+    def _is_answered_early(self) -> bool:
+        """Is the rest of a request still coming that has been answered already?"""
+        return self.cycle is not None and self.cycle.response_complete and self.cycle.more_body
+
+    def _wait(self, seconds: float, late: WordtellError | None = None) -> None:
+        """For the client; then close, with an error or without."""
+        self._stop_waiting()
+        self._waiting[self] = None
+        self._timer = self.loop.call_later(seconds, self.end if late is None else lambda: self._refuse(late))
+
+    def _stop_waiting(self) -> None:
+        self._waiting.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, error: WordtellError) -> None:
+        """Answer by hand, where there is no request to answer, and close."""
+        if self.transport.is_closing():
+            return
+        if self._running:  # it came behind a request that is being answered: that answer is the last one
+            self._running[-1].keep_alive = False
+            self.flow.pause_reading()
+            return
+        response = respond(error, "/")
+        headers = dict(response.raw_headers) | {b"x-request-id": uuid.uuid4().hex.encode(), b"connection": b"close"}
+        lines = [b"%s: %s\r\n" % pair for pair in headers.items()]
+        self.transport.write(b"".join([STATUS_LINE[error.status], *lines, b"\r\n", bytes(response.body)]))
+        metrics.HTTP_REQUESTS.labels("other", error.status).inc()
+        self.end()
+
+
+def _allow_files(connections: int) -> int:
+    """Raise the process's limit of open files for this many connections, and return how many it allows."""
+    if resource is None:
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        logger.warning("api.max_connections is %d, but the system allows %d open files", connections, hard)
+    return max(1, allowed - _FILES)
