@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import os
 import platform
+import sys
+import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -93,6 +95,8 @@ def quota(root: Path) -> float | None:
     return min(quotas, default=None)
 
 
+# Of nice(1): the model then gets a tenth of a core's time that another thread wants all of.
+_STEP = 10
 # From the best: a flag of /proc/cpuinfo, and what it is called in a model's version.
 _INSTRUCTION_SETS = {
     "amx_int8": "amx",
@@ -110,6 +114,16 @@ def instruction_set(root: Path = Path("/")) -> str:
     lines = _read(root / "proc/cpuinfo").splitlines()
     flags = {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split()}
     return next((name for flag, name in _INSTRUCTION_SETS.items() if flag in flags), platform.machine())
+
+
+def step_back() -> None:
+    """Let this thread, and those that it starts, give way to the process's other threads when all cores are busy.
+
+    So probes and refusals do not wait for the model. Only Linux has priorities a thread.
+    """
+    if sys.platform == "linux":
+        own = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, own, min(19, os.getpriority(os.PRIO_PROCESS, own) + _STEP))
 
 
 def _upwards(mount: Path, path: str) -> list[Path]:

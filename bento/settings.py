@@ -64,9 +64,9 @@ class ApiSettings(_Section):
     max_characters: Positive = Field(20_000, description="Most characters in a text.")
     max_text_tokens: int = Field(16_384, ge=16, description="Most tokens of the model in a text.")
     max_request_tokens: int = Field(
-        131_072,
+        262_144,
         ge=16,
-        description="Most tokens of the model in a request: 2.4 times what 120 texts of 350 English words make.",
+        description="Most tokens of the model in a request: five times what 120 texts of 350 English words make.",
     )
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request body, inflated if compressed.")
     max_buffered_bytes: Positive = Field(

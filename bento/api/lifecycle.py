@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 
+from bento import cpu
 from bento.detector import Detector
 from bento.errors import ConfigError, ModelNotReady, WordtellError
 from bento.settings import ROOT, Settings
@@ -38,13 +39,17 @@ class Lifecycle:
 
     @property
     def detector(self) -> Detector:
-        """Raises ModelNotReady, saying why, until it is loaded."""
+        """Raises ModelNotReady, saying why, until it is loaded, and when a lane has ended."""
         if self._detector is None:
             # One error, raised for every probe: without this it would keep the frames of all of them.
             raise self._fault.with_traceback(None)
+        if not self._detector.whole:
+            raise ModelNotReady("a lane has ended; restart the server, and report what its log says of it")
         return self._detector
 
     def _load(self) -> None:
+        # The threads that compute are started from here, and begin with this priority.
+        cpu.step_back()
         try:
             self._detector = Detector.load(self.settings)
         except WordtellError as error:

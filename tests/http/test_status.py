@@ -103,7 +103,7 @@ def test_the_openapi_page_shows_every_route_with_examples(server: Server) -> Non
     }
     assert spec["info"]["title"] == "wordtell"
     predict = spec["paths"]["/api/v1/predict/sentences"]["post"]
-    assert set(predict["responses"]) == {"200", "400", "401", "413", "422", "429", "500", "503", "504"}
+    assert set(predict["responses"]) == {"200", "400", "401", "408", "413", "415", "422", "429", "500", "503", "504"}
     body = predict["requestBody"]["content"]["application/json"]["schema"]
     assert body["examples"]
     assert (body["properties"]["sentences"]["minItems"], body["properties"]["sentences"]["maxItems"]) == (1, 120)
