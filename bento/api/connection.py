@@ -12,6 +12,7 @@ import time
 import uuid
 from typing import Any, ClassVar
 
+import httptools
 from uvicorn import config as uvicorn_config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -33,9 +34,12 @@ _READ = 16 * 1024
 _HEAD = 32 * 1024
 # Requests that a client may send ahead of its answers on one connection.
 _AHEAD = 16
-# What a client sends behind an early answer (a refusal, say) is read and thrown away for so long and up to
-# api.max_body_bytes, because a client that is still sending may not see the answer if the connection is closed at once.
+# What a client sends behind an early answer (a refusal, say) is read and thrown away for so long, and up to so many
+# times api.max_body_bytes: one that is still sending may not see the answer if the connection is closed at once.
 _LINGER_S = 2.0
+_LINGER_BODIES = 16
+# The headers by which a client offers another protocol.
+_OFFER = (b"upgrade", b"connection", b"http2-settings")
 # Files that the process has open beside its connections.
 _FILES = 128
 
@@ -59,7 +63,8 @@ class Connection(HttpToolsProtocol):
         """A client has connected."""
         super().connection_made(transport)
         self._timer: asyncio.TimerHandle | None = None
-        self._head_bytes: int | None = None  # of a head that is not complete
+        self._arrived = 0  # bytes that are being parsed now
+        self._head_bytes: int | None = None  # of a head that is not complete, at most
         self._behind = 0  # bytes that came behind the answer to their request
         self._running: list[RequestResponseCycle] = []
         if hasattr(transport, "max_size"):  # asyncio's own transports
@@ -85,14 +90,20 @@ class Connection(HttpToolsProtocol):
         """Some bytes, of one request or of several."""
         if self.transport.is_closing():
             return
+        self._arrived = len(data)
         if self._head_bytes is not None:
-            self._head_bytes += len(data)
+            self._head_bytes += self._arrived
         if self._is_answered_early():
             self._behind += len(data)
-            if self._behind > self.limits.max_body_bytes:
+            if self._behind > _LINGER_BODIES * self.limits.max_body_bytes:
                 self.end()
                 return
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on_without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(MalformedHttp())
         if self._head_bytes is not None and self._head_bytes > _HEAD:
             self._refuse(HeadTooLarge(_HEAD))
 
@@ -100,7 +111,7 @@ class Connection(HttpToolsProtocol):
         """The first byte of a request."""
         super().on_message_begin()
         self.scope[FIRST_BYTE] = time.perf_counter()  # type: ignore[literal-required]
-        self._head_bytes = 0
+        self._head_bytes = self._arrived
         if not self._running:
             self._wait(self.limits.receive_timeout_s, RequestTimeout(self.limits.receive_timeout_s))
 
@@ -139,20 +150,23 @@ class Connection(HttpToolsProtocol):
         else:
             self._wait(self.limits.keep_alive_s if self._head_bytes is None else self.limits.receive_timeout_s)
 
-    def send_400_response(self, msg: str) -> None:
-        """What came is not HTTP."""
-        self._refuse(MalformedHttp())
-
     def end(self) -> None:
         """Close it, once what has been written is sent."""
         self._stop_waiting()
         self.transport.close()
 
     def _should_upgrade(self) -> bool:
-        return False  # no route speaks another protocol: the request is answered as it stands
+        return True  # uvicorn then leaves such a request alone
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Not worth a line in the log for each."""
+    def _go_on_without_upgrade(self, rest: bytes) -> None:
+        """A request that offers another protocol (Java's client does, with a body behind) is answered in this one.
+
+        Its parser takes the body for the other protocol, so a new one reads the request again, without the offer.
+        """
+        head = [f"{self.scope['method']} ".encode(), self.url, b" HTTP/1.1\r\n"]
+        head += [b"%s: %s\r\n" % header for header in self.headers if header[0] not in _OFFER]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"".join((*head, b"\r\n", rest)))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running.append(cycle)

@@ -76,25 +76,11 @@ class InferRequest(BaseModel):
 def parse_infer(body: bytes, json_length: str | None, limits: ApiSettings) -> tuple[InferRequest, list[str]]:
     """The request and its texts, within the limits. Raises a RequestError for the first fault found."""
     end = _json_end(body, json_length)
-    request = parse(InferRequest, body[:end], limits, json.dumps(_EXAMPLE))
-    if len(request.inputs) != 1:
-        raise InvalidRequest(f"inputs has {len(request.inputs)} tensors: send one, of all texts", "inputs")
-    (tensor,) = request.inputs
-    if tensor.datatype != "BYTES":
-        raise InvalidRequest(f"inputs[0].datatype is {tensor.datatype[:64]!r}: send BYTES", "inputs[0].datatype")
-    known = [output["name"] for output in OUTPUTS]
-    for index, output in enumerate(request.outputs or ()):
-        if output.name not in known:
-            field = f"outputs[{index}].name"
-            raise InvalidRequest(f"{field} is {output.name[:64]!r}: known are {', '.join(map(str, known))}", field)
-    count = math.prod(tensor.shape)
-    check_count(count, limits, "inputs[0]")
-    texts = list(islice(_texts(tensor, memoryview(body)[end:]), count + 1))
-    if len(texts) != count:
-        found = f"more than {count}" if len(texts) > count else str(len(texts))
-        raise InvalidRequest(f"inputs[0] has {found} texts, its shape says {count}", "inputs[0].shape")
-    check_texts(texts, limits, "inputs[0]")
-    return request, texts
+    binary = memoryview(body)[end:]
+    request = parse(
+        InferRequest, body[:end], limits, json.dumps(_EXAMPLE), lambda found: _read_texts(found, binary, limits)
+    )
+    return request, _read_texts(request, binary, limits)
 
 
 def encode_infer(request: InferRequest, detector: Detector, scores: Scores) -> tuple[bytes, dict[str, str]]:
@@ -135,6 +121,27 @@ def _json_end(body: bytes, json_length: str | None) -> int:
     if not json_length.isdecimal() or len(json_length) > 10 or int(json_length) > len(body):
         raise InvalidRequest(f"{JSON_LENGTH} must be the length of the JSON, at most the body's", JSON_LENGTH)
     return int(json_length)
+
+
+def _read_texts(request: InferRequest, binary: memoryview, limits: ApiSettings) -> list[str]:
+    if len(request.inputs) != 1:
+        raise InvalidRequest(f"inputs has {len(request.inputs)} tensors: send one, of all texts", "inputs")
+    (tensor,) = request.inputs
+    if tensor.datatype != "BYTES":
+        raise InvalidRequest(f"inputs[0].datatype is {tensor.datatype[:64]!r}: send BYTES", "inputs[0].datatype")
+    known = [output["name"] for output in OUTPUTS]
+    for index, output in enumerate(request.outputs or ()):
+        if output.name not in known:
+            field = f"outputs[{index}].name"
+            raise InvalidRequest(f"{field} is {output.name[:64]!r}: known are {', '.join(map(str, known))}", field)
+    count = math.prod(tensor.shape)
+    check_count(count, limits, "inputs[0]")
+    texts = list(islice(_texts(tensor, binary), count + 1))
+    if len(texts) != count:
+        found = f"more than {count}" if len(texts) > count else str(len(texts))
+        raise InvalidRequest(f"inputs[0] has {found} texts, its shape says {count}", "inputs[0].shape")
+    check_texts(texts, limits, "inputs[0]")
+    return texts
 
 
 def _texts(tensor: InputTensor, binary: memoryview) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -22,24 +22,31 @@ _TOKENS_BESIDE = 512
 _DIGITS = 32
 
 
-def parse(model: type[Model], body: bytes, limits: ApiSettings, example: str) -> Model:
+def parse(
+    model: type[Model],
+    body: bytes,
+    limits: ApiSettings,
+    example: str,
+    check: Callable[[Model], object] = lambda found: None,
+) -> Model:
     """The body as this model; `example` is the remedy for what is not one. Raises a RequestError for the first fault.
 
-    A body with more values than any request has is read as far as that many: then it has a fault among them, or too
-    many texts.
+    A body with more values than any request has is read as far as that many. It has a fault there, which the model or
+    `check` finds, or far too much in it.
     """
     begun = at_most(body, _TOKENS_A_TEXT * limits.max_sentences + _TOKENS_BESIDE)
     cut = len(begun) < len(body)
     try:
         found = model.model_validate(_decode(begun), context=limits)
+        if not cut:
+            return found
+        check(found)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
         # What is missing in the beginning may stand in the rest.
         if faults := [fault for fault in faults if not (cut and fault["type"] == "missing")]:
             raise _first_fault(faults[0], example, cut) from None
-    if cut:
-        raise InvalidRequest(f"the body holds far more than a request: send only {example}", "body")
-    return found
+    raise InvalidRequest(f"the body holds far more than a request: send only {example}", "body")
 
 
 def _decode(body: bytes) -> object:

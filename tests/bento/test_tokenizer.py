@@ -1,4 +1,4 @@
-"""What a user types is text, for every kind of vocabulary; a tokenizer that cannot bear some texts is refused by name."""
+"""What a user types is text, with every kind of vocabulary; a tokenizer that fails on some texts is refused by name."""
 
 from __future__ import annotations
 
