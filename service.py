@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import bentoml
 import click
 
-from bento import settings
+from bento import logs, settings
 from bento.api import app
 from bento.api.edge import Edge
 from bento.api.lifecycle import Lifecycle, check
 from bento.errors import WordtellError
 
+logs.guard()
 logging.getLogger("wordtell").setLevel(logging.INFO)
 
 try:
     _settings = settings.load().settings
 except WordtellError as error:
-    raise SystemExit(f"wordtell: {error.message}") from None
+    raise logs.refusal(error) from None
 
 _lifecycle = Lifecycle(_settings)
 
@@ -28,6 +30,7 @@ _lifecycle = Lifecycle(_settings)
     workers=1,  # lanes share one process: its weights, its queue, its fairness
     traffic={"timeout": _settings.api.timeout_s + 30},  # never before our own deadline, which says what happened
     metrics={"enabled": False},  # ours are at /metrics
+    logging={"access": {"request_content_type": False}},  # any bytes, which it would decode in the middle of the answer
 )
 @bentoml.asgi_app(app.create(_lifecycle), path="/")
 class Wordtell:
@@ -43,11 +46,12 @@ class Wordtell:
         serve = click.get_current_context(silent=True)  # BentoML passes the command's own options to nobody else
         if serve is None:
             return
+        settings.pin(os.environ)  # the worker will be started in this folder, wherever `bentoml serve` was
         try:
             # An option that was not given is None there; these are BentoML's own defaults.
             check(serve.params["host"] or "0.0.0.0", serve.params["port"] or 3000)  # noqa: S104
         except WordtellError as error:
-            raise SystemExit(f"wordtell: {error.message}") from None
+            raise logs.refusal(error) from None
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:

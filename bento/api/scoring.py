@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from fastapi import Request
+from pydantic import SecretStr
 from starlette.requests import ClientDisconnect
 
 from bento.api.body import read_body
@@ -67,12 +68,12 @@ def rounded(probabilities: FloatArray) -> list[float]:
     return list(np.round(probabilities.astype(np.float64), 4).tolist())
 
 
-def _authorize(request: Request, keys: tuple[str, ...]) -> None:
+def _authorize(request: Request, keys: Sequence[SecretStr]) -> None:
     """Raises Unauthorized, in a time that does not tell how much of a key was right."""
     if not keys:
         return
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    matches = [secrets.compare_digest(given.strip().encode(), key.encode()) for key in keys]
+    matches = [secrets.compare_digest(given.strip().encode(), key.get_secret_value().encode()) for key in keys]
     if scheme.lower() != "bearer" or not any(matches):
         raise Unauthorized
 
