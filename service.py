@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 
 import bentoml
 import click
@@ -23,6 +24,7 @@ except WordtellError as error:
     raise logs.refusal(error) from None
 
 _lifecycle = Lifecycle(_settings)
+_app = app.create(_lifecycle)
 
 
 @bentoml.service(
@@ -32,7 +34,7 @@ _lifecycle = Lifecycle(_settings)
     metrics={"enabled": False},  # ours are at /metrics
     logging={"access": {"request_content_type": False}},  # any bytes, which it would decode in the middle of the answer
 )
-@bentoml.asgi_app(app.create(_lifecycle), path="/")
+@bentoml.asgi_app(_app, path="/")
 class Wordtell:
     """For every word of a text, how likely it is that a machine wrote it."""
 
@@ -62,4 +64,9 @@ class Wordtell:
         return _lifecycle.detector is not None
 
 
-Wordtell.add_asgi_middleware(Edge)  # type: ignore[attr-defined]  # the decorators hide the Service's type
+Wordtell.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorators hide the Service's type
+    Edge,
+    base_path=_settings.api.base_path,
+    origins=_settings.api.cors_origins,
+    knows=partial(app.knows, _app),
+)

@@ -7,8 +7,11 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictStr, ValidationInfo, field_validator
 
 from bento.api.validation import check_texts, decode, validate
+from bento.errors import InvalidRequest
 from bento.settings import ApiSettings
 
+# What a request may ask for besides the probabilities.
+INCLUDABLE = ("offsets",)
 _EXAMPLE: list[JsonValue] = [
     "The state of our union is strong.",
     "It is important to note that progress takes many forms.",
@@ -21,12 +24,26 @@ class PredictRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"sentences": _EXAMPLE}]})
 
     sentences: list[StrictStr] = Field(description="1 to 120 texts, each of 1 to 350 words (both limits are settings).")
+    include: list[StrictStr] = Field(
+        [],
+        description="What the answer shall hold besides: `offsets`.",
+        json_schema_extra={"items": {"type": "string", "enum": [*INCLUDABLE]}},
+    )
 
     @field_validator("sentences")
     @classmethod
     def _within_limits(cls, sentences: list[str], info: ValidationInfo) -> list[str]:
         check_texts(sentences, cast(ApiSettings, info.context), "sentences")
         return sentences
+
+    @field_validator("include")
+    @classmethod
+    def _known(cls, include: list[str]) -> list[str]:
+        for index, name in enumerate(include):
+            if name not in INCLUDABLE:
+                field = f"include[{index}]"
+                raise InvalidRequest(f"{field} is {name[:64]!r}: known are {', '.join(INCLUDABLE)}", field)
+        return include
 
 
 class Metadata(BaseModel):
@@ -67,6 +84,11 @@ class PredictResponse(BaseModel):
 
     probabilities: list[list[float]] = Field(
         description="For each text, for each of its words, how likely a machine wrote it: 0 to 1, to 4 places."
+    )
+    offsets: list[list[tuple[int, int]]] | None = Field(
+        None,
+        description='With `"include": ["offsets"]`: for each text, for each of its words, the Unicode code point where'
+        " it starts, and the one after its last.",
     )
     metadata: Metadata
 

@@ -15,10 +15,11 @@ from bento.api.models import ProtocolError
 from bento.api.tensors import EXTENSION, INPUT, JSON_LENGTH, OUTPUTS, InferRequest, encode_infer, parse_infer
 from bento.api.validation import check_texts, decode, validate
 from bento.detector import Detector
-from bento.errors import ModelNotReady, UnknownModel
+from bento.errors import ModelNotReady, UnknownModel, UnknownVersion
 from bento.settings import ApiSettings
 
 Name = Annotated[str, Path(description="The served model's name.")]
+Version = Annotated[str, Path(description="Its only version, as the model's metadata announce it.")]
 
 
 class Instances(BaseModel):
@@ -47,10 +48,9 @@ def router(lifecycle: Lifecycle) -> APIRouter:
     routes = APIRouter(tags=["Open Inference Protocol"])
     unready = documented(ModelNotReady, shape=ProtocolError)
     unknown = documented(ModelNotReady, UnknownModel, shape=ProtocolError)
+    unknown_version = documented(ModelNotReady, UnknownModel, UnknownVersion, shape=ProtocolError)
     faults = documented(*scoring.FAULTS, UnknownModel, shape=ProtocolError)
-
-    def served(name: str) -> Detector:
-        return _named(lifecycle.detector, name)
+    faults_of_version = documented(*scoring.FAULTS, UnknownModel, UnknownVersion, shape=ProtocolError)
 
     @routes.get("/v2", summary="The server")
     async def server() -> dict[str, Any]:
@@ -66,31 +66,36 @@ def router(lifecycle: Lifecycle) -> APIRouter:
 
     @routes.get("/v2/models/{name}", summary="The model", responses=unknown)
     async def model(name: Name) -> dict[str, Any]:
-        detector = served(name)
-        return {
-            "name": detector.name,
-            "versions": [detector.version],
-            "platform": detector.engine,
-            "inputs": [INPUT],
-            "outputs": OUTPUTS,
-        }
+        return _metadata(_named(lifecycle.detector, name))
+
+    @routes.get("/v2/models/{name}/versions/{version}", summary="The model", responses=unknown_version)
+    async def model_version(name: Name, version: Version) -> dict[str, Any]:
+        return _metadata(_named(lifecycle.detector, name, version))
 
     @routes.get("/v2/models/{name}/ready", summary="Is the model loaded?", responses=unknown)
-    @routes.get("/v1/models/{name}", summary="Is the model loaded?", responses=unknown)
     async def model_ready(name: Name) -> dict[str, Any]:
-        return {"name": served(name).name, "ready": True}
+        return {"name": _named(lifecycle.detector, name).name, "ready": True}
+
+    @routes.get("/v2/models/{name}/versions/{version}/ready", summary="Is the model loaded?", responses=unknown_version)
+    async def version_ready(name: Name, version: Version) -> dict[str, Any]:
+        return {"name": _named(lifecycle.detector, name, version).name, "ready": True}
 
     @routes.post(
         "/v2/models/{name}/infer", summary="Score every word", responses=faults, openapi_extra=_body(InferRequest)
     )
     async def infer(name: Name, request: Request) -> Response:
         """One BYTES tensor of texts in; out: `probabilities`, flat, and `word_counts`, by which to split them."""
-        detector, body = await scoring.admit(request, lifecycle)
-        _named(detector, name)
-        asked, texts = parse_infer(body, request.headers.get(JSON_LENGTH), api)
-        scores = await scoring.score(request, detector, texts, api.timeout_s)
-        content, headers = encode_infer(asked, detector, scores)
-        return Response(content, headers=headers)
+        return await _infer(lifecycle, request, name)
+
+    @routes.post(
+        "/v2/models/{name}/versions/{version}/infer",
+        summary="Score every word",
+        responses=faults_of_version,
+        openapi_extra=_body(InferRequest),
+    )
+    async def infer_version(name: Name, version: Version, request: Request) -> Response:
+        """The same, by a version of the model."""
+        return await _infer(lifecycle, request, name, version)
 
     @routes.post(
         "/v1/models/{name}:predict",
@@ -108,7 +113,33 @@ def router(lifecycle: Lifecycle) -> APIRouter:
         answer = Predictions.model_construct(predictions=[scoring.rounded(words) for words in scores.words])
         return Response(answer.model_dump_json(), media_type="application/json")
 
+    @routes.get("/v1/models", summary="The models", responses=unready)
+    async def models() -> dict[str, list[str]]:
+        return {"models": [lifecycle.detector.name]}
+
+    # After `:predict`, whose path it matches too: a 405 there lists POST.
+    routes.get("/v1/models/{name}", summary="Is the model loaded?", responses=unknown)(model_ready)
     return routes
+
+
+async def _infer(lifecycle: Lifecycle, request: Request, name: str, version: str | None = None) -> Response:
+    api = lifecycle.settings.api
+    detector, body = await scoring.admit(request, lifecycle)
+    _named(detector, name, version)
+    asked, texts = parse_infer(body, request.headers.get(JSON_LENGTH), api)
+    scores = await scoring.score(request, detector, texts, api.timeout_s)
+    content, headers = encode_infer(asked, detector, scores)
+    return Response(content, headers=headers)
+
+
+def _metadata(detector: Detector) -> dict[str, Any]:
+    return {
+        "name": detector.name,
+        "versions": [detector.version],
+        "platform": detector.engine,
+        "inputs": [INPUT],
+        "outputs": OUTPUTS,
+    }
 
 
 def schemas() -> dict[str, Any]:
@@ -125,8 +156,10 @@ def _body(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": reference}}}}
 
 
-def _named(detector: Detector, name: str) -> Detector:
-    """Raises UnknownModel when the detector serves another."""
+def _named(detector: Detector, name: str, version: str | None = None) -> Detector:
+    """Raises UnknownModel or UnknownVersion when the detector serves another."""
     if name != detector.name:
         raise UnknownModel(name, detector.name)
+    if version not in (None, detector.version):
+        raise UnknownVersion(str(version), detector.version)
     return detector

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from bento import words
 from bento.api import scoring
 from bento.api.errors import documented
 from bento.api.lifecycle import Lifecycle
@@ -30,14 +31,16 @@ def router(lifecycle: Lifecycle) -> APIRouter:
     async def predict(request: Request) -> Response:
         """For every word of every text, how likely it is that a machine wrote it.
 
-        A word is one of `text.split()`. A text's scores do not depend on the other texts.
+        A word is one of `text.split()`; `"include": ["offsets"]` asks where each stands in its text. A text's scores do
+        not depend on the other texts.
         """
         detector, body = await scoring.admit(request, lifecycle)
         started = time.perf_counter()
-        texts = parse_predict(body, api).sentences
-        scores = await scoring.score(request, detector, texts, api.timeout_s)
-        answer = _respond(detector, scores, time.perf_counter() - started)
-        return Response(answer.model_dump_json(), media_type="application/json")
+        asked = parse_predict(body, api)
+        scores = await scoring.score(request, detector, asked.sentences, api.timeout_s)
+        offsets = [words.split(text).tolist() for text in asked.sentences] if "offsets" in asked.include else None
+        answer = _respond(detector, scores, offsets, time.perf_counter() - started)
+        return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
     return routes
 
@@ -53,7 +56,9 @@ def _body(limits: ApiSettings) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def _respond(detector: Detector, scores: Scores, seconds: float) -> PredictResponse:
+def _respond(
+    detector: Detector, scores: Scores, offsets: list[list[tuple[int, int]]] | None, seconds: float
+) -> PredictResponse:
     metadata = Metadata(
         model_version=detector.version,
         processing_time_ms=round(seconds * 1000, 1),
@@ -64,5 +69,5 @@ def _respond(detector: Detector, scores: Scores, seconds: float) -> PredictRespo
         cached_sentences=scores.cached,
     )
     return PredictResponse.model_construct(
-        probabilities=[scoring.rounded(words) for words in scores.words], metadata=metadata
+        probabilities=[scoring.rounded(values) for values in scores.words], offsets=offsets, metadata=metadata
     )
