@@ -189,7 +189,7 @@ def load(environ: Mapping[str, str] | None = None, mount: Path = MOUNT) -> Loade
     key = "model.checkpoint_dir"
     if _may_be_replaced(settings.model.checkpoint_dir, sources.get(key, "")) and (found := folders.mounted(mount)):
         settings = settings.model_copy(update={"model": settings.model.model_copy(update={"checkpoint_dir": found})})
-        sources[key] = f"mounted at {mount}" if found == mount else f"the only model folder below the mount {mount}"
+        sources[key] = f"mounted at {mount}" + ("" if found == mount else f", in its only model folder {found.name}")
     origins = tuple(
         Origin(key, getattr(getattr(settings, key.split(".")[0]), key.split(".")[1]), sources.get(key, "default"))
         for key, _ in fields()

@@ -118,6 +118,10 @@ def _document(path: Path) -> object:
         raise ConfigError(f"{path}: cannot be read{place}: {problem}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: cannot be read: it is not UTF-8 (byte {error.start})") from None
+    except ValueError:  # 2024-13-99
+        raise ConfigError(
+            f"{path}: cannot be read: a value looks like a date or a number, but is none: quote it"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
 

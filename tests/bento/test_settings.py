@@ -200,7 +200,8 @@ def test_the_shipped_file_sets_what_the_code_does() -> None:
         ("api: {cors_origins: 'https://a,https://b'}", r"api.cors_origins\[0\]: must be an origin"),
         ("api: 3", "api: must be a mapping"),
         ("- 1", "must be a mapping"),
-        ("api: {", "cannot be read"),
+        ("api: {", "config.yaml: cannot be read: line 1, column 7: expected the node content, but found"),
+        ("model: {name: 2024-13-99}", "a value looks like a date or a number, but is none: quote it"),
         ("model: {max_tokens: 100, window_overlap: 51}", "window_overlap is 51: at most half"),
     ],
 )
@@ -243,7 +244,7 @@ def test_a_model_mounted_a_level_too_deep(tmp_path: Path, fake_folder: ModelFold
     loaded = settings.load({}, mount)
     (source,) = (origin.source for origin in loaded.origins if origin.key == "model.checkpoint_dir")
     assert loaded.settings.model.checkpoint_dir == mount / "large"
-    assert source == f"the only model folder below the mount {mount}"
+    assert source == f"mounted at {mount}, in its only model folder large"
     explicit = settings.load({"WORDTELL_MODEL__CHECKPOINT_DIR": str(mount)}, mount)
     assert explicit.settings.model.checkpoint_dir == mount
     shutil.copytree(fake_folder.path, mount / "small")
