@@ -75,6 +75,8 @@ def _origin(origin: str) -> str:
     lower = origin.lower()  # as browsers send it
     if lower != "*" and not _ORIGIN.fullmatch(lower):
         raise ValueError(f'must be an origin like https://app.example.com, without a path, or "*", not {origin!r}')
+    for scheme, port in (("https://", ":443"), ("http://", ":80")):  # browsers leave these out
+        lower = lower.removesuffix(port) if lower.startswith(scheme) else lower
     return lower
 
 

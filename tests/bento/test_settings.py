@@ -228,6 +228,29 @@ def test_an_unknown_variable_is_named(tmp_path: Path, name: str, says: str) -> N
         settings.load(write(tmp_path, "") | {name: "3"})
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("*", ("*",)),
+        ("https://App.Example.com", ("https://app.example.com",)),
+        ("https://a.example:443", ("https://a.example",)),
+        ("[http://a.example:80, 'http://[::1]:8080']", ("http://a.example", "http://[::1]:8080")),
+        ("chrome-extension://abcdef", ("chrome-extension://abcdef",)),
+    ],
+)
+def test_origins_are_as_browsers_send_them(tmp_path: Path, text: str, found: tuple[str, ...]) -> None:
+    loaded = settings.load(write(tmp_path, "") | {"WORDTELL_API__CORS_ORIGINS": text})
+    assert loaded.settings.api.cors_origins == found
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://a.example/", "a.example", "null", "https://*.example", "https://a,b", "//a"]
+)
+def test_what_is_no_origin_is_refused(tmp_path: Path, origin: str) -> None:
+    with pytest.raises(ConfigError, match=r"WORDTELL_API__CORS_ORIGINS: api.cors_origins\[0\]: must be an origin"):
+        settings.load(write(tmp_path, "") | {"WORDTELL_API__CORS_ORIGINS": origin})
+
+
 @pytest.mark.parametrize("name", ["wordtell", "wordtell-api", "wordtell-api-keys", "wordtell-2", "wordtell-a--b"])
 @pytest.mark.parametrize(("port", "protocol", "port_name"), [(80, "tcp", "http"), (3000, "udp", "web-2")])
 def test_what_kubernetes_sets_for_a_service_is_not_ours(name: str, port: int, protocol: str, port_name: str) -> None:
