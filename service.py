@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import logging
+import os
+from functools import partial
 
 import bentoml
 import click
 from bentoml._internal.server.http import traffic
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bento import settings
+from bento import logs, settings
 from bento.api import app, connection
 from bento.api.edge import Edge
 from bento.api.lifecycle import Lifecycle, check
 from bento.errors import WordtellError
 
+logs.guard()
 logging.getLogger("wordtell").setLevel(logging.INFO)
 
 try:
     _settings = settings.load().settings
 except WordtellError as error:
-    raise SystemExit(f"wordtell: {error.message}") from None
+    raise logs.refusal(error) from None
 
 _lifecycle = Lifecycle(_settings)
+_app = app.create(_lifecycle)
 connection.install(_settings.api)
 
 
@@ -47,8 +51,9 @@ traffic.TimeoutMiddleware = _Untimed  # type: ignore[misc, assignment]
     name="wordtell",
     workers=1,  # lanes share one process: its weights, its queue, its fairness
     metrics={"enabled": False},  # ours are at /metrics
+    logging={"access": {"request_content_type": False}},  # any bytes, which it would decode in the middle of the answer
 )
-@bentoml.asgi_app(app.create(_lifecycle), path="/")
+@bentoml.asgi_app(_app, path="/")
 class Wordtell:
     """For every word of a text, how likely it is that a machine wrote it."""
 
@@ -62,11 +67,12 @@ class Wordtell:
         serve = click.get_current_context(silent=True)  # BentoML passes the command's own options to nobody else
         if serve is None:
             return
+        settings.pin(os.environ)  # the worker will be started in this folder, wherever `bentoml serve` was
         try:
             # An option that was not given is None there; these are BentoML's own defaults.
             check(serve.params["host"] or "0.0.0.0", serve.params["port"] or 3000)  # noqa: S104
         except WordtellError as error:
-            raise SystemExit(f"wordtell: {error.message}") from None
+            raise logs.refusal(error) from None
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
@@ -77,4 +83,9 @@ class Wordtell:
         return _lifecycle.detector is not None
 
 
-Wordtell.add_asgi_middleware(Edge)  # type: ignore[attr-defined]  # the decorators hide the Service's type
+Wordtell.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorators hide the Service's type
+    Edge,
+    base_path=_settings.api.base_path,
+    origins=_settings.api.cors_origins,
+    knows=partial(app.knows, _app),
+)

@@ -21,10 +21,11 @@ from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from bento import folders
 from bento.errors import ArtifactError
 
 FORMAT = 1
-MANIFEST = "manifest.json"
+MANIFEST = folders.MANIFEST
 MODEL = "model.onnx"
 FUSED = "model.fused.onnx"
 EXTERNAL_DATA = f"{MODEL}.data"
@@ -133,7 +134,7 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise ArtifactError(path, "no such file, so this is no model folder") from None
+        raise _not_a_folder(path) from None
     except OSError as error:
         raise ArtifactError(path, f"cannot be read ({error.strerror})", "check its permissions") from None
     try:
@@ -149,6 +150,16 @@ def _read_manifest(path: Path) -> Manifest:
     if missing := {MODEL, TOKENIZER} - manifest.files.keys():
         raise ArtifactError(path, f"does not list {', '.join(sorted(missing))}")
     return manifest
+
+
+def _not_a_folder(manifest: Path) -> ArtifactError:
+    fault = "no such file, so this is no model folder"
+    found = folders.models_in(manifest.parent)
+    if not found:
+        return ArtifactError(manifest, fault)
+    if len(found) == 1:
+        return ArtifactError(manifest, fault, f"but {found[0]} is one: name that")
+    return ArtifactError(manifest, fault, f"name one of those in it: {', '.join(path.name for path in found)}")
 
 
 def _compare(path: Path, expected: FileRecord) -> None:

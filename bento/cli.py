@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from bento import __version__, artifact, settings, words
+from bento import __version__, artifact, logs, settings, words
 from bento.detector import Detector, Scores
 from bento.errors import InvalidRequest, WordtellError
 
@@ -74,7 +74,7 @@ def config() -> None:
     console = Console(highlight=False, soft_wrap=True)
     meanings = dict(settings.fields())
     for origin in settings.load().origins:
-        value = "***" if origin.key == "api.keys" and origin.value else origin.value
+        value = "***" if origin.key == "api.keys" and origin.value else logs.one_line(f"{origin.value}")
         console.print(Text.assemble((origin.key, "bold"), f" = {value}", (f"  ({origin.source})", "dim")))
         console.print(Text(f"    {meanings[origin.key].description}", style="dim"))
 
@@ -86,6 +86,7 @@ def serve(
 ) -> NoReturn:
     """Serve over HTTP: `bentoml serve` of this folder, stopped gracefully."""
     grace = settings.load().settings.api.shutdown_s
+    settings.pin(os.environ)  # bentoml serve reads the settings in the folder of service.py
     environment = {"BENTOML_DO_NOT_TRACK": "True", **os.environ}
     command = [sys.executable, "-m", "bentoml", "serve", str(settings.ROOT)]
     options = ["--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(round(grace))]
@@ -136,10 +137,11 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> None:
     """Run the command; what goes wrong is one line on standard error, and the exit code 1."""
+    logs.guard()
     try:
         app()
     except WordtellError as error:
-        raise SystemExit(f"wordtell: {error.message}") from None
+        raise logs.refusal(error) from None
 
 
 def _read(file: str) -> str:

@@ -11,7 +11,8 @@ WordtellError
     ├── TextTooLong          400
     ├── Unauthorized         401
     ├── NotFound             404
-    │   └── UnknownModel     404
+    │   ├── UnknownModel     404
+    │   └── UnknownVersion   404
     ├── MethodNotAllowed     405
     ├── RequestTimeout       408
     ├── BodyTooLarge         413
@@ -247,6 +248,13 @@ class UnknownModel(NotFound):
 
     def __init__(self, name: str, served: str) -> None:
         RequestError.__init__(self, f"there is no model {name[:64]!r} here: this server serves {served!r}")
+
+
+class UnknownVersion(NotFound):
+    """A protocol's path names another version of the model than the one that is served."""
+
+    def __init__(self, version: str, served: str) -> None:
+        RequestError.__init__(self, f"there is no version {version[:64]!r} here: this server serves {served!r}")
 
 
 class MethodNotAllowed(RequestError):

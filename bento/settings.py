@@ -1,42 +1,91 @@
 """shared_config.yaml and the environment -> one frozen Settings, read once.
 
-A field is set, in rising order of precedence, by its default here, by the file, or by `WORDTELL_<SECTION>__<FIELD>`,
-whose value is read as YAML (so `0`, `true` and `[a, b]` mean what they mean in the file). The file is the one that
-`WORDTELL_CONFIG` names, else shared_config.yaml beside service.py, else none. An unknown key is an error in both.
+A field is set, in rising order of precedence, by its default here, by the file, or by `WORDTELL_<SECTION>__<FIELD>`
+(bento/sources.py says how each is read). The file is the one that `WORDTELL_CONFIG` names, else shared_config.yaml
+beside service.py, else none. An unknown key is an error in both.
 A relative path is relative to the file that names it, or to the working directory when the environment does.
 
-A model folder that is mounted at /mnt/models, where KServe puts it, is served instead of one that lies beside the code,
-unless the environment names `model.checkpoint_dir`.
+A model folder that is mounted at /mnt/models, where KServe puts it, or the only one a level below, is served instead of
+one that lies beside the code, unless the environment names `model.checkpoint_dir`.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from bento import folders
 from bento.errors import ConfigError
+from bento.sources import CONFIG_VARIABLE, ISA_VARIABLE, Kind, from_environment, from_file, variable
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "ISA_VARIABLE",
+    "MOUNT",
+    "ROOT",
+    "ApiSettings",
+    "CpuSettings",
+    "Loaded",
+    "ModelSettings",
+    "Origin",
+    "Settings",
+    "fields",
+    "load",
+    "pin",
+    "variable",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
-PREFIX = "WORDTELL_"
-# Read by the fused operators, not here: the best instruction set that they may use.
-ISA_VARIABLE = "WORDTELL_ISA"
-CONFIG_VARIABLE = "WORDTELL_CONFIG"
 MOUNT = Path("/mnt/models")
+
+_KEY_CHARACTERS = 8
+# Letters, digits and a few marks: what stands in an address, and in the page's HTML, without being escaped.
+_BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[\w.~+@:-]+)*", re.ASCII)
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[^\s/?#@:,\[\]*]+)(?::\d+)?")
+
+
+def _listed(value: Any) -> Any:
+    """A lone text is a list of one."""
+    return (value,) if isinstance(value, (str, SecretStr)) else value
+
+
+def _key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value().strip()
+    if len(text) < _KEY_CHARACTERS:
+        raise ValueError(f"has {len(text)} characters: at least {_KEY_CHARACTERS} are needed")
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("has a character that a header cannot carry: use visible ASCII characters")
+    return SecretStr(text)
+
+
+def _base_path(path: str) -> str:
+    if not _BASE_PATH.fullmatch(path):
+        raise ValueError(f"must begin with / and not end with it, like /wordtell, not {path!r}")
+    return path
+
+
+def _origin(origin: str) -> str:
+    lower = origin.lower()  # as browsers send it
+    if lower != "*" and not _ORIGIN.fullmatch(lower):
+        raise ValueError(f'must be an origin like https://app.example.com, without a path, or "*", not {origin!r}')
+    for scheme, port in (("https://", ":443"), ("http://", ":80")):  # browsers leave these out
+        lower = lower.removesuffix(port) if lower.startswith(scheme) else lower
+    return lower
+
 
 Positive = Annotated[int, Field(ge=1)]
 Auto = Annotated[int, Field(ge=0, le=1024)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ModelSettings(_Section):
@@ -94,8 +143,16 @@ class ApiSettings(_Section):
     timeout_s: float = Field(120, gt=0, le=86_400, description="A request not answered by then gets 504.")
     shutdown_s: float = Field(30, gt=0, le=3600, description="How long a stopping server may finish admitted work.")
     cache_mb: int = Field(64, ge=0, le=1 << 20, description="MiB of scores of earlier texts to keep. 0: keep none.")
-    keys: tuple[Annotated[str, Field(min_length=8)], ...] = Field(
-        (), description="API keys, at least 8 characters each. Empty: no key is asked for."
+    keys: Annotated[tuple[Annotated[SecretStr, AfterValidator(_key)], ...], BeforeValidator(_listed)] = Field(
+        (), description="API keys, at least 8 characters each; a lone text is one. Empty: no key is asked for."
+    )
+    base_path: Annotated[str, AfterValidator(_base_path)] = Field(
+        "",
+        description="The path below which a proxy shows this server, like /wordtell. It answers there too, whether the"
+        " proxy strips the path or not.",
+    )
+    cors_origins: Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_listed)] = Field(
+        (), description='Origins whose pages may ask this server, like https://app.example.com; "*": any. Empty: none.'
     )
 
 
@@ -138,29 +195,35 @@ def load(environ: Mapping[str, str] | None = None, mount: Path = MOUNT) -> Loade
     `mount` is where a model folder may be mounted.
     """
     environ = os.environ if environ is None else environ
-    path = _config_path(environ)
+    kinds = {key: Kind.of(field) for key, field in fields()}
     values: dict[str, dict[str, Any]] = {name: {} for name in Settings.model_fields}
     sources: dict[str, str] = {}
-    for entry in (*_from_file(path), *_from_environment(environ)):
+    for entry in (*from_file(_config_path(environ), kinds), *from_environment(environ, kinds)):
         section, name = entry.key.split(".")
-        values[section][name] = entry.absolute()
+        values[section][name] = entry.value
         sources[entry.key] = entry.where
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"][:2])
-        raise ConfigError(f"{sources[key]}: {key}: {_describe(first)}", key) from None
+        raise _fault(error.errors()[0], kinds, sources) from None
     _check_together(settings, sources)
     key = "model.checkpoint_dir"
-    if _is_replaced(settings.model.checkpoint_dir, sources.get(key, ""), mount):
-        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"checkpoint_dir": mount})})
-        sources[key] = f"mounted at {mount}"
+    if _may_be_replaced(settings.model.checkpoint_dir, sources.get(key, "")) and (found := folders.mounted(mount)):
+        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"checkpoint_dir": found})})
+        sources[key] = f"mounted at {mount}" + ("" if found == mount else f", in its only model folder {found.name}")
     origins = tuple(
         Origin(key, getattr(getattr(settings, key.split(".")[0]), key.split(".")[1]), sources.get(key, "default"))
         for key, _ in fields()
     )
     return Loaded(settings, origins)
+
+
+def pin(environ: MutableMapping[str, str]) -> None:
+    """Make the paths of the environment absolute, for a process that is started in another folder."""
+    paths = (variable(key) for key, field in fields() if Kind.of(field).path)
+    for name in (CONFIG_VARIABLE, *paths):
+        if (text := environ.get(name, "")).strip():
+            environ[name] = str(Path.cwd() / Path(text).expanduser())
 
 
 def fields() -> Iterator[tuple[str, FieldInfo]]:
@@ -170,29 +233,8 @@ def fields() -> Iterator[tuple[str, FieldInfo]]:
             yield f"{section}.{name}", field
 
 
-def variable(key: str) -> str:
-    """The environment variable of a dotted key: api.max_words -> WORDTELL_API__MAX_WORDS."""
-    return PREFIX + key.upper().replace(".", "__")
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A value as it was found: where, what a relative path is relative to, under which key."""
-
-    where: str
-    base: Path
-    key: str
-    value: Any
-
-    def absolute(self) -> Any:
-        """The value, a relative path made absolute."""
-        if self.key == "model.checkpoint_dir" and isinstance(self.value, str):
-            return self.base / Path(self.value).expanduser()
-        return self.value
-
-
 def _config_path(environ: Mapping[str, str]) -> Path | None:
-    if named := environ.get(CONFIG_VARIABLE):
+    if (named := environ.get(CONFIG_VARIABLE, "")).strip():
         path = Path(named).expanduser().resolve()
         if not path.is_file():
             raise ConfigError(f"{CONFIG_VARIABLE}: there is no file {path}", CONFIG_VARIABLE)
@@ -201,72 +243,21 @@ def _config_path(environ: Mapping[str, str]) -> Path | None:
     return path if path.is_file() else None
 
 
-def _from_file(path: Path | None) -> list[_Entry]:
-    if path is None:
-        return []
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
-    entries: list[_Entry] = []
-    for section, body in _mapping(document, str(path)).items():
-        if section not in Settings.model_fields:
-            raise ConfigError(
-                f"{path}: unknown section {section!r}{_nearest(str(section), Settings.model_fields)}", section
-            )
-        for name, value in _mapping(body, f"{path}: {section}").items():
-            key = f"{section}.{name}"
-            if key not in dict(fields()):
-                raise ConfigError(f"{path}: unknown key {key!r}{_nearest(key, dict(fields()))}", key)
-            entries.append(_Entry(path.name, path.parent, key, value))
-    return entries
+def _may_be_replaced(folder: Path, source: str) -> bool:
+    """Is the model folder one of ours, named by nobody but our own file?"""
+    return not source.startswith("environment") and folder.is_relative_to(ROOT / "models")
 
 
-def _from_environment(environ: Mapping[str, str]) -> list[_Entry]:
-    known = {variable(key): key for key, _ in fields()}
-    entries: list[_Entry] = []
-    for name, text in sorted(environ.items()):
-        if not name.startswith(PREFIX) or name in (CONFIG_VARIABLE, ISA_VARIABLE):
-            continue
-        if name not in known:
-            raise ConfigError(f"unknown environment variable {name}{_nearest(name, known)}", name)
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text  # a Windows path or a key with a colon is plain text
-        entries.append(_Entry(f"environment {name}", Path.cwd(), known[name], value))
-    return entries
-
-
-def _is_replaced(folder: Path, source: str, mount: Path) -> bool:
-    """Is the model folder one of ours, named by nobody but our own file, while another is mounted?"""
-    if source.startswith("environment") or not folder.is_relative_to(ROOT / "models"):
-        return False
-    try:
-        (mount / "manifest.json").stat()
-    except PermissionError:
-        return True  # whoever mounted it meant it: loading it says what is wrong
-    except OSError:
-        return False
-    return True
-
-
-def _mapping(value: object, where: str) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ConfigError(f"{where}: must be a mapping of keys to values, not {type(value).__name__}")
-    return value
-
-
-def _nearest(key: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
-
-
-def _describe(error: Mapping[str, Any]) -> str:
-    given = error["input"]
-    return f"{error['msg'][0].lower()}{error['msg'][1:]}, not {given!r}"
+def _fault(error: Mapping[str, Any], kinds: Mapping[str, Kind], sources: Mapping[str, str]) -> ConfigError:
+    """What pydantic found, in one line, with the value unless it is a secret."""
+    key = ".".join(map(str, error["loc"][:2]))
+    item = "".join(f"[{part}]" for part in error["loc"][2:] if isinstance(part, int))
+    if ours := error.get("ctx", {}).get("error"):
+        fault = str(ours)
+    else:
+        fault = f"{error['msg'][0].lower()}{error['msg'][1:]}"
+        fault += "" if kinds[key].secret else f", not {error['input']!r}"
+    return ConfigError(f"{sources[key]}: {key}{item}: {fault}", key)
 
 
 def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:

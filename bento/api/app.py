@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
+from starlette.routing import Match
 
 from bento import __version__
 from bento.api import open_inference, predict, status
@@ -26,11 +27,13 @@ OPENAPI = "/docs.json"
 
 def create(lifecycle: Lifecycle) -> FastAPI:
     """The application that service.py mounts beside BentoML's own routes, and before them."""
+    base = lifecycle.settings.api.base_path
     app = FastAPI(
         title="wordtell",
         version=__version__,
         description=_DESCRIPTION,
         openapi_url=OPENAPI,
+        servers=[{"url": base}] if base else None,
         docs_url=None,
         redoc_url=None,
     )
@@ -42,16 +45,24 @@ def create(lifecycle: Lifecycle) -> FastAPI:
     @app.get("/", include_in_schema=False)
     async def page() -> HTMLResponse:
         # BentoML's own page reports each visit to an analytics service; this one loads nothing from elsewhere.
+        # Below a base path the page may be shown at /base, from where a relative address would lead out of it.
+        here = base or "."
         return get_swagger_ui_html(
-            openapi_url="." + OPENAPI,
+            openapi_url=here + OPENAPI,
             title="wordtell",
-            swagger_js_url="./static_content/swagger-ui-bundle.js",
-            swagger_css_url="./static_content/swagger-ui.css",
-            swagger_favicon_url="./static_content/favicon-light-32x32.png",
+            swagger_js_url=f"{here}/static_content/swagger-ui-bundle.js",
+            swagger_css_url=f"{here}/static_content/swagger-ui.css",
+            swagger_favicon_url=f"{here}/static_content/favicon-light-32x32.png",
         )
 
     _document_what_is_done_by_hand(app)
     return app
+
+
+def knows(app: FastAPI, path: str) -> bool:
+    """Is there a route of this path, whatever its method?"""
+    asked = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+    return any(route.matches(asked)[0] is not Match.NONE for route in app.routes)
 
 
 def _document_what_is_done_by_hand(app: FastAPI) -> None:

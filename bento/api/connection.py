@@ -115,12 +115,6 @@ class Connection(HttpToolsProtocol):
         if not self._running:
             self._wait(self.limits.receive_timeout_s, RequestTimeout(self.limits.receive_timeout_s))
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header. BentoML's access log reads this one as UTF-8, and fails while an answer is being sent."""
-        if name.lower() == b"content-type":
-            value = value.decode("ascii", "replace").encode("ascii", "replace")
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """A head is complete: its application begins, and sees to the body's time itself."""
         self._head_bytes = None

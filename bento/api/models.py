@@ -7,8 +7,11 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictStr, ValidationInfo, field_validator
 
 from bento.api.validation import check_texts, parse
+from bento.errors import InvalidRequest
 from bento.settings import ApiSettings
 
+# What a request may ask for besides the probabilities.
+INCLUDABLE = ("offsets",)
 _EXAMPLE: list[JsonValue] = [
     "The state of our union is strong.",
     "It is important to note that progress takes many forms.",
@@ -21,12 +24,26 @@ class PredictRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"sentences": _EXAMPLE}]})
 
     sentences: list[StrictStr] = Field(description="1 to 120 texts, each of 1 to 350 words (both limits are settings).")
+    include: list[StrictStr] = Field(
+        [],
+        description="What the answer shall hold besides: `offsets`.",
+        json_schema_extra={"items": {"type": "string", "enum": [*INCLUDABLE]}},
+    )
 
     @field_validator("sentences")
     @classmethod
     def _within_limits(cls, sentences: list[str], info: ValidationInfo) -> list[str]:
         check_texts(sentences, cast(ApiSettings, info.context), "sentences")
         return sentences
+
+    @field_validator("include")
+    @classmethod
+    def _known(cls, include: list[str]) -> list[str]:
+        for index, name in enumerate(include):
+            if name not in INCLUDABLE:
+                field = f"include[{index}]"
+                raise InvalidRequest(f"{field} is {name[:64]!r}: known are {', '.join(INCLUDABLE)}", field)
+        return include
 
 
 class Metadata(BaseModel):
@@ -52,7 +69,7 @@ class PredictResponse(BaseModel):
                 {
                     "probabilities": [[0.0312, 0.0544, 0.0409, 0.0365, 0.0297, 0.0311, 0.0402], [0.9741, 0.9688]],
                     "metadata": {
-                        "model_version": "wordtell-small-int8-0f3a9c21",
+                        "model_version": "wordtell-small-int8-0f3a9c21-fused.amx-512.64",
                         "processing_time_ms": 153.2,
                         "total_words": 9,
                         "engine": "onnxruntime",
@@ -68,6 +85,11 @@ class PredictResponse(BaseModel):
     probabilities: list[list[float]] = Field(
         description="For each text, for each of its words, how likely a machine wrote it: 0 to 1, to 4 places."
     )
+    offsets: list[list[tuple[int, int]]] | None = Field(
+        None,
+        description='With `"include": ["offsets"]`: for each text, for each of its words, the Unicode code point where'
+        " it starts, and the one after its last.",
+    )
     metadata: Metadata
 
 
@@ -81,7 +103,7 @@ class Health(BaseModel):
                 {
                     "status": "healthy",
                     "model_loaded": True,
-                    "model_version": "wordtell-small-int8-0f3a9c21",
+                    "model_version": "wordtell-small-int8-0f3a9c21-fused.amx-512.64",
                     "device": "cpu",
                     "engine": "onnxruntime",
                     "precision": "int8",

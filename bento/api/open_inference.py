@@ -15,10 +15,11 @@ from bento.api.scoring import FAULTS, Desk, named, rounded
 from bento.api.tensors import EXTENSION, INPUT, JSON_LENGTH, OUTPUTS, InferRequest, encode_infer, parse_infer
 from bento.api.validation import check_texts, parse
 from bento.detector import Detector
-from bento.errors import ModelNotReady, UnknownModel
+from bento.errors import ModelNotReady, UnknownModel, UnknownVersion
 from bento.settings import ApiSettings
 
 Name = Annotated[str, Path(description="The served model's name.")]
+Version = Annotated[str, Path(description="Its only version, as the model's metadata announce it.")]
 
 
 class Instances(BaseModel):
@@ -47,10 +48,9 @@ def router(lifecycle: Lifecycle, desk: Desk) -> APIRouter:
     routes = APIRouter(tags=["Open Inference Protocol"])
     unready = documented(ModelNotReady, shape=ProtocolError)
     unknown = documented(ModelNotReady, UnknownModel, shape=ProtocolError)
+    unknown_version = documented(ModelNotReady, UnknownModel, UnknownVersion, shape=ProtocolError)
     faults = documented(*FAULTS, UnknownModel, shape=ProtocolError)
-
-    def served(name: str) -> Detector:
-        return named(lifecycle.detector, name)
+    faults_of_version = documented(*FAULTS, UnknownModel, UnknownVersion, shape=ProtocolError)
 
     @routes.get("/v2", summary="The server")
     async def server() -> dict[str, Any]:
@@ -66,30 +66,36 @@ def router(lifecycle: Lifecycle, desk: Desk) -> APIRouter:
 
     @routes.get("/v2/models/{name}", summary="The model", responses=unknown)
     async def model(name: Name) -> dict[str, Any]:
-        detector = served(name)
-        return {
-            "name": detector.name,
-            "versions": [detector.version],
-            "platform": detector.engine,
-            "inputs": [INPUT],
-            "outputs": OUTPUTS,
-        }
+        return _metadata(named(lifecycle.detector, name))
+
+    @routes.get("/v2/models/{name}/versions/{version}", summary="The model", responses=unknown_version)
+    async def model_version(name: Name, version: Version) -> dict[str, Any]:
+        return _metadata(named(lifecycle.detector, name, version))
 
     @routes.get("/v2/models/{name}/ready", summary="Is the model loaded?", responses=unknown)
-    @routes.get("/v1/models/{name}", summary="Is the model loaded?", responses=unknown)
     async def model_ready(name: Name) -> dict[str, Any]:
-        return {"name": served(name).name, "ready": True}
+        return {"name": named(lifecycle.detector, name).name, "ready": True}
+
+    @routes.get("/v2/models/{name}/versions/{version}/ready", summary="Is the model loaded?", responses=unknown_version)
+    async def version_ready(name: Name, version: Version) -> dict[str, Any]:
+        return {"name": named(lifecycle.detector, name, version).name, "ready": True}
 
     @routes.post(
         "/v2/models/{name}/infer", summary="Score every word", responses=faults, openapi_extra=_body(InferRequest)
     )
     async def infer(name: Name, request: Request) -> Response:
         """One BYTES tensor of texts in; out: `probabilities`, flat, and `word_counts`, by which to split them."""
-        async with desk.serve(request, name) as turn:
-            asked, texts = await turn.read(lambda body: parse_infer(body, request.headers.get(JSON_LENGTH), api))
-            scores = await turn.score(texts, "inputs[0]")
-        content, headers = encode_infer(asked, turn.detector, scores)
-        return Response(content, headers=headers)
+        return await _infer(desk, request, api, name)
+
+    @routes.post(
+        "/v2/models/{name}/versions/{version}/infer",
+        summary="Score every word",
+        responses=faults_of_version,
+        openapi_extra=_body(InferRequest),
+    )
+    async def infer_version(name: Name, version: Version, request: Request) -> Response:
+        """The same, by a version of the model."""
+        return await _infer(desk, request, api, name, version)
 
     @routes.post(
         "/v1/models/{name}:predict",
@@ -106,7 +112,31 @@ def router(lifecycle: Lifecycle, desk: Desk) -> APIRouter:
         answer = Predictions.model_construct(predictions=[rounded(words) for words in scores.words])
         return Response(answer.model_dump_json(), media_type="application/json")
 
+    @routes.get("/v1/models", summary="The models", responses=unready)
+    async def models() -> dict[str, list[str]]:
+        return {"models": [lifecycle.detector.name]}
+
+    # After `:predict`, whose path it matches too: a 405 there lists POST.
+    routes.get("/v1/models/{name}", summary="Is the model loaded?", responses=unknown)(model_ready)
     return routes
+
+
+async def _infer(desk: Desk, request: Request, api: ApiSettings, name: str, version: str | None = None) -> Response:
+    async with desk.serve(request, name, version) as turn:
+        asked, texts = await turn.read(lambda body: parse_infer(body, request.headers.get(JSON_LENGTH), api))
+        scores = await turn.score(texts, "inputs[0]")
+    content, headers = encode_infer(asked, turn.detector, scores)
+    return Response(content, headers=headers)
+
+
+def _metadata(detector: Detector) -> dict[str, Any]:
+    return {
+        "name": detector.name,
+        "versions": [detector.version],
+        "platform": detector.engine,
+        "inputs": [INPUT],
+        "outputs": OUTPUTS,
+    }
 
 
 def schemas() -> dict[str, Any]:

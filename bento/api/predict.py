@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from bento import words
 from bento.api.errors import documented
 from bento.api.models import Metadata, PredictRequest, PredictResponse, parse_predict
 from bento.api.scoring import FAULTS, Desk, rounded
@@ -27,13 +28,15 @@ def router(api: ApiSettings, desk: Desk) -> APIRouter:
     async def predict(request: Request) -> Response:
         """For every word of every text, how likely it is that a machine wrote it.
 
-        A word is one of `text.split()`. A text's scores do not depend on the other texts.
+        A word is one of `text.split()`; `"include": ["offsets"]` asks where each stands in its text. A text's scores do
+        not depend on the other texts.
         """
         async with desk.serve(request) as turn:
             asked = await turn.read(lambda body: parse_predict(body, api))
             scores = await turn.score(asked.sentences, "sentences")
-        answer = _respond(turn.detector, scores, turn.seconds)
-        return Response(answer.model_dump_json(), media_type="application/json")
+        offsets = [words.split(text).tolist() for text in asked.sentences] if "offsets" in asked.include else None
+        answer = _respond(turn.detector, scores, offsets, turn.seconds)
+        return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
     return routes
 
@@ -49,7 +52,9 @@ def _body(limits: ApiSettings) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def _respond(detector: Detector, scores: Scores, seconds: float) -> PredictResponse:
+def _respond(
+    detector: Detector, scores: Scores, offsets: list[list[tuple[int, int]]] | None, seconds: float
+) -> PredictResponse:
     metadata = Metadata(
         model_version=detector.version,
         processing_time_ms=round(seconds * 1000, 1),
@@ -59,4 +64,6 @@ def _respond(detector: Detector, scores: Scores, seconds: float) -> PredictRespo
         queue_time_ms=round(scores.queue_s * 1000, 1),
         cached_sentences=scores.cached,
     )
-    return PredictResponse.model_construct(probabilities=[rounded(words) for words in scores.words], metadata=metadata)
+    return PredictResponse.model_construct(
+        probabilities=[rounded(values) for values in scores.words], offsets=offsets, metadata=metadata
+    )

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 from fastapi import Request
+from pydantic import SecretStr
 from starlette.requests import ClientDisconnect
 
 from bento.api.body import Bodies, Hold, declared_length, read_body
@@ -34,6 +35,7 @@ from bento.errors import (
     TooManyWords,
     Unauthorized,
     UnknownModel,
+    UnknownVersion,
     UnsupportedEncoding,
 )
 from bento.settings import ApiSettings
@@ -74,15 +76,17 @@ class Desk:
         self._open = 0
 
     @asynccontextmanager
-    async def serve(self, request: Request, model: str | None = None) -> AsyncIterator[Turn]:
-        """One request, before its body is read. model: the name that its path asks for.
+    async def serve(
+        self, request: Request, model: str | None = None, version: str | None = None
+    ) -> AsyncIterator[Turn]:
+        """One request, before its body is read. model, version: those that its path asks for.
 
-        Raises Unauthorized, ModelNotReady, UnknownModel and Overloaded.
+        Raises Unauthorized, ModelNotReady, UnknownModel, UnknownVersion and Overloaded.
         """
         owner = _owner(request, self._api.keys)
         detector = self._lifecycle.detector
         if model is not None:
-            named(detector, model)
+            named(detector, model, version)
         # Half of what the length says: texts that are known, and characters that are escaped, cost less.
         detector.expect_room(declared_length(request) // 2)
         if self._open >= self._most:
@@ -142,10 +146,12 @@ class Turn:
             work.add_done_callback(_seen)
 
 
-def named(detector: Detector, name: str) -> Detector:
-    """Raises UnknownModel when the detector serves another."""
+def named(detector: Detector, name: str, version: str | None = None) -> Detector:
+    """Raises UnknownModel or UnknownVersion when the detector serves another."""
     if name != detector.name:
         raise UnknownModel(name, detector.name)
+    if version not in (None, detector.version):
+        raise UnknownVersion(str(version), detector.version)
     return detector
 
 
@@ -154,7 +160,7 @@ def rounded(probabilities: FloatArray) -> list[float]:
     return list(np.round(probabilities.astype(np.float64), 4).tolist())
 
 
-def _owner(request: Request, keys: tuple[str, ...]) -> str:
+def _owner(request: Request, keys: Sequence[SecretStr]) -> str:
     """Whose request it is: a digest of its key, or nobody's where no key is asked for.
 
     Raises Unauthorized, in a time that does not tell how much of a key was right.
@@ -163,7 +169,7 @@ def _owner(request: Request, keys: tuple[str, ...]) -> str:
         return ""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     token = given.strip().encode()
-    matches = [secrets.compare_digest(token, key.encode()) for key in keys]
+    matches = [secrets.compare_digest(token, key.get_secret_value().encode()) for key in keys]
     if scheme.lower() != "bearer" or not any(matches):
         raise Unauthorized
     return hashlib.sha256(token).hexdigest()

@@ -52,6 +52,15 @@ def test_a_short_file_is_named(tmp_path: Path) -> None:
         artifact.load(tmp_path)
 
 
+def test_a_folder_that_holds_the_model_folder_names_it(tmp_path: Path) -> None:
+    fakes.write_folder(tmp_path / "large")
+    with pytest.raises(ArtifactError, match=f"no model folder; but {tmp_path / 'large'} is one: name that"):
+        artifact.load(tmp_path)
+    fakes.write_folder(tmp_path / "small")
+    with pytest.raises(ArtifactError, match="name one of those in it: large, small"):
+        artifact.load(tmp_path)
+
+
 @pytest.mark.parametrize("name", [MODEL, TOKENIZER, MANIFEST])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     fakes.write_folder(tmp_path)

@@ -98,6 +98,31 @@ def test_config_shows_values_and_where_they_came_from(fake: dict[str, str]) -> N
     assert "a-secret-key" not in done.stdout
 
 
+@pytest.mark.parametrize("keys", ["s3cr3t-key-of-prod", "12345678", "s3cr3t"])
+def test_no_command_prints_a_key(fake: dict[str, str], keys: str) -> None:
+    for command in (["config"], ["check"], ["score", "-"]):
+        done = wordtell(*command, settings=fake | {"WORDTELL_API__KEYS": keys}, text="a")
+        assert (done.returncode != 0) == (keys == "s3cr3t")
+        assert keys not in done.stdout + done.stderr
+    if keys == "s3cr3t":
+        assert done.stderr == (
+            "wordtell: environment WORDTELL_API__KEYS: api.keys[0]: has 6 characters: at least 8 are needed\n"
+        )
+
+
+def test_what_is_printed_of_settings_is_one_line_each(fake: dict[str, str], tmp_path: Path) -> None:
+    folder = shutil.copytree(fake["WORDTELL_MODEL__CHECKPOINT_DIR"], tmp_path / "a\nb\x1b[31m")
+    forged = fake | {"WORDTELL_MODEL__CHECKPOINT_DIR": str(folder), "WORDTELL_MODEL__NAME": "x\napi.keys = none"}
+    done = wordtell("config", settings=forged)
+    assert r"/a\nb\x1b[31m  (environment" in done.stdout
+    assert r"model.name = x\napi.keys = none  (" in done.stdout
+    (folder / "manifest.json").unlink()
+    done = wordtell("check", settings=forged)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert r"/a\nb\x1b[31m/manifest.json: no such file" in done.stderr
+
+
 def test_config_of_a_wrong_key(fake: dict[str, str]) -> None:
     done = wordtell("config", settings=fake | {"WORDTELL_CPU__LANE": "3"})
     assert done.returncode == 1

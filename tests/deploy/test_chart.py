@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from bento import __version__, metrics
-from bento.settings import ROOT, ApiSettings, Settings, fields
+from bento.settings import ROOT, ApiSettings, Settings, fields, load
 from tests import clients
 from tests.deploy.charts import CHART, all_values, generator, kinds, only, pod, rendered
 
@@ -143,10 +143,12 @@ def test_the_model_comes_from_where_the_values_say(source: str) -> None:
     assert ("initContainers" in spec) == (source == "init")
 
 
-def test_settings_become_variables_that_wordtell_reads() -> None:
+@pytest.mark.parametrize("name", ["mine", "1.10", "no", "null", 'a "b" # c', None])
+def test_settings_become_variables_that_wordtell_reads(name: str | None) -> None:
     """The values, the ConfigMap and wordtell's own reading of it, through a real environment."""
-    api = {"max_words": 400, "timeout_s": 61.5, "max_queue_tokens": 10_000_000}
-    config = {"api": api, "cpu": {"fused": False}, "model": {"name": "mine"}}
+    api = {"max_words": 400, "timeout_s": 61.5, "max_queue_tokens": 10_000_000, "base_path": "/here"}
+    api["cors_origins"] = ["https://a.example", "https://b.example"]
+    config = {"api": api, "cpu": {"fused": False}, "model": {"name": name, "max_tokens": None}}
     data = only(rendered({"config": config}), "ConfigMap")["data"]
     code = "from bento import settings; print(settings.load().settings.model_dump_json())"
     done = subprocess.run(
@@ -159,7 +161,8 @@ def test_settings_become_variables_that_wordtell_reads() -> None:
     )
     read = Settings.model_validate_json(done.stdout)
     assert (read.api.max_words, read.api.timeout_s, read.api.max_queue_tokens) == (400, 61.5, 10_000_000)
-    assert (read.cpu.fused, read.model.name) == (False, "mine")
+    assert (read.api.base_path, read.api.cors_origins) == ("/here", ("https://a.example", "https://b.example"))
+    assert (read.cpu.fused, read.model.name, read.model.max_tokens) == (False, name, None)
 
 
 def test_a_changed_setting_restarts_the_pods() -> None:
@@ -194,6 +197,30 @@ def test_the_way_in_fits_the_largest_request() -> None:
     assert float(rule["timeouts"]["request"].rstrip("s")) > api.timeout_s
     example = (ROOT / "examples" / "test_120_sentences.json").stat().st_size
     assert example < api.max_body_bytes
+
+
+@pytest.mark.parametrize(
+    ("values", "base"),
+    [
+        ("ingress: {enabled: true}", None),
+        ("ingress: {enabled: true, path: /wordtell}", "/wordtell"),
+        ("ingress: {enabled: true, path: /wordtell/}", "/wordtell"),
+        ("ingress: {enabled: false, path: /wordtell}", None),
+        ("ingress: {enabled: true, path: '/wordtell(/|$)(.*)'}", None),
+        ("httpRoute: {enabled: true, path: /a/b, parentRefs: [{name: g}]}", "/a/b"),
+        ("{ingress: {enabled: true}, httpRoute: {enabled: true, path: /a, parentRefs: [{name: g}]}}", "/a"),
+        ("{ingress: {enabled: true, path: /a}, httpRoute: {enabled: true, path: /a/, parentRefs: [{name: g}]}}", "/a"),
+        ("{ingress: {enabled: true, path: /a}, config: {api: {base_path: /b}}}", None),  # the ConfigMap has it
+        ("{ingress: {enabled: true, path: /a}, config: {api: {base_path: ''}}}", None),
+        ("{ingress: {enabled: true, path: /a}, config: {api: {max_words: 7}}}", "/a"),
+    ],
+)
+def test_a_path_of_the_way_in_is_one_that_wordtell_knows(values: str, base: str | None) -> None:
+    spec = pod(only(rendered(values), "Deployment"))
+    assert spec
+    environment = {entry["name"]: entry.get("value") for entry in spec["containers"][0]["env"]}
+    assert environment == {"OMP_NUM_THREADS": None} | ({"WORDTELL_API__BASE_PATH": base} if base else {})
+    assert load(environ={"WORDTELL_API__BASE_PATH": base or ""}).settings.api.base_path == (base or "")
 
 
 def test_annotations_of_the_user_go_before_the_charts() -> None:
@@ -266,6 +293,11 @@ def test_the_chart_has_the_packages_version() -> None:
             "model.source is pvc and mounts the model at /mnt/models: leave one of them out",
         ),
         ("httpRoute: {enabled: true}", "httpRoute.parentRefs is empty: name the Gateway"),
+        (
+            "{ingress: {enabled: true, path: /a}, httpRoute: {enabled: true, path: /b, parentRefs: [{name: g}]}}",
+            "ingress.path (/a) and httpRoute.path (/b) differ: make them equal",
+        ),
+        ("config: {api: {base_path: wordtell}}", "at '/config/api/base_path': 'wordtell' does not match pattern"),
         ("kserve: {enabled: true}", "kserve.storageUri is empty: name where the model folder is"),
         (
             "{kserve: {enabled: true, storageUri: 's3://a'}, model: {source: init, init: {command: [a]}}}",

@@ -1,11 +1,12 @@
 """Run in an environment of its own, where KServe's and Triton's clients are: what they get of a server, as JSON.
 
-Arguments: the server's URL, the model's name. Standard input: a JSON list of texts.
+Arguments: the server's URL, the model's name and version. Standard input: a JSON list of texts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 from typing import Any
@@ -16,19 +17,24 @@ from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
 
-async def by_kserve(url: str, model: str, texts: list[str]) -> dict[str, Any]:
+async def by_kserve(url: str, model: str, version: str, texts: list[str]) -> dict[str, Any]:
+    versioned = f"{model}/versions/{version}"  # this client knows no versions but as a part of the path
     async with InferenceRESTClient(RESTConfig(protocol="v2")) as client:
         found: dict[str, Any] = {
             "live": await client.is_server_live(url),
             "ready": await client.is_server_ready(url),
             "model_ready": await client.is_model_ready(url, model),
             "other_ready": await client.is_model_ready(url, "other"),
+            "version_ready": await client.is_model_ready(url, versioned),
+            "other_version_ready": await client.is_model_ready(url, f"{model}/versions/1"),
         }
         for binary in (True, False):
             tensor = InferInput("texts", [len(texts)], "BYTES")
             tensor.set_data_from_numpy(np.array(texts, dtype=object), binary_data=binary)
-            answer = await client.infer(url, InferRequest(model, [tensor], request_id="mine"), model_name=model)
-            found[f"binary={binary}"] = outputs({one.name: one.as_numpy() for one in answer.outputs}, answer.id)
+            for name in (model, versioned):
+                answer = await client.infer(url, InferRequest(model, [tensor], request_id="mine"), model_name=name)
+                arrays = {one.name: one.as_numpy() for one in answer.outputs}
+                found[f"binary={binary} name={name}"] = outputs(arrays, answer.id)
         try:
             await client.infer(url, {"inputs": []}, model_name=model)
         except Exception as error:  # whatever the client makes of it is what its user sees
@@ -39,7 +45,7 @@ async def by_kserve(url: str, model: str, texts: list[str]) -> dict[str, Any]:
     return found
 
 
-def by_triton(url: str, model: str, texts: list[str]) -> dict[str, Any]:
+def by_triton(url: str, model: str, version: str, texts: list[str]) -> dict[str, Any]:
     client = triton.InferenceServerClient(url.removeprefix("http://"))
     tensor = triton.InferInput("texts", [len(texts)], "BYTES")
     found: dict[str, Any] = {
@@ -47,20 +53,28 @@ def by_triton(url: str, model: str, texts: list[str]) -> dict[str, Any]:
         "ready": client.is_server_ready(),
         "model_ready": client.is_model_ready(model),
         "other_ready": client.is_model_ready("other"),
+        "version_ready": client.is_model_ready(model, version),
+        "other_version_ready": client.is_model_ready(model, "1"),
         "server": client.get_server_metadata(),
         "model": client.get_model_metadata(model),
+        "version": client.get_model_metadata(model, version),
     }
     for binary in (True, False):
         tensor.set_data_from_numpy(np.array(texts, dtype=object), binary_data=binary)
         wanted = [triton.InferRequestedOutput(name, binary_data=binary) for name in ("probabilities", "word_counts")]
-        for asked in (None, wanted):
-            answer = client.infer(model, [tensor], outputs=asked, request_id="mine")
+        for asked, of in itertools.product((None, wanted), ("", version)):
+            answer = client.infer(model, [tensor], model_version=of, outputs=asked, request_id="mine")
             values = {name: answer.as_numpy(name) for name in ("probabilities", "word_counts")}
-            found[f"binary={binary} asked={asked is not None}"] = outputs(values, answer.get_response()["id"])
+            key = f"binary={binary} asked={asked is not None} version={of}"
+            found[key] = outputs(values, answer.get_response()["id"])
     try:
         client.infer("other", [tensor])
     except InferenceServerException as error:
         found["error"] = error.message()
+    try:
+        client.infer(model, [tensor], model_version="1")
+    except InferenceServerException as error:
+        found["version_error"] = error.message()
     client.close()
     return found
 
@@ -75,5 +89,5 @@ def outputs(arrays: dict[str, Any], request_id: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     texts = json.load(sys.stdin)
-    url, model = sys.argv[1:]
-    print(json.dumps({"kserve": asyncio.run(by_kserve(url, model, texts)), "triton": by_triton(url, model, texts)}))
+    arguments = (*sys.argv[1:], texts)
+    print(json.dumps({"kserve": asyncio.run(by_kserve(*arguments)), "triton": by_triton(*arguments)}))

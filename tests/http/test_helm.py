@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from bento.settings import ROOT
 from tests.http.server import Server
 
@@ -25,8 +27,9 @@ def score(url: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_helms_test_pod_scores_a_text(server: Server) -> None:
-    done = score(f"{str(server.client.base_url).rstrip('/')}{PATH}", KEYS=json.dumps(["unused-key"]))
+@pytest.mark.parametrize("keys", [json.dumps(["unused-key"]), "one-lone-key", "12345678\n", ""])
+def test_helms_test_pod_scores_a_text(server: Server, keys: str) -> None:
+    done = score(f"{str(server.client.base_url).rstrip('/')}{PATH}", KEYS=keys)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("fake")
 

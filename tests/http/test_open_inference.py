@@ -69,8 +69,11 @@ def test_the_servers_own_word(server: Server) -> None:
         "probabilities": "FP32",
         "word_counts": "INT64",
     }
-    for path in ("/v2/models/fake/ready", "/v1/models/fake"):
+    (version,) = model["versions"]
+    assert server.client.get(f"/v2/models/fake/versions/{version}").json() == model
+    for path in ("/v2/models/fake/ready", f"/v2/models/fake/versions/{version}/ready", "/v1/models/fake"):
         assert server.client.get(path).json() == {"name": "fake", "ready": True}
+    assert server.client.get("/v1/models").json() == {"models": ["fake"]}
 
 
 @pytest.mark.parametrize("shape", [[3], [3, 1], [1, 3]])
@@ -167,6 +170,9 @@ BAD: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("121 instances", PREDICT, {"json": {"instances": ["a"] * 121}}, 400, "instances has 121 texts"),
     ("351 words, v1", PREDICT, {"json": {"instances": ["a", "a " * 351]}}, 400, "instances[1] has 351 words"),
     ("no such verb", "/v1/models/fake:explain", {"json": {}}, 405, "does not answer POST"),
+    ("another version", "/v2/models/fake/versions/1/infer", {"json": {}}, 404, "there is no version '1' here: this"),
+    ("another model's version", "/v2/models/a/versions/1/infer", {"json": {}}, 404, "there is no model 'a' here"),
+    ("the models of version 2", "/v2/models", {"json": {}}, 404, "there is no /v2/models"),
     ("no such path", "/v2/repository/index", {"json": {}}, 404, "there is no /v2/repository/index"),
 ]
 
@@ -190,6 +196,27 @@ def test_unknown_models_are_not_ready(server: Server) -> None:
             404,
             "there is no model 'other' here: this server serves 'fake'",
         )
+
+
+def test_unknown_versions_are_not_ready(server: Server) -> None:
+    (version,) = server.client.get("/v2/models/fake").json()["versions"]
+    for path in ("/v2/models/fake/versions/1", "/v2/models/fake/versions/1/ready"):
+        response = server.client.get(path)
+        assert (response.status_code, fault(response)) == (
+            404,
+            f"there is no version '1' here: this server serves {version!r}",
+        )
+    assert server.client.get("/v2/models").status_code == 404  # the protocol has no such path
+
+
+def test_infer_by_version_answers_what_infer_does(server: Server) -> None:
+    (version,) = server.client.get("/v2/models/fake").json()["versions"]
+    body = {"id": "one", "inputs": [tensor(TEXTS)]}
+    answers = [server.client.post(path, json=body) for path in (INFER, f"/v2/models/fake/versions/{version}/infer")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].content == answers[1].content
+    metrics = server.client.get("/metrics").text
+    assert 'route="/v2/models/{name}/versions/{version}/infer",status="200"' in metrics
 
 
 def test_keys_and_deadlines_hold_here_too(tmp_path: Path, fake_folder: ModelFolder) -> None:
@@ -231,8 +258,10 @@ def test_nothing_is_ready_while_the_model_loads() -> None:
             return await client.request(method, path, json={})
 
     assert asyncio.run(ask("GET", "/v2/health/live")).status_code == 200
-    asked = [("GET", "/v2/health/ready"), ("GET", "/v2/models/x/ready"), ("GET", "/v1/models/x")]
-    for method, path in [*asked, ("POST", "/v2/models/x/infer"), ("POST", "/v1/models/x:predict")]:
+    infer, version = "/v2/models/x/infer", "/v2/models/x/versions/1"
+    asked = ["/v2/health/ready", "/v2/models/x/ready", version, f"{version}/ready", "/v1/models", "/v1/models/x"]
+    scored = [infer, f"{version}/infer", "/v1/models/x:predict"]
+    for method, path in [*(("GET", path) for path in asked), *(("POST", path) for path in scored)]:
         response = asyncio.run(ask(method, path))
         assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
         assert "still loading" in fault(response)

@@ -81,6 +81,33 @@ def test_an_escaped_surrogate_pair_is_one_character(server: Server) -> None:
     assert response.status_code == 200
 
 
+OFFSETS = [
+    ("a b", [[0, 1], [2, 3]]),
+    ("  lead\n\ttrail  ", [[2, 6], [8, 13]]),
+    # Six words for Python, three for JavaScript.
+    ("a\u0085b c\x1cd \ufeff e", [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9], [10, 11]]),
+    ("\U0001f600\u00a0\U0001f468\u200d\U0001f469 e\u0301", [[0, 1], [2, 5], [6, 8]]),
+]
+
+
+def test_offsets_are_where_the_words_are(server: Server) -> None:
+    texts = [text for text, _ in OFFSETS]
+    answer = server.client.post(PATH, json={"sentences": texts, "include": ["offsets"]}).json()
+    assert answer.keys() == {"probabilities", "offsets", "metadata"}
+    assert answer["offsets"] == [offsets for _, offsets in OFFSETS]
+    for text, offsets, probabilities in zip(texts, answer["offsets"], answer["probabilities"], strict=True):
+        assert [text[start:stop] for start, stop in offsets] == text.split()
+        assert len(offsets) == len(probabilities)
+
+
+@pytest.mark.parametrize("body", [{}, {"include": []}])
+def test_without_include_the_answer_is_as_ever(server: Server, body: dict[str, list[str]]) -> None:
+    response = server.client.post(PATH, json={"sentences": ["one two"], **body})
+    found = response.json()
+    assert list(found) == ["probabilities", "metadata"]
+    assert response.text == json.dumps(found, separators=(",", ":"))
+
+
 def test_the_limits_themselves_are_allowed(server: Server) -> None:
     answer = predict(server, long_texts(120, "most"))
     assert answer["metadata"]["total_words"] == 120 * 350  # type: ignore[index]

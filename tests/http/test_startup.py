@@ -58,6 +58,9 @@ def test_a_model_that_was_corrupt_when_its_manifest_was_made(tmp_path: Path) -> 
     [
         ({"WORDTELL_API__MAX_WORD": "3"}, "WORDTELL_API__MAX_WORD; did you mean 'WORDTELL_API__MAX_WORDS'?"),
         ({"WORDTELL_API__MAX_WORDS": "some"}, "api.max_words"),
+        ({"WORDTELL_API_MAX_WORDS": "3"}, "'WORDTELL_API__MAX_WORDS'? Two underscores stand between section and key."),
+        ({"WORDTELL_API__KEYS": "s3cr3t"}, "WORDTELL_API__KEYS: api.keys[0]: has 6 characters: at least 8 are needed"),
+        ({"WORDTELL_API__BASE_PATH": "a\x1b[31m\nb/"}, r"not 'a\x1b[31m\nb/'"),
         ({"WORDTELL_CONFIG": "/none.yaml"}, "there is no file"),
         ({"OMP_NUM_THREADS": "0"}, "OMP_NUM_THREADS must be a whole number"),
     ],
@@ -66,6 +69,7 @@ def test_a_wrong_setting(tmp_path: Path, settings: dict[str, str], says: str) ->
     code, output = run_to_failure(settings, tmp_path)
     assert code != 0
     assert says in complaint(output)
+    assert "s3cr3t" not in output
 
 
 def test_an_unknown_key_in_the_file(tmp_path: Path) -> None:

@@ -98,6 +98,10 @@ def test_the_openapi_page_shows_every_route_with_examples(server: Server) -> Non
         "/v2/models/{name}",
         "/v2/models/{name}/ready",
         "/v2/models/{name}/infer",
+        "/v2/models/{name}/versions/{version}",
+        "/v2/models/{name}/versions/{version}/ready",
+        "/v2/models/{name}/versions/{version}/infer",
+        "/v1/models",
         "/v1/models/{name}",
         "/v1/models/{name}:predict",
     }

@@ -6,8 +6,8 @@ import urllib.request
 
 TEXT = "Every word of this text has its own probability."
 headers = {"Content-Type": "application/json"}
-if "KEYS" in os.environ:
-    headers["Authorization"] = "Bearer " + json.loads(os.environ["KEYS"])[0]
+if keys := os.environ.get("KEYS", "").strip():
+    headers["Authorization"] = "Bearer " + (json.loads(keys)[0] if keys.startswith("[") else keys)
 body = json.dumps({"sentences": [TEXT]}).encode()
 request = urllib.request.Request(os.environ["URL"], body, headers)
 with urllib.request.urlopen(request, timeout=60) as response:

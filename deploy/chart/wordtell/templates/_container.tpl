@@ -40,6 +40,10 @@ seccompProfile:
 - name: WORDTELL_MODEL__CHECKPOINT_DIR
   value: /mnt/models
 {{- end }}
+{{- with include "wordtell.basePath" . }}
+- name: WORDTELL_API__BASE_PATH
+  value: {{ . }}
+{{- end }}
 {{- with .Values.apiKeysSecret }}
 - name: WORDTELL_API__KEYS
   valueFrom:

@@ -50,6 +50,23 @@ labels:
 {{ dig "api" "max_body_bytes" 4194304 .Values.config | int64 }}
 {{- end }}
 
+{{/* Where a proxy shows wordtell: the path of the Ingress, else of the HTTPRoute, if it is one and no pattern. */}}
+{{- define "wordtell.basePath" -}}
+{{- $paths := list -}}
+{{- range $way := list .Values.ingress .Values.httpRoute -}}
+{{- if and $way.enabled (not $.Values.kserve.enabled) -}}
+{{- $paths = append $paths (regexFind "^(/[A-Za-z0-9_.~+@:-]+)+$" (trimSuffix "/" $way.path)) -}}
+{{- end -}}
+{{- end -}}
+{{- $paths = without $paths "" | uniq -}}
+{{- if and (gt (len $paths) 1) (not (dig "api" "base_path" "" .Values.config)) -}}
+{{- fail (printf "ingress.path (%s) and httpRoute.path (%s) differ: make them equal, or set config.api.base_path to the one that the page at / is for" (first $paths) (last $paths)) -}}
+{{- end -}}
+{{- if and $paths (not (hasKey (get .Values.config "api" | default dict) "base_path")) -}}
+{{- first $paths -}}
+{{- end -}}
+{{- end }}
+
 {{- define "wordtell.gracePeriod" -}}
 {{ add .Values.preStopSeconds (include "wordtell.shutdown" . | float64 | ceil | int) 10 }}
 {{- end }}

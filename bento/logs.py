@@ -1,0 +1,51 @@
+"""Lines of a log, and of standard error, that nobody outside can forge.
+
+A path, a header or a file name may hold a line break, or an escape sequence for terminals. Here they become `\\n` and
+`\\x1b`, in the records of every logger of the process: ours, uvicorn's and BentoML's. The lines of a trace are
+indented, so that none of them looks like a record.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import Any
+
+from bento.errors import WordtellError
+
+
+def one_line(text: str) -> str:
+    """The text with every character that is not printable written as its escape: one line, whatever it holds."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def refusal(error: WordtellError) -> SystemExit:
+    """What ends a command or a server that cannot run: one line on standard error, exit code 1."""
+    return SystemExit(f"wordtell: {one_line(error.message)}")
+
+
+def guard() -> None:
+    """From here on, no record of this process has a message of more than one line."""
+    logging.setLogRecordFactory(_Record)
+
+
+class _Record(logging.LogRecord):
+    """What every handler gets, whatever its format and whenever it was made."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.exc_info and self.exc_info[0]:  # a formatter takes the text that is there already
+            self.exc_text = _indented("".join(traceback.format_exception(*self.exc_info)))
+        if self.stack_info:
+            self.stack_info = _indented(self.stack_info)
+
+    def getMessage(self) -> str:  # noqa: N802 - the library's name
+        return one_line(super().getMessage().rstrip())
+
+
+def _indented(trace: str) -> str:
+    return "\n".join(f"  {one_line(line)}" for line in trace.rstrip().split("\n"))
