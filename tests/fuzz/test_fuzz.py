@@ -1,0 +1,31 @@
+"""A short run of the fuzzer; `make fuzz` is the long one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.fuzz import campaign, case, contract
+from tests.http.server import Server
+
+REQUESTS = 400
+# A shared machine may stall for a second; what a hostile body did before there were limits was 12 s.
+LIVEZ_MS = 3_000
+
+
+def test_broken_requests_do_no_harm(tmp_path: Path) -> None:
+    with Server(tmp_path / "log", campaign.SETTINGS) as server:
+        report = asyncio.run(campaign.run(server, 20, REQUESTS, LIVEZ_MS))
+    assert not report.faults, "\n".join([*report.faults[:5], str(report)])
+    assert report.requests == REQUESTS
+    assert {"200", "422", "413", "404", "left"} <= set(report.outcomes), report
+
+
+def test_a_case_is_made_of_its_seed_and_number() -> None:
+    assert case.make(3, 14) == case.make(3, 14)
+    assert case.make(3, 14) != case.make(4, 14)
+
+
+def test_the_contract_lists_the_errors_of_each_status() -> None:
+    assert contract.ERRORS[413] == {"body_too_large"}
+    assert contract.ERRORS[404] >= {"not_found"}
