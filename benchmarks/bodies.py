@@ -45,11 +45,11 @@ def text(unit: str, size: int) -> bytes:
     return b'["' + unit.encode() * max(1, size // len(unit.encode())) + b'"]'
 
 
-def script(first: int, count: int) -> Maker:
-    """Texts of 19,000 characters, in words of 60, of a block of Unicode: rare characters are a token or more each."""
-    characters = [chr(first + index) for index in range(count)]
-    line = "".join(characters[index % count] for index in range(59)) + " "
-    one = json.dumps((line * 317)[:18_999].strip(), ensure_ascii=False).encode()
+def long_texts(unit: str) -> Maker:
+    """At most 120 texts of 19,000 characters of this, in words of about 60: each is within the limit of characters."""
+    words = 19_000 // 60
+    line = unit * (59 // len(unit)) + " "
+    one = json.dumps((line * words).strip(), ensure_ascii=False).encode()
     return lambda size: b"[" + b",".join([one] * max(1, min(120, size // (len(one) + 1)))) + b"]"
 
 
@@ -83,9 +83,10 @@ TEXTS: dict[str, tuple[Maker, frozenset[int]]] = {
         lambda size: b'["' + b'","'.join([b"c" * (size // 134)] * 120) + b'"]',
         frozenset({400}),
     ),
-    "texts of 19,000 characters, N'Ko": (script(0x7CA, 30), frozenset({200, 400})),
-    "texts of 19,000 characters, Yi": (script(0xA000, 59), frozenset({200, 400})),
-    "texts of 19,000 characters, emoji": (script(0x1F600, 59), frozenset({200, 400})),
+    "71 texts of 19,000 ligatures of 6 tokens": (long_texts("\ufdfa"), frozenset({400})),
+    "120 texts of 19,000 signs": (long_texts("!?;:"), frozenset({400})),
+    "86 texts of 19,000 letters and emoji": (long_texts("x\U0001f600"), frozenset({400})),
+    "110 texts of 19,000 letters of N'Ko": (long_texts("\u07ca\u07d2\u07db"), frozenset({200, 400})),
     "a number of 4 million digits": (lambda size: b"1" * size, frozenset({422})),
     "a fraction of 4 million digits": (lambda size: b"[0." + b"1" * size + b"]", frozenset({422})),
     "2 million escapes": (lambda size: text("\\n", size), frozenset({400, 422})),
