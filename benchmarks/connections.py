@@ -188,14 +188,13 @@ async def cancelled_requests(port: int) -> list[Answer]:
 
 
 async def pipelined(port: int) -> list[Answer]:
-    """300 requests on one connection, none of which waits for the answer to the one before."""
-    probe = request("/livez", b"", method="GET")
-    count = 100
+    """300 requests on one connection, none of which waits for the answer to the one before; it may be closed."""
+    three = request("/livez", b"", method="GET") + request(PREDICT, GOOD) + request(PREDICT, b"[")
+    answers: list[Answer] = []
     async with Connection(port) as connection:
-        sending = asyncio.create_task(
-            connection.write((probe + request(PREDICT, GOOD) + request(PREDICT, b"[")) * count)
-        )
-        answers = [await asyncio.wait_for(connection.read(), PATIENCE_S) for _ in range(3 * count)]
+        sending = asyncio.create_task(connection.write(three * 100))
+        while len(answers) < 300 and (not answers or answers[-1].status):
+            answers.append(await asyncio.wait_for(connection.read(), PATIENCE_S))
         await sending
     return answers
 
@@ -265,11 +264,11 @@ ATTACKS = [
     Attack("a body, a byte a second", slow_body, _allowed(408), RECEIVE_S),
     Attack("a head, a byte a second", slow_head, _allowed(408), RECEIVE_S),
     Attack("a chunk a second", slow_chunks, _allowed(408), RECEIVE_S),
-    Attack("200 connections of 4 MB at once", many_bodies, _allowed(413, 422, 429)),
+    Attack("200 connections of 4 MB at once", many_bodies, _allowed(408, 413, 422, 429)),
     Attack("1,000 idle connections", idle_connections, _allowed(200), 1.0),
     Attack("1,000 half heads", half_heads, _allowed(200), 1.0),
     Attack("2,000 cancelled requests", cancelled_requests, _allowed(200, 429)),
-    Attack("300 pipelined requests", pipelined, _allowed(200, 422)),
+    Attack("300 pipelined requests", pipelined, _allowed(0, 200, 422)),
     Attack("a head of 1 MB", head_of_a_megabyte, _allowed(200, 400, 413, 431)),
     Attack("a head without end", head_without_end, _allowed(400, 413, 431)),
     Attack("a header without end", header_without_end, _allowed(400, 413, 431)),

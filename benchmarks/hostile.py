@@ -103,7 +103,7 @@ async def measure(port: int, pid: int, watch: Watch, attack: Attack) -> dict[str
         "fault": fault,
         "seconds": round(took, 3),
         "refusal_s": None if slowest is None else round(max(0.0, slowest - attack.waits_s), 3),
-        "worst_livez_ms": round(watch.worst_livez_s(start, end) * 1e3, 1),
+        "worst_livez_ms": round(watch.worst_livez(start, end)[0] * 1e3, 1),
         "growth_mb": round((watch.peak_bytes(start, end) - before) / MB, 1),
         "kept_mb": round((watch.resident_bytes() - before) / MB, 1),
         "answered_after": answered,

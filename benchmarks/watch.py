@@ -45,9 +45,10 @@ class Watch:
         while self.probes[-1][0] < now or self.samples[-1][0] < now:
             time.sleep(PROBE_S)
 
-    def worst_livez_s(self, start: float, end: float) -> float:
-        """The longest probe that ran between two times."""
-        return max((took for began, took in list(self.probes) if began <= end and began + took >= start), default=0.0)
+    def worst_livez(self, start: float, end: float) -> tuple[float, float]:
+        """Of the longest probe that ran between two times: its seconds, and when it began."""
+        ran = [(took, began) for began, took in list(self.probes) if began <= end and began + took >= start]
+        return max(ran, default=(0.0, start))
 
     def peak_bytes(self, start: float, end: float) -> int:
         """Most resident memory between two times."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -63,7 +64,7 @@ class Connection:
 
     def end(self) -> None:
         """Tell the server that nothing more will come; go on to listen."""
-        if not self._writer.transport.is_closing():
+        with contextlib.suppress(OSError):  # the server may have closed
             self._writer.write_eof()
 
     async def write(self, data: bytes | memoryview) -> bool:

@@ -46,7 +46,7 @@ _TRACE = re.compile(r"^Traceback .*?^\S.*?$", re.MULTILINE | re.DOTALL)
 
 @dataclass
 class Report:
-    """What was seen. `faults` empty: all is well."""
+    """What was seen; `times` says when each request began and ended. `faults` empty: all is well."""
 
     requests: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -54,6 +54,7 @@ class Report:
     worst_livez_ms: float = 0.0
     slowest_s: float = 0.0
     growth_mb: float = 0.0
+    times: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         outcomes = ", ".join(f"{name}: {count}" for name, count in sorted(self.outcomes.items()))
@@ -75,9 +76,11 @@ async def run(
         before, start = watch.resident_bytes(), time.monotonic()
         await _send_all(server.port, seed, range(first, first + requests), report, scores, until)
         await _check_after(server, watch, report, scores, before)
-    report.worst_livez_ms = watch.worst_livez_s(start, time.monotonic()) * 1e3
+    took, began = watch.worst_livez(start, time.monotonic())
+    report.worst_livez_ms = took * 1e3
     if report.worst_livez_ms > livez_ms:
-        report.faults.append(f"/livez took {report.worst_livez_ms:.0f} ms; the limit is {livez_ms:.0f} ms")
+        beside = sorted(index for index, (first, last) in report.times.items() if first < began + took and last > began)
+        report.faults.append(f"/livez took {report.worst_livez_ms:.0f} ms (limit {livez_ms:.0f} ms) beside {beside}")
     return report
 
 
@@ -91,7 +94,9 @@ async def _send_all(
             if until is not None and time.monotonic() > until:
                 return
             case = cases.make(seed, index)
+            began = time.monotonic()
             outcome, seconds, faults = await _send(port, case, scores)
+            report.times[index] = began, time.monotonic()
             report.requests += 1
             report.outcomes[outcome] += 1
             report.slowest_s = max(report.slowest_s, seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from tests.fuzz import campaign, case, contract
+from tests.fuzz import campaign, case
 from tests.http.server import Server
 
 REQUESTS = 400
@@ -24,8 +24,3 @@ def test_broken_requests_do_no_harm(tmp_path: Path) -> None:
 def test_a_case_is_made_of_its_seed_and_number() -> None:
     assert case.make(3, 14) == case.make(3, 14)
     assert case.make(3, 14) != case.make(4, 14)
-
-
-def test_the_contract_lists_the_errors_of_each_status() -> None:
-    assert contract.ERRORS[413] == {"body_too_large"}
-    assert contract.ERRORS[404] >= {"not_found"}
