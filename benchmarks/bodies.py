@@ -200,7 +200,7 @@ def _bomb(wbits: int, size: int) -> bytes:
 
 def gzip_members(size: int) -> bytes:
     """A gzip file of many members of 4 MiB of zeros each."""
-    member = gzip.compress(bytes(1 << 22), 9)
+    member = gzip.compress(bytes(1 << 22), 9, mtime=0)
     return member * max(1, size // len(member))
 
 
@@ -209,24 +209,28 @@ def _good(size: int) -> bytes:
 
 
 COMPRESSED: dict[str, tuple[Maker, str, frozenset[int]]] = {
-    "gzip, a good body": (lambda size: gzip.compress(_good(size)), "gzip", frozenset({200})),
+    "gzip, a good body": (lambda size: gzip.compress(_good(size), mtime=0), "gzip", frozenset({200})),
     "deflate, a good body": (lambda size: zlib.compress(_good(size)), "deflate", frozenset({200})),
     "gzip bomb, 4 MB to 4 GB": (gzip_bomb, "gzip", frozenset({413})),
     "gzip bomb, 8 kB to 8 MB": (lambda size: gzip_bomb(min(size, 8_000)), "gzip", frozenset({413})),
     "gzip bomb of many members": (gzip_members, "gzip", frozenset({413, 422})),
     "deflate bomb, 4 MB to 4 GB": (deflate_bomb, "deflate", frozenset({413})),
     "gzip in gzip, 5 kB to 4 GB": (
-        lambda size: gzip.compress(gzip_bomb(size), 9),
+        lambda size: gzip.compress(gzip_bomb(size), 9, mtime=0),
         "gzip, gzip",
         frozenset({413, 415, 422}),
     ),
-    "gzip in gzip, told as one": (lambda size: gzip.compress(gzip_bomb(size), 9), "gzip", frozenset({413, 422})),
-    "gzip, its end missing": (lambda size: gzip.compress(_good(size))[:-12], "gzip", frozenset({422})),
-    "gzip, its sum wrong": (lambda size: gzip.compress(_good(size))[:-8] + bytes(8), "gzip", frozenset({422})),
+    "gzip in gzip, told as one": (
+        lambda size: gzip.compress(gzip_bomb(size), 9, mtime=0),
+        "gzip",
+        frozenset({413, 422}),
+    ),
+    "gzip, its end missing": (lambda size: gzip.compress(_good(size), mtime=0)[:-12], "gzip", frozenset({422})),
+    "gzip, its sum wrong": (lambda size: gzip.compress(_good(size), mtime=0)[:-8] + bytes(8), "gzip", frozenset({422})),
     "gzip of 4 MB of garbage": (lambda size: b"\x1f\x8b\x08\0" + b"garbage " * (size // 8), "gzip", frozenset({422})),
     "gzip, not compressed at all": (_good, "gzip", frozenset({422})),
     "gzip, 4 MB behind its end": (
-        lambda size: gzip.compress(_good(size)) + b"a" * size,
+        lambda size: gzip.compress(_good(size), mtime=0) + b"a" * size,
         "gzip",
         frozenset({200, 413, 422}),
     ),

@@ -100,7 +100,7 @@ def encoding(chance: random.Random, message: Message) -> None:
     """Compressed: well, badly, not at all, or to a bomb."""
     match chance.randrange(6):
         case 0:
-            message.body = gzip.compress(message.body)
+            message.body = gzip.compress(message.body, mtime=0)
             message.set("Content-Encoding", chance.choice(("gzip", "GZIP", "x-gzip", "deflate", "br", "gzip, gzip")))
         case 1:
             message.body = zlib.compress(message.body)
@@ -108,7 +108,7 @@ def encoding(chance: random.Random, message: Message) -> None:
         case 2:
             message.set("Content-Encoding", chance.choice(("gzip", "br", "zstd", "", "*", "gzip;q=1", "\xff")))
         case 3:
-            packed = gzip.compress(message.body)
+            packed = gzip.compress(message.body, mtime=0)
             message.body = packed[: chance.randrange(len(packed))]
             message.set("Content-Encoding", "gzip")
         case 4:
