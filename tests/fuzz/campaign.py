@@ -44,6 +44,14 @@ TOLERANCE_BYTES = 100_000_000
 _TRACE = re.compile(r"^Traceback .*?^\S.*?$", re.MULTILINE | re.DOTALL)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of the server before the run: its model version, and the scores of each of the known texts."""
+
+    version: str
+    scores: dict[str, list[float]]
+
+
 @dataclass
 class Report:
     """What was seen; `times` says when each request began and ended. `faults` empty: all is well."""
@@ -69,12 +77,12 @@ async def run(
     """Send the cases `first` to `first + requests` of a seed, or what of them begins before the time `until`."""
     report = Report()
     with watching(server.port, server.process.pid) as watch:
-        scores = await _scores(server.port)
-        await _send_all(server.port, seed + 1, range(requests // 5), Report(), scores, until)
+        known = await _known(server.port)
+        await _send_all(server.port, seed + 1, range(requests // 5), Report(), known, until)
         await hostile.idle(server.port, server.process.pid)
         before, start = watch.resident_bytes(), time.monotonic()
-        await _send_all(server.port, seed, range(first, first + requests), report, scores, until)
-        await _check_after(server, watch, report, scores, before)
+        await _send_all(server.port, seed, range(first, first + requests), report, known, until)
+        await _check_after(server, watch, report, known, before)
     took, began = watch.worst_livez(start, time.monotonic())
     report.worst_livez_ms = took * 1e3
     if report.worst_livez_ms > livez_ms:
@@ -83,18 +91,16 @@ async def run(
     return report
 
 
-async def _send_all(
-    port: int, seed: int, numbers: range, report: Report, scores: dict[str, list[float]], until: float | None
-) -> None:
+async def _send_all(port: int, seed: int, numbers: range, report: Report, known: Known, until: float | None) -> None:
     left = iter(numbers)
 
     async def client() -> None:
         for index in left:
             if until is not None and time.monotonic() > until:
                 return
-            case = cases.make(seed, index)
+            case = cases.make(seed, index, known.version)
             began = time.monotonic()
-            outcome, seconds, faults = await _send(port, case, scores)
+            outcome, seconds, faults = await _send(port, case, known.scores)
             report.times[index] = began, time.monotonic()
             report.requests += 1
             report.outcomes[outcome] += 1
@@ -144,23 +150,20 @@ async def _talk(port: int, case: Case) -> Answer | None:
             await asyncio.gather(reading, return_exceptions=True)
 
 
-async def _scores(port: int) -> dict[str, list[float]]:
-    """The known texts' scores, from one request."""
+async def _known(port: int) -> Known:
     whole = request(PREDICT, json.dumps({"sentences": KNOWN}).encode())
-    answer = await exchange(port, [whole], TIMEOUT_S)
-    return dict(zip(KNOWN, answer.json()["probabilities"], strict=True))
+    answer = (await exchange(port, [whole], TIMEOUT_S)).json()
+    return Known(answer["metadata"]["model_version"], dict(zip(KNOWN, answer["probabilities"], strict=True)))
 
 
-async def _check_after(
-    server: Server, watch: Watch, report: Report, scores: dict[str, list[float]], before: int
-) -> None:
+async def _check_after(server: Server, watch: Watch, report: Report, known: Known, before: int) -> None:
     def check(good: bool, fault: Callable[[], str]) -> None:
         if not good:
             report.faults.append(fault())
 
     check(await hostile.idle(server.port, server.process.pid), lambda: "the server is not idle a minute after the end")
-    again = await _scores(server.port)
-    check(again == scores, lambda: f"scores have changed: {again} after {scores}")
+    again = await _known(server.port)
+    check(again == known, lambda: f"scores have changed: {again} after {known}")
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
         left = hostile.queued(await hostile.metrics(client))
     check(left == 0, lambda: f"{left} tokens or lanes are still counted as busy")

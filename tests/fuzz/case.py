@@ -30,10 +30,10 @@ class Case:
         return f"seed {self.seed}, request {self.index}: {about}\n  {shown}"
 
 
-def make(seed: int, index: int) -> Case:
-    """The case of this number."""
+def make(seed: int, index: int, version: str) -> Case:
+    """The case of this number, for a server of this model version."""
     chance = random.Random(f"{seed}/{index}")  # noqa: S311 - it is to be the same each time
-    message = good(chance)
+    message = good(chance, version)
     for _ in range(chance.choice((0, 1, 1, 1, 2, 2, 3))):
         (mutation,) = chance.choices([one for one, _ in MUTATIONS], [weight for _, weight in MUTATIONS])
         if mutation.__name__ == "lines":

@@ -7,7 +7,10 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.bodies import JSON_LENGTH, MODEL, PREDICT, V1, V2, binary
+from benchmarks.bodies import JSON_LENGTH, MODEL, PREDICT, V1, binary
+from bento.api import app
+from bento.api.lifecycle import Lifecycle
+from bento.settings import Settings
 
 # In every text, so that a log that holds it holds a text.
 CANARY = "canarybird"
@@ -20,20 +23,10 @@ KNOWN = (
     f"{CANARY} " + "and so on " * 40,
 )
 
-GETS = (
-    "/",
-    "/docs.json",
-    "/livez",
-    "/readyz",
-    "/metrics",
-    "/api/v1/health",
-    "/v2",
-    "/v2/health/live",
-    "/v2/health/ready",
-    f"/v2/models/{MODEL}",
-    f"/v2/models/{MODEL}/ready",
-    f"/v1/models/{MODEL}",
-)
+_ROUTES = app.create(Lifecycle(Settings())).openapi()["paths"]
+# All that the document lists, and the two that it does not list; `{name}` and `{version}` are the served model's.
+GETS = ("/", "/docs.json", *(path for path, methods in _ROUTES.items() if "get" in methods))
+INFERS = tuple(path for path in _ROUTES if path.endswith("/infer"))
 
 
 @dataclass
@@ -79,11 +72,14 @@ class Message:
             self.add("Content-Length", str(len(self.body)))
 
 
-def good(chance: random.Random) -> Message:
-    """A request that the contract answers with 200."""
+def good(chance: random.Random, version: str) -> Message:
+    """A request that the contract answers with 200, to a server of this model version."""
     message = Message(headers=[(b"Host", b"127.0.0.1")])
     if chance.random() < 0.25:
-        message.method, message.path = chance.choice(("GET", "GET", "GET", "HEAD")), chance.choice(GETS)
+        message.method, message.path = (
+            chance.choice(("GET", "GET", "GET", "HEAD")),
+            _filled(chance.choice(GETS), version),
+        )
         message.about.append(f"{message.method} {message.path}")
         return message
     message.texts = texts = [chance.choice(KNOWN) for _ in range(chance.choice((1, 1, 1, 2, 3, 8)))]
@@ -95,14 +91,18 @@ def good(chance: random.Random) -> Message:
         message.path, message.document = V1, {"instances": list(texts)}
     elif kind == "v2":
         tensor = {"name": "t", "datatype": "BYTES", "shape": [len(texts)], "data": list(texts)}
-        message.path, message.document = V2, {"id": "7", "inputs": [tensor]}
+        message.path, message.document = _filled(chance.choice(INFERS), version), {"id": "7", "inputs": [tensor]}
     else:
         raw = [text.encode() for text in texts]
         elements = b"".join(len(one).to_bytes(4, "little") + one for one in raw)
-        message.path = V2
+        message.path = _filled(chance.choice(INFERS), version)
         message.body, length = binary(elements, count=len(texts))
         message.add(JSON_LENGTH, length)
     if message.document is not None:
         message.body = json.dumps(message.document, ensure_ascii=chance.random() < 0.5).encode()
     message.add("Content-Type", "application/json")
     return message
+
+
+def _filled(path: str, version: str) -> str:
+    return path.format(name=MODEL, version=version)
