@@ -12,6 +12,10 @@ IMAGE_OPTIONS ?=
 CHECKPOINT ?=
 OUT ?=
 PRECISION ?=
+# make fuzz: how many requests, for how many seconds at most (empty: all of them), of which seed.
+REQUESTS ?= 10000
+SECONDS ?=
+SEED ?= 1
 
 SERVE := .venv
 DEV := .venv-dev
@@ -23,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native test-native check convert bench image image-test chart clean lock corpus train evaluate
+.PHONY: help serve test native test-native check convert bench fuzz image image-test chart clean lock corpus train evaluate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,7 +75,11 @@ bench: $(DEV)/ready ## the quick benchmarks (minutes); writes benchmarks/results
 	@$(DEV)/bin/python -m benchmarks.engines --quick
 	@$(DEV)/bin/python -m benchmarks.serving --seconds 20
 	@$(DEV)/bin/python -m benchmarks.fairness --requests 20
+	@$(DEV)/bin/python -m benchmarks.hostile
 	@$(DEV)/bin/python -m benchmarks.figures
+
+fuzz: $(SERVE)/ready $(DEV)/ready native ## [REQUESTS=10000] [SECONDS=] [SEED=1]: broken requests to a real server (minutes)
+	@$(DEV)/bin/python -m tests.fuzz --requests $(REQUESTS) --seed $(SEED) $(if $(SECONDS),--seconds $(SECONDS))
 
 image: $(SERVE)/ready native ## build the Bento and its container image IMAGE; MODEL=folder or none (needs a Docker engine)
 	@$(if $(BAKED),$(SERVE)/bin/wordtell inspect "$(BAKED)" > /dev/null)

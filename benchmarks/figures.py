@@ -213,6 +213,32 @@ def _soaked(result: Mapping[str, Any]) -> str:
     return words[1].split("/")[2] if len(words) > 1 else str(result["model"])
 
 
+def hostile(results: Path) -> str:
+    """What each hostile request cost, the worst of all first."""
+    result = _read(results, "hostile")
+    if not result:
+        return NOT_YET
+    rows = [
+        (
+            one["name"],
+            ", ".join(map(str, one["statuses"])) or _cell(one["fault"]),
+            _seconds(one["seconds"]),
+            f"{one['worst_livez_ms']:,.0f} ms",
+            f"{one['growth_mb']:,.0f} MB",
+            "yes" if one["answered_after"] else "no",
+        )
+        for one in result["requests"]
+    ]
+    summary, aims = result["summary"], result["aims"]
+    words = {"worst_livez_ms": "slowest `/livez` {:,.0f} ms", "growth_mb": "largest growth {:,.0f} MB"}
+    words["refusal_s"] = "slowest refusal {:,.2f} s"
+    worst = "; ".join(
+        f"{text.format(summary[key][key])} (aim: {aims[key]}), {summary[key]['of']}" for key, text in words.items()
+    )
+    table = _table(("request", "answer", "time", "worst /livez", "memory", "next one answered"), rows)
+    return f"{worst}.\n\n{table}\n\nModel: {result['model']}. {_machine(result)}"
+
+
 def draw(results: Path, images: Path) -> list[Path]:
     """A bar chart for each dimension that was measured."""
     import matplotlib as mpl
@@ -283,6 +309,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "serving_large": lambda results: serving(results / "large"),
     "fairness": fairness,
     "soak": soak,
+    "hostile": hostile,
 }
 
 if __name__ == "__main__":

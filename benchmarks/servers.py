@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,11 @@ class Server:
 
 
 @contextmanager
-def start(name: str, cores: int, model: Path = MODEL) -> Iterator[Server]:
-    """One of NAMES, on the embedded model or another folder. Raises RuntimeError when it does not start."""
+def start(name: str, cores: int, model: Path = MODEL, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """One of NAMES, on the embedded model or another folder. Raises RuntimeError when it does not start.
+
+    `settings` are more variables of its environment.
+    """
     port = harness.free_port()
     with tempfile.TemporaryDirectory() as scratch:
         command, ready, path, body = COMMANDS[name](port, scratch)
@@ -40,6 +43,7 @@ def start(name: str, cores: int, model: Path = MODEL) -> Iterator[Server]:
             "WORDTELL_API__CACHE_MB": "0",  # every text of the load is new, and so is not found there
             "WORDTELL_API__TIMEOUT_S": "600",
             "WORDTELL_MODEL__CHECKPOINT_DIR": str(model.resolve()),
+            **(settings or {}),
         }
         with harness.serving(command, port, ready, environ) as process:
             yield Server(process.pid, f"http://127.0.0.1:{port}", path, body)
