@@ -12,17 +12,25 @@ from dataclasses import dataclass
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from bento.errors import BodiesFull, BodyTooLarge, InvalidRequest, RequestTimeout, UnsupportedEncoding
+from bento.errors import BodiesFull, BodyTooLarge, InvalidRequest, RequestTimeout, UnsupportedEncoding, WordtellError
 from bento.settings import ApiSettings
 
-# Where the connection says in a request's scope when its first byte came, by time.perf_counter().
-FIRST_BYTE = "wordtell.first_byte"
+# Where the connection tells, in a request's scope, how it arrives.
+ARRIVAL = "wordtell.arrival"
 # zlib's window bits: 16 more reads gzip's header, 32 more gzip's or zlib's, negative ones neither.
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
 _RAW = -zlib.MAX_WBITS
 # Inflated at a time; a compressed body of 4 KB can be a thousand times as long.
 _PIECE = 64 * 1024
+
+
+@dataclass
+class Arrival:
+    """How a request comes in. first_byte: when, by time.perf_counter(). fault: what is wrong with it, once known."""
+
+    first_byte: float
+    fault: WordtellError | None = None
 
 
 class Bodies:
@@ -69,13 +77,14 @@ def declared_length(request: Request) -> int:
 
 async def read_body(request: Request, limits: ApiSettings, hold: Hold) -> bytes:
     """All of it. Raises BodyTooLarge, before a byte is read where the length is declared; BodiesFull; RequestTimeout;
-    UnsupportedEncoding; InvalidRequest where compressed data is broken; ClientDisconnect.
+    UnsupportedEncoding; InvalidRequest where compressed data is broken; ClientDisconnect; what the connection finds.
     """
     inflate = _inflater(request.headers.get("Content-Encoding", ""))
     if declared_length(request) > limits.max_body_bytes:
         raise BodyTooLarge(limits.max_body_bytes)
-    deadline = request.scope.get(FIRST_BYTE, time.perf_counter()) + limits.receive_timeout_s
-    pieces: list[bytes] = []
+    arrival: Arrival = request.scope[ARRIVAL]
+    deadline = arrival.first_byte + limits.receive_timeout_s
+    body = bytearray()
     more = True
     while more:
         try:
@@ -84,14 +93,16 @@ async def read_body(request: Request, limits: ApiSettings, hold: Hold) -> bytes:
             raise RequestTimeout(limits.receive_timeout_s) from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
+        if arrival.fault is not None:
+            raise arrival.fault
         more = message.get("more_body", False)
         for piece in inflate.pieces(message.get("body", b"")):
             if hold.size + len(piece) > limits.max_body_bytes:
                 raise BodyTooLarge(limits.max_body_bytes)
             hold.add(len(piece))
-            pieces.append(piece)
+            body += piece
     inflate.expect_end()
-    return b"".join(pieces)
+    return bytes(body)
 
 
 class _Plain:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections import deque
 from typing import Any, ClassVar
 
 import httptools
@@ -17,8 +18,8 @@ from uvicorn import config as uvicorn_config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from bento import metrics
-from bento.api.body import FIRST_BYTE
-from bento.api.errors import respond
+from bento.api.body import ARRIVAL, Arrival
+from bento.api.errors import CLIENT_CLOSED_REQUEST, respond
 from bento.errors import ConnectionsFull, HeadTooLarge, MalformedHttp, RequestTimeout, WordtellError
 from bento.settings import ApiSettings
 
@@ -38,6 +39,9 @@ _AHEAD = 16
 # times api.max_body_bytes: one that is still sending may not see the answer if the connection is closed at once.
 _LINGER_S = 2.0
 _LINGER_BODIES = 16
+# Requests that are begun in one turn of the event loop, about a millisecond each; probes are begun at once.
+_BEGIN = 8
+_PROBES = ("/livez", "/readyz")
 # The headers by which a client offers another protocol.
 _OFFER = (b"upgrade", b"connection", b"http2-settings")
 # Files that the process has open beside its connections.
@@ -58,14 +62,19 @@ class Connection(HttpToolsProtocol):
     most: ClassVar[int] = limits.max_connections
     # Those for which no application runs; the one that has waited longest for its client comes first.
     _waiting: ClassVar[dict[Connection, None]] = {}
+    # Requests whose application has not begun.
+    _queue: ClassVar[deque[tuple[Connection, RequestResponseCycle, Any]]] = deque()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(transport)
         self._timer: asyncio.TimerHandle | None = None
-        self._arrived = 0  # bytes that are being parsed now
-        self._head_bytes: int | None = None  # of a head that is not complete, at most
-        self._behind = 0  # bytes that came behind the answer to their request
+        self._in_head = False
+        self._advances = False  # whether what is being parsed brought a request further
+        self._stale = 0  # bytes that did not
+        self._thrown = 0  # bytes that were thrown away
+        self._ends = False  # nothing more is read of it
+        self._arrival = Arrival(0.0)
         self._running: list[RequestResponseCycle] = []
         if hasattr(transport, "max_size"):  # asyncio's own transports
             transport.max_size = _READ
@@ -73,7 +82,7 @@ class Connection(HttpToolsProtocol):
             if not self._waiting:
                 self._refuse(ConnectionsFull(self.most))
                 return
-            next(iter(self._waiting)).end()
+            next(iter(self._waiting)).close()
         self._wait(self.limits.keep_alive_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -90,42 +99,57 @@ class Connection(HttpToolsProtocol):
         """Some bytes, of one request or of several."""
         if self.transport.is_closing():
             return
-        self._arrived = len(data)
-        if self._head_bytes is not None:
-            self._head_bytes += self._arrived
-        if self._is_answered_early():
-            self._behind += len(data)
-            if self._behind > _LINGER_BODIES * self.limits.max_body_bytes:
-                self.end()
+        if self._ends or self._is_answered_early():
+            self._thrown += len(data)
+            if self._thrown > _LINGER_BODIES * self.limits.max_body_bytes:
+                self.close()
                 return
+        if self._ends:
+            return
+        self._advances = False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._go_on_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(MalformedHttp())
-        if self._head_bytes is not None and self._head_bytes > _HEAD:
+        self._stale = 0 if self._advances else self._stale + len(data)
+        if self._stale > _HEAD:  # a head, a trailer or a chunk's extension without end
             self._refuse(HeadTooLarge(_HEAD))
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
-        self.scope[FIRST_BYTE] = time.perf_counter()  # type: ignore[literal-required]
-        self._head_bytes = self._arrived
+        self._arrival = Arrival(time.perf_counter())
+        self.scope[ARRIVAL] = self._arrival  # type: ignore[literal-required]
+        self._in_head = True
+        self._stale = 0
         if not self._running:
             self._wait(self.limits.receive_timeout_s, RequestTimeout(self.limits.receive_timeout_s))
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; a trailer's, behind the body, means nothing here."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """A head is complete: its application begins, and sees to the body's time itself."""
-        self._head_bytes = None
+        self._in_head = False
+        self._advances = True
         self._stop_waiting()
         if len(self.pipeline) >= _AHEAD:
-            self.end()
+            self.close()
             return
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Some bytes of a body."""
+        self._advances = True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """The last byte of a request."""
+        self._advances = True
         super().on_message_complete()
         if self._is_answered_early():
             self.cycle.more_body = False
@@ -133,21 +157,32 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The last byte of an answer."""
+        self._running = [cycle for cycle in self._running if not cycle.response_complete]
+        if self._ends:  # what comes is thrown away until it is closed
+            self.flow.resume_reading()
+            return
         super().on_response_complete()
         self._unset_keepalive_if_required()  # uvicorn's own timer
-        self._running = [cycle for cycle in self._running if not cycle.response_complete]
         if self.transport.is_closing() or self._running:
             return
         if self._is_answered_early():
-            self._behind = 0
+            self._thrown = 0
             self._wait(_LINGER_S)
         else:
-            self._wait(self.limits.keep_alive_s if self._head_bytes is None else self.limits.receive_timeout_s)
+            self._wait(self.limits.receive_timeout_s if self._in_head else self.limits.keep_alive_s)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Close it, once what has been written is sent."""
         self._stop_waiting()
         self.transport.close()
+
+    def linger(self) -> None:
+        """Close it when its client has had the time to see the answer."""
+        if self.transport.is_closing():
+            return
+        self._ends = True
+        self._thrown = 0
+        self._wait(_LINGER_S)
 
     def _should_upgrade(self) -> bool:
         return True  # uvicorn then leaves such a request alone
@@ -163,8 +198,25 @@ class Connection(HttpToolsProtocol):
         self.data_received(b"".join((*head, b"\r\n", rest)))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin a request, or put it behind others: a thousand that come at once are begun a few at a time."""
         self._running.append(cycle)
-        super()._start_asgi_task(cycle, app)
+        cycle.transport = _Lingering(self)  # type: ignore[assignment]
+        if cycle.scope["path"].rstrip("/").endswith(_PROBES):
+            super()._start_asgi_task(cycle, app)
+            return
+        self._queue.append((self, cycle, app))
+        if len(self._queue) == 1:
+            self.loop.call_soon(self._begin_some)
+
+    def _begin_some(self) -> None:
+        for _ in range(min(_BEGIN, len(self._queue))):
+            connection, cycle, app = self._queue.popleft()
+            if cycle.disconnected:
+                metrics.HTTP_REQUESTS.labels("other", CLIENT_CLOSED_REQUEST).inc()
+            else:
+                super(Connection, connection)._start_asgi_task(cycle, app)
+        if self._queue:
+            self.loop.call_soon(self._begin_some)
 
     def _is_answered_early(self) -> bool:
         """Is the rest of a request still coming that has been answered already?"""
@@ -174,7 +226,7 @@ class Connection(HttpToolsProtocol):
         """For the client; then close, with an error or without."""
         self._stop_waiting()
         self._waiting[self] = None
-        self._timer = self.loop.call_later(seconds, self.end if late is None else lambda: self._refuse(late))
+        self._timer = self.loop.call_later(seconds, self.close if late is None else lambda: self._refuse(late))
 
     def _stop_waiting(self) -> None:
         self._waiting.pop(self, None)
@@ -183,19 +235,39 @@ class Connection(HttpToolsProtocol):
             self._timer = None
 
     def _refuse(self, error: WordtellError) -> None:
-        """Answer by hand, where there is no request to answer, and close."""
-        if self.transport.is_closing():
+        """Tell what is wrong with what came, and read no more of it."""
+        if self._ends or self.transport.is_closing():
             return
-        if self._running:  # it came behind a request that is being answered: that answer is the last one
-            self._running[-1].keep_alive = False
-            self.flow.pause_reading()
+        if self._running:
+            self._ends = True
+            self._running[-1].keep_alive = False  # the answer that is being made is the last one
+            if self.cycle is self._running[-1] and self.cycle.more_body:
+                self._arrival.fault = error
+                self.cycle.message_event.set()
+            self.pipeline.clear()
             return
         response = respond(error, "/")
         headers = dict(response.raw_headers) | {b"x-request-id": uuid.uuid4().hex.encode(), b"connection": b"close"}
         lines = [b"%s: %s\r\n" % pair for pair in headers.items()]
         self.transport.write(b"".join([STATUS_LINE[error.status], *lines, b"\r\n", bytes(response.body)]))
         metrics.HTTP_REQUESTS.labels("other", error.status).inc()
-        self.end()
+        self.linger()
+
+
+class _Lingering:
+    """What an answer writes to: it closes the connection when its request has arrived whole, else a little later."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.write = connection.transport.write
+        self.is_closing = connection.transport.is_closing
+
+    def close(self) -> None:
+        """The answer is the last one."""
+        if self._connection.cycle.more_body:
+            self._connection.linger()
+        else:
+            self._connection.close()
 
 
 def _allow_files(connections: int) -> int:

@@ -18,14 +18,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bento import metrics
 from bento.api.cors import Cors
-from bento.api.errors import respond
+from bento.api.errors import CLIENT_CLOSED_REQUEST, respond
 from bento.errors import InvalidRequest, MethodNotAllowed, NotFound, RequestError, WordtellError
 
 logger = logging.getLogger("wordtell")
 
 REQUEST_ID = "X-Request-Id"
-# What proxies write into their logs for a client that went away before its answer; nobody receives it.
-CLIENT_CLOSED_REQUEST = 499
 _ACCEPTABLE_ID = re.compile(r"[!-~]{1,128}")  # visible ASCII: safe in a header and in a log
 # In the scope of a request below this layer: the request as the client sent it, and its id.
 _SENT, _ID = "wordtell.sent", "wordtell.id"

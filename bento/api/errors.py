@@ -11,6 +11,8 @@ from bento import metrics
 from bento.api.models import ErrorBody, ErrorResponse, ProtocolError
 from bento.errors import WordtellError
 
+# What proxies write into their logs for a client that went away before its answer; nobody receives it.
+CLIENT_CLOSED_REQUEST = 499
 # Below these the Open Inference Protocol says what an error looks like.
 _PROTOCOLS = ("/v1", "/v2")
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
-from bento.api.body import FIRST_BYTE, Bodies, read_body
+from bento.api.body import ARRIVAL, Arrival, Bodies, read_body
 from bento.errors import (
     BodiesFull,
     BodyTooLarge,
@@ -46,7 +46,7 @@ def read(
         return messages.pop(0)
 
     raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
-    request = Request({"type": "http", "headers": raw, FIRST_BYTE: time.perf_counter()}, receive)
+    request = Request({"type": "http", "headers": raw, ARRIVAL: Arrival(time.perf_counter())}, receive)
 
     async def held() -> bytes:
         with bodies.of_one_request() as hold:
@@ -158,7 +158,7 @@ def test_a_slow_body_ends_at_its_deadline(pause: float) -> None:
         return {"type": "http.request", "body": b"a", "more_body": True}
 
     async def ask() -> bytes:
-        request = Request({"type": "http", "headers": [], FIRST_BYTE: time.perf_counter()}, receive)
+        request = Request({"type": "http", "headers": [], ARRIVAL: Arrival(time.perf_counter())}, receive)
         with Bodies(1000).of_one_request() as hold:
             return await read_body(request, ApiSettings(receive_timeout_s=0.2), hold)
 
