@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import tokenizers
+from numpy.typing import NDArray
 
 from bento.errors import ArtifactError
 from bento.types import Encoding, IntArray, Window
+
+# What a space becomes in a vocabulary: SentencePiece's mark, and that of byte-level BPE.
+MARKS = ("▁", "Ġ")
 
 
 class Tokenizer:
@@ -48,3 +53,18 @@ class Tokenizer:
     def content(self, logits: np.ndarray) -> np.ndarray:
         """The rows of `logits` [length, ...] that belong to the window's own tokens."""
         return logits[len(self._prefix) : len(logits) - len(self._suffix)]
+
+    def marks(self, encoding: Encoding) -> NDArray[np.bool_]:
+        """Which tokens are the mark of a space alone, in front of a token that has none. See bento/words.py."""
+        alone, marked = self._marks
+        found = np.isin(encoding.ids, alone)
+        found[:-1] &= ~np.isin(encoding.ids[1:], marked)
+        return found
+
+    @cached_property
+    def _marks(self) -> tuple[IntArray, IntArray]:
+        """Ids of the tokens that are a mark alone, and of those that begin with one."""
+        vocabulary = self._tokenizer.get_vocab()
+        alone = [vocabulary[mark] for mark in MARKS if mark in vocabulary]
+        marked = [number for token, number in vocabulary.items() if token.startswith(MARKS)]
+        return np.array(alone, dtype=np.int64), np.array(marked, dtype=np.int64)
