@@ -19,6 +19,7 @@ import safetensors.torch
 import torch
 
 from convert.errors import CheckpointError
+from convert.files import genuine
 from convert.names import Lora
 
 
@@ -67,7 +68,7 @@ class Adapter:
 
 def read(folder: Path) -> Adapter | None:
     """The adapter in a folder; None when there is none. Raises CheckpointError, naming what cannot be merged."""
-    path = folder / Lora.config
+    path = genuine(folder / Lora.config)
     if not path.is_file():
         return None
     try:
@@ -92,12 +93,14 @@ def read(folder: Path) -> Adapter | None:
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
     try:
         for name in Lora.weights:
-            path = folder / name
+            path = genuine(folder / name)
             if path.is_file() and path.suffix == ".safetensors":
                 return safetensors.torch.load_file(path)
             if path.is_file():
                 found: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
                 return found
+    except CheckpointError:
+        raise
     except Exception as error:  # SafetensorError, UnpicklingError, OSError ...
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(folder, f"its adapter's weights cannot be loaded ({reason})", "save it again") from None
