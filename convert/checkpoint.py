@@ -87,7 +87,7 @@ def read(source: str, base: str | None = None, head_activation: HeadActivation |
     config = _config(folder)
     architecture = _architecture(folder, config, adapter)
     schemes.check_positions(folder, config)
-    model = _model(folder, config, adapter, head_activation)
+    model = _model(folder, config, architecture, adapter, head_activation)
     own = adapter is not None and files.genuine(given / names.TOKENIZER).is_file()
     text = tokenizer.read(given if own else folder, int(model.config.vocab_size))
     try:
@@ -152,21 +152,27 @@ def _architecture(folder: Path, config: dict[str, Any], adapter: Adapter | None)
 
 
 def _model(
-    folder: Path, config: Mapping[str, Any], adapter: Adapter | None, head_activation: HeadActivation | None
+    folder: Path,
+    config: Mapping[str, Any],
+    architecture: names.Architecture,
+    adapter: Adapter | None,
+    head_activation: HeadActivation | None,
 ) -> Any:
     found = weights.find(folder)
     own_head = {"num_labels": adapter.num_labels} if adapter and adapter.num_labels else {}
     try:
-        model, loading = transformers.AutoModelForTokenClassification.from_pretrained(
-            folder,
+        known = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, **own_head
+        )
+        model, loading = getattr(transformers, architecture.class_name).from_pretrained(
+            folder if (renamed := found.renamed()) is None else None,
+            config=known,
+            state_dict=renamed,
             local_files_only=True,
-            trust_remote_code=False,
             dtype=torch.float32,
             attn_implementation="eager",  # plain MatMul and Softmax, which quantisers know
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # it names them then, and we refuse them
-            state_dict=found.renamed(),
-            **own_head,
         )
     except Exception as error:  # OSError, ValueError, RuntimeError, SafetensorError, UnpicklingError ...
         raise CheckpointError(folder, f"its weights cannot be loaded ({first_line(error)})", "save it again") from None

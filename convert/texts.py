@@ -94,8 +94,8 @@ def _parse(path: Path, number: int, raw: bytes) -> Text:
     except UnicodeEncodeError:
         raise TextsError(path, f"line {number} holds half a surrogate pair, which is no character") from None
     except json.JSONDecodeError as error:
-        fault = f"line {number} is not a text with labels, since it is no JSON ({error.msg} at character {error.pos + 1})"
-        raise TextsError(path, fault) from None
+        reason = f"no JSON: {error.msg} at character {error.pos + 1}"
+        raise TextsError(path, f"line {number} is not a text with labels ({reason})") from None
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise TextsError(path, f"line {number} is not a text with labels ({error})") from None
     return Text(text, None if labels is None else tuple(labels))

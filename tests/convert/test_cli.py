@@ -112,7 +112,9 @@ def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
     return subprocess.Popen([*COMMAND, *given], stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
 
-@pytest.mark.parametrize(("kind", "answers", "expected"), [("bert", "1\n2\n", "fp32 first"), ("deberta-v3", "7\n\n9\n\n", "int8 mean")])
+@pytest.mark.parametrize(
+    ("kind", "answers", "expected"), [("bert", "1\n2\n", "fp32 first"), ("deberta-v3", "7\n\n9\n\n", "int8 mean")]
+)
 def test_at_a_terminal_it_asks(
     make_checkpoint: MakeCheckpoint, tmp_path: Path, kind: str, answers: str, expected: str
 ) -> None:
