@@ -70,14 +70,15 @@ def test_a_conversion_makes_a_folder_that_bento_loads(make_checkpoint: MakeCheck
 def test_nobody_is_asked_away_from_a_terminal_and_a_card_is_kept(
     make_checkpoint: MakeCheckpoint, tmp_path: Path
 ) -> None:
-    source = make_checkpoint(labels={0: "A", 1: "B"})
+    source = make_checkpoint(labels={0: "A", 1: "B", 2: "C"})
     (source / "README.md").write_text("# Theirs")
     out = tmp_path / "out"
-    code, _, progress = run(source, "--out", out, "--positive-label", "A", "--max-tokens", "64")
+    several = "--positive-label", "C", "--positive-label", "A", "--word-score", "max"
+    code, _, progress = run(source, "--out", out, *several, "--max-tokens", "64")
     assert code == 0
     assert "quantise" in progress
     manifest = artifact.load(out).manifest
-    assert (manifest.positive_indices, manifest.max_tokens) == ((0,), 64)
+    assert (manifest.positive_label, manifest.word_score, manifest.max_tokens) == (("A", "C"), "max", 64)
     assert (out / "README.md").read_text() == "# Theirs"
 
 
