@@ -143,12 +143,18 @@ def _architecture(folder: Path, config: dict[str, Any], adapter: Adapter | None)
     if kind not in names.ARCHITECTURES:
         covered = ", ".join(names.ARCHITECTURES)
         raise CheckpointError(folder, f"the architecture {kind!r} is not covered", f"these are: {covered}")
-    classes = config.get("architectures") or []
+    classes = _classes(config)
     brings_head = adapter is not None and adapter.num_labels is not None
-    if classes and not brings_head and not any(str(name).endswith(names.HEAD) for name in classes):
-        fault = f"is a {', '.join(map(str, classes))}, which does not score single words"
+    if classes and not brings_head and not any(name.endswith(names.HEAD) for name in classes):
+        fault = f"is a {', '.join(classes)}, which does not score single words"
         raise CheckpointError(folder, fault, f"fine-tune it as {names.ARCHITECTURES[kind].class_name}")
     return names.ARCHITECTURES[kind]
+
+
+def _classes(config: Mapping[str, Any]) -> list[str]:
+    """What the configuration says that it is the configuration of; nothing, if it does not say."""
+    found = config.get("architectures") or ()
+    return [found] if isinstance(found, str) else [str(name) for name in found]
 
 
 def _model(
@@ -179,9 +185,9 @@ def _model(
     fit = weights.Fit.of(loading, found.names)
     if adapter:
         fit = fit.without(adapter.whole)
-    classes = [str(name) for name in config.get("architectures") or ()]
+    classes = _classes(config)
     # Some sequence classifiers have the same names: a checkpoint that does not say its class must fit exactly.
-    two = heads.two_layers(fit.spare, model.config.model_type) if classes and not adapter else None
+    two = heads.two_layers(fit.spare, fit.missing, model.config.model_type) if classes and not adapter else None
     if two:
         model.classifier = two.build(folder, found.read(two.weights), model.config, head_activation)
         fit = fit.without({*two.weights, *names.ONE_LAYER})

@@ -36,16 +36,21 @@ def genuine(path: Path) -> Path:
 
 def weights(folder: Path) -> list[Path]:
     """The files that hold the weights, each whole. Raises CheckpointError, naming the file."""
-    present = [path for path in (genuine(folder / name) for name in names.WEIGHTS) if path.is_file()]
-    if not present:
-        raise _none(folder)
-    found = _shards(folder, present[0]) if present[0].suffix == ".json" else present[:1]
-    for path in found:
-        if path.suffix == ".safetensors":
-            _whole_safetensors(path)
-        elif _starts(genuine(path)) == b"PK" and not zipfile.is_zipfile(path):
-            raise CheckpointError(path, f"its weights cannot be loaded: it is cut off ({_size(path)})", _AGAIN)
-    return found
+    for path in (folder / name for name in names.WEIGHTS):
+        if path.is_symlink() or path.is_file():  # a link to nothing counts, and is named
+            found = _shards(folder, genuine(path)) if path.suffix == ".json" else [path]
+            for each in found:
+                whole(each)
+            return found
+    raise _none(folder)
+
+
+def whole(path: Path) -> None:
+    """Raises CheckpointError when something else than weights stands in this file's place, or it is cut off."""
+    if genuine(path).suffix == ".safetensors":
+        _whole_safetensors(path)
+    elif _starts(path) == b"PK" and not zipfile.is_zipfile(path):
+        raise CheckpointError(path, f"its weights cannot be loaded: it is cut off ({_size(path)})", _AGAIN)
 
 
 def _shards(folder: Path, index: Path) -> list[Path]:
@@ -63,7 +68,7 @@ def _shards(folder: Path, index: Path) -> list[Path]:
 
 def _whole_safetensors(path: Path) -> None:
     """See https://github.com/huggingface/safetensors#format: its length, a header in JSON, the numbers."""
-    size = genuine(path).stat().st_size
+    size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         start = file.read(1)

@@ -70,21 +70,26 @@ class TwoLayers:
         return Mlp(_linear(first, first_bias), kind, _linear(second, second_bias))
 
 
-def two_layers(spare: Collection[str], model_type: str) -> TwoLayers | None:
+def two_layers(spare: Collection[str], missing: Collection[str], model_type: str) -> TwoLayers | None:
     """A head of two linear layers among the weights that the stock class has no place for, if there is one.
 
-    spare: their names, of the architecture `model_type`.
+    spare: their names, of the architecture `model_type`. missing: names of the stock class's that are not there.
     """
-    places = sorted(int(match[1]) for name in spare if (match := re.fullmatch(r"classifier\.(\d+)\.weight", name)))
     for (first, second), customs in names.HEADS.items():
-        if "{" in first:
-            if len(places) != 2:
-                continue
-            first, second = first.format(n=places[0]), second.format(m=places[1])  # noqa: PLW2901  # the names meant
         found = TwoLayers(first, second, customs.get(model_type))
         # The stock class has a place for the weights of a layer that is called classifier.
         if all(name in spare or (second == "classifier" and name in names.ONE_LAYER) for name in found.weights):
             return found
+    places: dict[str, list[int]] = {}
+    for name in spare:
+        if match := re.fullmatch(r"(\w+)\.(\d+)\.weight", name):
+            places.setdefault(match[1], []).append(int(match[2]))
+    for sequential, numbers in places.items():  # a torch.nn.Sequential; of another name only in place of a classifier
+        if len(numbers) == 2 and set(names.ONE_LAYER) <= set(missing):
+            first, second = (f"{sequential}.{number}" for number in sorted(numbers))
+            found = TwoLayers(first, second, None)
+            if set(found.weights) <= set(spare):
+                return found
     return None
 
 

@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 
 from convert.errors import CheckpointError
-from convert.files import genuine
+from convert.files import genuine, whole
 from convert.names import Lora
 
 
@@ -94,6 +94,8 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
     try:
         for name in Lora.weights:
             path = genuine(folder / name)
+            if path.is_file():
+                whole(path)
             if path.is_file() and path.suffix == ".safetensors":
                 return safetensors.torch.load_file(path)
             if path.is_file():

@@ -106,13 +106,12 @@ ONE_LABEL = (None, "single_label_classification")
 # The head of one layer that every stock class has.
 ONE_LAYER = ("classifier.weight", "classifier.bias")
 HeadActivation = Literal["gelu", "relu", "tanh", "none"]
-# Heads of two linear layers, by their names; {n} and {m} are places in a torch.nn.Sequential. What is between them is
-# in no weight: where a class of transformers has such a head (for texts, not for tokens), people mean what it has.
+# Heads of two linear layers, by their names. What is between them is in no weight: where a class of transformers has
+# such a head (for texts, not for tokens), people mean what it has.
 HEADS: dict[tuple[str, str], dict[str, HeadActivation]] = {
     ("classifier.dense", "classifier.out_proj"): {"electra": "gelu", "roberta": "tanh", "xlm-roberta": "tanh"},
     ("pre_classifier", "classifier"): {"distilbert": "relu"},
     ("dense", "classifier"): {},
-    ("classifier.{n}", "classifier.{m}"): {},
 }
 
 

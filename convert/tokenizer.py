@@ -138,14 +138,14 @@ def _silent() -> Iterator[None]:
 
 
 def _from_slow_files(folder: Path) -> tokenizers.Tokenizer:
-    present = [name for name in names.SLOW_TOKENIZERS if genuine(folder / name).is_file()]
-    if not present:
+    there = [name for name in (*names.SLOW_TOKENIZERS, "merges.txt") if genuine(folder / name).is_file()]
+    if not set(there) & set(names.SLOW_TOKENIZERS):
         # transformers would make one up, with an empty vocabulary.
         raise FileNotFoundError(f"neither {names.TOKENIZER} nor {', '.join(names.SLOW_TOKENIZERS)} is there")
     slow = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     fast: tokenizers.Tokenizer = slow.backend_tokenizer
     for name in names.SENTENCEPIECE:
-        if name in present:
+        if name in there:
             _restore_normalizer(fast, folder / name)
     return fast
 

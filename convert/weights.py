@@ -74,9 +74,13 @@ class Fit:
         """Raises CheckpointError for what is missing or misshapen: transformers fills it with random numbers."""
         if self.missing:
             fault = f"lacks the weights {heads.listed(self.missing)}"
-            if left := [name for name in self.spare if not names.HARMLESS.fullmatch(name)]:
+            left = [name for name in self.spare if not names.HARMLESS.fullmatch(name)]
+            if left:
                 fault += f", and has {heads.listed(left)}, which a {class_name} has not"
-            raise CheckpointError(folder, fault, f"give a fine-tuned {class_name}")
+            remedy = f"give a fine-tuned {class_name}"
+            if left and self.missing == set(names.ONE_LAYER):
+                remedy += ", or rename the weights of its head, if that is one linear layer, to those that it lacks"
+            raise CheckpointError(folder, fault, remedy)
         for name, (theirs, ours) in self.misshapen.items():
             raise heads.misshapen(folder, name, theirs, ours)
 

@@ -14,6 +14,7 @@ import torch
 from convert import checkpoint
 from tests.convert.conftest import MakeCheckpoint
 from tests.convert.test_checkpoint import WEIGHTS, refusal
+from tests.convert.test_lora import adapter
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22e\nsize 734000000\n"
 BIN = "pytorch_model.bin"
@@ -59,6 +60,21 @@ def test_a_shard_or_a_slow_tokenizer_that_is_a_pointer_is_named(make_checkpoint:
     shard = sorted(make_checkpoint(max_shard_size="100KB").glob("*-of-*"))[1]
     shard.write_text(POINTER)
     assert f"{shard}: is a Git LFS pointer" in refusal(folder)
+
+
+def test_weights_that_are_not_read_may_be_anything(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint()
+    (folder / BIN).write_text(POINTER)
+    checkpoint.read(str(folder))
+
+
+def test_an_adapters_files_are_looked_at_too(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    adapter(tmp_path / "adapter", str(make_checkpoint()))
+    path = tmp_path / "adapter" / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert f"{path}: its weights cannot be loaded: it is cut off" in refusal(tmp_path / "adapter")
+    path.write_text(POINTER)
+    assert f"{path}: is a Git LFS pointer" in refusal(tmp_path / "adapter")
 
 
 def test_a_link_to_nothing_is_named(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from convert.names import HeadActivation
 from convert.order import Order
 from tests.convert.conftest import MakeCheckpoint
 from tests.convert.test_checkpoint import edit, refusal, reweigh
+from tests.convert.test_lora import adapter
 from tests.convert.test_verify import quiet
 
 HIDDEN, LABELS = 64, 2
@@ -81,6 +82,7 @@ def of_head(
         ("deberta-v3", SEQUENTIAL, "none", "none", HIDDEN),
         ("deberta-v3", SEQUENTIAL, "relu", "relu", 24),
         ("deberta-v3", ("classifier.1", "classifier.4"), "gelu", "gelu", HIDDEN),
+        ("deberta-v3", ("head.0", "head.2"), "tanh", "tanh", HIDDEN),
     ],
 )
 def test_a_head_of_two_layers_is_computed(
@@ -154,6 +156,11 @@ LEFT_OVER: list[tuple[dict[str, torch.Tensor], str]] = [
     ({"lstm.weight_ih_l0": torch.zeros(4, 64), "lstm.weight_hh_l0": torch.zeros(4, 1)}, "lstm.weight_hh_l0, lstm.we"),
     ({"dense.weight": torch.zeros(64, 64)}, "dense.weight"),
     ({"token_head.2.bias": torch.zeros(3)}, "token_head.2.bias"),
+    # Of another task, beside the head of this one.
+    (
+        {f"other.{n}.{part}": torch.zeros(2) for n in (0, 2) for part in ("weight", "bias")},
+        "other.0.bias, other.0.weig",
+    ),
     ({"layer_weights": torch.zeros(12)}, "layer_weights"),
     (
         {"deberta.encoder.layer.0.adapter.down.weight": torch.zeros(4, 64)},
@@ -194,6 +201,7 @@ def test_a_sequential_with_more_in_it_is_refused(make_checkpoint: MakeCheckpoint
 def test_a_class_of_its_own_is_refused_with_what_it_has(make_checkpoint: MakeCheckpoint) -> None:
     folder = make_checkpoint("bert")
     edit(folder, architectures=["BertCRFForTokenClassification"])
+    edit(folder, architectures="BertCRFForTokenClassification")  # some scripts write no list
     message = refusal(folder)
     assert "is a BertCRFForTokenClassification, a class of its own" in message
     assert "BertForTokenClassification, " in message
@@ -233,6 +241,7 @@ def test_a_head_under_another_name_is_missing_and_named(make_checkpoint: MakeChe
     reweigh(folder, rename)
     message = refusal(folder)
     assert "lacks the weights classifier.bias, classifier.weight, and has fc.bias, fc.weight" in message
+    assert "or rename the weights of its head" in message
 
 
 def test_weights_of_another_shape_are_named_with_both(make_checkpoint: MakeCheckpoint) -> None:
@@ -248,8 +257,6 @@ def test_weights_of_another_shape_are_named_with_both(make_checkpoint: MakeCheck
 
 
 def test_an_adapters_base_may_have_a_head_that_is_not_used(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
-    from tests.convert.test_lora import adapter  # noqa: PLC0415  # of its names only this one
-
     base = make_checkpoint("deberta-v3", head=transformers.AutoModelForSequenceClassification)
     adapter(tmp_path / "adapter", str(base))
     checkpoint.read(str(tmp_path / "adapter"))
