@@ -92,13 +92,11 @@ def read(folder: Path) -> Adapter | None:
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
     try:
-        for name in Lora.weights:
-            path = genuine(folder / name)
+        for path in (genuine(folder / name) for name in Lora.weights):
             if path.is_file():
                 whole(path)
-            if path.is_file() and path.suffix == ".safetensors":
-                return safetensors.torch.load_file(path)
-            if path.is_file():
+                if path.suffix == ".safetensors":
+                    return safetensors.torch.load_file(path)
                 found: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
                 return found
     except CheckpointError:
