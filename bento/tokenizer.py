@@ -57,14 +57,15 @@ class Tokenizer:
     def marks(self, encoding: Encoding) -> NDArray[np.bool_]:
         """Which tokens are the mark of a space alone, in front of a token that has none. See bento/words.py."""
         alone, marked = self._marks
-        found = np.isin(encoding.ids, alone)
-        found[:-1] &= ~np.isin(encoding.ids[1:], marked)
+        found: NDArray[np.bool_] = alone[encoding.ids]
+        found[:-1] &= ~marked[encoding.ids[1:]]
         return found
 
     @cached_property
-    def _marks(self) -> tuple[IntArray, IntArray]:
-        """Ids of the tokens that are a mark alone, and of those that begin with one."""
+    def _marks(self) -> NDArray[np.bool_]:
+        """Of every id [2, ids]: whether its token is a mark alone, and whether it begins with one."""
         vocabulary = self._tokenizer.get_vocab()
-        alone = [vocabulary[mark] for mark in MARKS if mark in vocabulary]
-        marked = [number for token, number in vocabulary.items() if token.startswith(MARKS)]
-        return np.array(alone, dtype=np.int64), np.array(marked, dtype=np.int64)
+        table = np.zeros((2, max(vocabulary.values()) + 1), dtype=np.bool_)
+        for token, number in vocabulary.items():
+            table[:, number] = token in MARKS, token.startswith(MARKS)
+        return table

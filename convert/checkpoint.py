@@ -201,7 +201,7 @@ def _model(
     if adapter is None or adapter.num_labels is None:
         heads.no_more_than(folder, classes, fit.spare)
     else:  # the base model's own head is not used
-        heads.no_more_than(folder, (), [name for name in fit.spare if not name.startswith("classifier.")])
+        heads.no_more_than(folder, (), [name for name in fit.spare if not name.startswith(names.OTHER_HEADS)])
     for name, weight in model.named_parameters():
         # Least and greatest are NaN when any value is; unlike isfinite() of all, they take no memory.
         if not all(bool(torch.isfinite(extreme)) for extreme in torch.aminmax(weight)):

@@ -45,7 +45,7 @@ class TwoLayers:
 
     first: str
     second: str
-    custom: HeadActivation | None
+    usual: HeadActivation | None
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ class TwoLayers:
         self, folder: Path, weights: Mapping[str, torch.Tensor], config: Any, asked: HeadActivation | None
     ) -> Mlp:
         """The module. Raises CheckpointError when the activation is not known, or the layers do not fit together."""
-        kind = asked or self.custom
+        kind = asked or self.usual
         if kind is None:
             fault = f"its head is two linear layers ({self.first}, {self.second}) with a function between them"
             remedy = f"no file says which, so give --head-activation {_KINDS}, as it was trained"
@@ -75,10 +75,11 @@ def two_layers(spare: Collection[str], missing: Collection[str], model_type: str
 
     spare: their names, of the architecture `model_type`. missing: names of the stock class's that are not there.
     """
-    for (first, second), customs in names.HEADS.items():
-        found = TwoLayers(first, second, customs.get(model_type))
+    for (first, second), usual in names.HEADS.items():
+        found = TwoLayers(first, second, usual.get(model_type))
         # The stock class has a place for the weights of a layer that is called classifier.
-        if all(name in spare or (second == "classifier" and name in names.ONE_LAYER) for name in found.weights):
+        taken = set(names.ONE_LAYER) - set(missing) if second == "classifier" else set()
+        if set(found.weights) <= taken | set(spare):
             return found
     places: dict[str, list[int]] = {}
     for name in spare:

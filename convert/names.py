@@ -106,6 +106,8 @@ ONE_LABEL = (None, "single_label_classification")
 # The head of one layer that every stock class has.
 ONE_LAYER = ("classifier.weight", "classifier.bias")
 HeadActivation = Literal["gelu", "relu", "tanh", "none"]
+# Heads that the base model of an adapter may have, where the adapter brings the one that is used.
+OTHER_HEADS = ("classifier.", "pre_classifier.", "qa_outputs.")
 # Heads of two linear layers, by their names. What is between them is in no weight: where a class of transformers has
 # such a head (for texts, not for tokens), people mean what it has.
 HEADS: dict[tuple[str, str], dict[str, HeadActivation]] = {

@@ -88,7 +88,7 @@ class Fit:
 def find(folder: Path) -> Found:
     """What a folder has. Raises CheckpointError when it is no whole set of weights, naming the cause."""
     paths = files.weights(folder)
-    given = [name for path in paths for name in _names(folder, path)]
+    given = [name for path in paths for name in _names(path)]
     if twice := sorted(name for name, count in Counter(map(unwrapped, given)).items() if count > 1):
         pair = ", ".join(name for name in given if unwrapped(name) == twice[0])
         fault = f"holds the weight {twice[0]} more than once ({pair})"
@@ -96,7 +96,7 @@ def find(folder: Path) -> Found:
     return Found(tuple(paths), {unwrapped(name): name for name in given})
 
 
-def _names(folder: Path, path: Path) -> list[str]:
+def _names(path: Path) -> list[str]:
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:

@@ -130,6 +130,31 @@ def test_a_head_of_two_layers_is_converted(
         assert_allclose(logits, expected.numpy(), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("prefix", ["model.deberta.", "model."])
+def test_a_head_of_two_layers_beside_a_wrapped_encoder_is_computed(
+    make_checkpoint: MakeCheckpoint, prefix: str
+) -> None:
+    """As a module of one's own has it: self.model, the encoder, and self.head, a Sequential."""
+    folder = make_checkpoint()
+    weights = two_layers(folder, ("head.0", "head.3"))
+
+    def wrap(found: dict[str, torch.Tensor]) -> None:
+        for name in [name for name in found if name.startswith("deberta.")]:
+            found[name.replace("deberta.", prefix, 1)] = found.pop(name)
+
+    reweigh(folder, wrap)
+    model = checkpoint.read(str(folder), head_activation="relu").model
+    ids = torch.arange(5, 45).view(2, 20)
+    torch.testing.assert_close(model(input_ids=ids).logits, of_head(model, ids, weights, "relu"))
+
+
+def test_half_of_a_head_is_missing_by_name(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint("bert")
+    two_layers(folder, ("dense", "classifier"))
+    reweigh(folder, lambda weights: weights.pop("classifier.bias"))
+    assert "lacks the weights classifier.bias, and has dense.bias, dense.weight" in refusal(folder)
+
+
 @pytest.mark.parametrize(
     ("kind", "names"), [("bert", PROJECTED), ("electra", SEQUENTIAL), ("roberta", ("dense", "classifier"))]
 )
@@ -259,6 +284,8 @@ def test_weights_of_another_shape_are_named_with_both(make_checkpoint: MakeCheck
 def test_an_adapters_base_may_have_a_head_that_is_not_used(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
     base = make_checkpoint("deberta-v3", head=transformers.AutoModelForSequenceClassification)
     adapter(tmp_path / "adapter", str(base))
+    checkpoint.read(str(tmp_path / "adapter"))
+    add(base, **{"pre_classifier.weight": torch.zeros(4, 64), "classifier.dense.weight": torch.zeros(4, 64)})
     checkpoint.read(str(tmp_path / "adapter"))
     add(base, **{"deberta.encoder.layer.0.adapter.down.weight": torch.zeros(4, 64)})
     assert "not computed here: deberta.encoder.layer.0.adapter.down.weight" in refusal(tmp_path / "adapter")
