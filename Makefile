@@ -61,8 +61,8 @@ corpus: $(DEV)/ready ## let the small language model write (half an hour; resuma
 
 train: $(DEV)/ready ## train the embedded model anew (an hour; resumable), and convert it into models/
 	@$(DEV)/bin/python -m train.train
-	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision int8 --out models/wordtell-small
-	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision fp32 --out models/wordtell-small-fp32
+	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision int8 --word-score mean --out models/wordtell-small
+	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision fp32 --word-score mean --out models/wordtell-small-fp32
 	@cd examples && "$(abspath $(DEV))/bin/wordtell" score mixed.txt --svg ../docs/img/example.svg
 
 evaluate: $(DEV)/ready native ## measure the embedded model as served: train/figures.json, docs/img/, the model cards

@@ -32,6 +32,8 @@ EXTERNAL_DATA = f"{MODEL}.data"
 TOKENIZER = "tokenizer.json"
 
 Precision = Literal["fp32", "int8"]
+Activation = Literal["softmax", "sigmoid"]
+WordScore = Literal["mean", "first", "max"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,10 @@ class Manifest:
     """What `convert` says of the folder that it wrote.
 
     labels: the model's classes, in the order of its logits; a model with a single logit (sigmoid) has one.
-    positive_label: the one of them that means "written by a machine".
+    positive_label: the one of them that means "written by a machine", or the several whose probabilities add up to it
+    (B-AI and I-AI, say).
+    activation: what makes probabilities of logits. softmax: one label a token is true; sigmoid: each for itself.
+    word_score: a word's score is the mean of its tokens' probabilities, its first token's, or the highest of them.
     max_tokens: the longest input that the model was made for, special tokens included.
     files: file name -> record, for every file that serving reads.
     source, versions: where the checkpoint came from, and which software wrote the folder.
@@ -70,7 +75,9 @@ class Manifest:
     architecture: str
     precision: Precision
     labels: tuple[str, ...]
-    positive_label: str
+    positive_label: str | tuple[str, ...]
+    activation: Activation = "softmax"
+    word_score: WordScore = "mean"
     max_tokens: int
     files: dict[str, FileRecord]
     source: dict[str, str] = field(default_factory=dict)
@@ -78,14 +85,22 @@ class Manifest:
     figures: dict[str, float] = field(default_factory=dict)
 
     @property
-    def positive_index(self) -> int:
-        """Which logit means "written by a machine"."""
-        return self.labels.index(self.positive_label)
+    def positive_labels(self) -> tuple[str, ...]:
+        """The labels that mean "written by a machine"."""
+        return (self.positive_label,) if isinstance(self.positive_label, str) else self.positive_label
+
+    @property
+    def positive_indices(self) -> tuple[int, ...]:
+        """Which logits mean "written by a machine"."""
+        return tuple(self.labels.index(label) for label in self.positive_labels)
 
     @property
     def digest(self) -> str:
-        """Eight hexadecimal characters that change whenever a served file does."""
+        """Eight hexadecimal characters that change whenever a served file does, or how its logits become scores."""
         lines = "".join(f"{name} {record.sha256}\n" for name, record in sorted(self.files.items()))
+        reading = self.activation, self.word_score, self.positive_labels[1:]
+        if reading != ("softmax", "mean", ()):  # so that folders which were made before these fields keep their digest
+            lines += f"{self.activation} {self.word_score} {self.positive_indices}\n"
         return hashlib.sha256(lines.encode()).hexdigest()[:8]
 
     def to_json(self) -> str:
@@ -145,8 +160,8 @@ def _read_manifest(path: Path) -> Manifest:
         raise ArtifactError(path, f"not a manifest: {where or 'the file'}: {first['msg']}") from None
     if manifest.format != FORMAT:
         raise ArtifactError(path, f"has format {manifest.format}, this version reads {FORMAT}")
-    if manifest.positive_label not in manifest.labels:
-        raise ArtifactError(path, f"positive_label {manifest.positive_label!r} is not one of its labels")
+    if fault := _fault_of_labels(manifest):
+        raise ArtifactError(path, fault)
     if missing := {MODEL, TOKENIZER} - manifest.files.keys():
         raise ArtifactError(path, f"does not list {', '.join(sorted(missing))}")
     return manifest
@@ -160,6 +175,18 @@ def _not_a_folder(manifest: Path) -> ArtifactError:
     if len(found) == 1:
         return ArtifactError(manifest, fault, f"but {found[0]} is one: name that")
     return ArtifactError(manifest, fault, f"name one of those in it: {', '.join(path.name for path in found)}")
+
+
+def _fault_of_labels(manifest: Manifest) -> str | None:
+    positives = manifest.positive_labels
+    for label in positives:
+        if label not in manifest.labels:
+            return f"positive_label {label!r} is not one of its labels"
+    if not positives or len(set(positives)) < len(positives):
+        return f"positive_label has to name each positive label once, not {list(positives)}"
+    if len(positives) > 1 and manifest.activation == "sigmoid":
+        return f"activation sigmoid allows one positive_label, not {', '.join(positives)}"
+    return None
 
 
 def _compare(path: Path, expected: FileRecord) -> None:

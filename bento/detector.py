@@ -291,14 +291,17 @@ class Detector:
     def _align(self, text: _Prepared, done: Done) -> FloatArray:
         with metrics.STAGE_SECONDS.labels("align").time():
             pieces = [self._probabilities(logits) for logits in done.logits]
-            scores = words.score(text.words, text.encoding.offsets, windows.stitch(text.windows, pieces))
+            stitched, encoding = windows.stitch(text.windows, pieces), text.encoding
+            rule = self.manifest.word_score
+            marks = self._tokenizer.marks(encoding) if rule == "first" else None
+            scores = words.score(text.words, encoding.offsets, stitched, rule, marks)
         if not np.isfinite(scores).all():
             raise ArithmeticError("the model's answer is not a number")
         return scores
 
     def _probabilities(self, logits: FloatArray) -> FloatArray:
         content: FloatArray = np.asarray(self._tokenizer.content(logits))
-        return words.positive_probability(content, self.manifest.positive_index)
+        return words.positive_probability(content, self.manifest.positive_indices, self.manifest.activation)
 
 
 def _parts(texts: Iterable[str]) -> Iterator[list[str]]:

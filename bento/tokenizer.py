@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tokenizers
+from numpy.typing import NDArray
 
+from bento import specimens
 from bento.errors import ArtifactError
 from bento.types import Encoding, IntArray, Window
 
@@ -21,24 +25,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 # Vocabulary entries that are control tokens in every family, where the file does not list them as special.
 _CONTROL = frozenset(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>", "<pad>", "<unk>", "<mask>"])
-
-# Some normalizers and added tokens do not go together, and the library then panics on whole kinds of texts (its issues
-# 1349 and 1452), whose words it may print. So every kind is tried at load.
-_KINDS = {
-    "plain words": "Who wrote this? 3.14 (e.g. a@b.org), isn't it",
-    "accented letters": "naïve café Ångström e\u0301 n\u0303o",
-    "other scripts": "Привет мир 你好世界 こんにちは 안녕 שלום مرحبا नमस्ते ไทย Ελλάδα",
-    "ligatures and widths": "ﬁne ﷺ Ｈｅｌｌｏ ½ ² Ⅷ ㎏",
-    "emoji": "👍🏽 👨‍👩‍👧 🇪🇺 ☺️",
-    "control characters": "a\x00b\x01c\x1b[0m\x7fd\x85e",
-    "invisible characters": "\u200b\u200d\ufeff\u00ad\u202e\u2060",
-    "line ends": "one\ntwo\r\nthree\tfour\u2028five\u2029six\n\n",
-    "private and unassigned characters": "\ue000 \U000f0000 \ufffd \uffff \U0010ffff",
-    "combining marks": "a" + "\u0301" * 40,
-    "blanks": " \u00a0\u3000 ",
-    "a long word": "x" * 2000,
-    "no characters": "",
-}
+# What a space becomes in a vocabulary: SentencePiece's mark, and that of byte-level BPE.
+MARKS = ("▁", "Ġ")
+# Of errors that every call may raise, those that are no failure of the tokenizer.
+NOT_ITS_OWN = (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError)
 
 
 class TokenizerFault(Exception):
@@ -62,10 +52,10 @@ class Tokenizer:
         # A file saved during training may cut or pad; here nothing is cut in silence.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        with _silent_stderr():
-            for kind, text in _KINDS.items():
+        with silent_stderr():
+            for kind, texts in specimens.forms():
                 try:
-                    self.encode(text)
+                    self.encode_all(texts)
                 except TokenizerFault:
                     fault = f"the tokenizers library fails on {kind} with this tokenizer"
                     remedy = "change its normalizer or its added tokens, and convert the checkpoint again"
@@ -92,7 +82,7 @@ class Tokenizer:
             encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         except BaseException as error:
             # A panic of the library is a BaseException of a class that cannot be imported.
-            if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
+            if isinstance(error, NOT_ITS_OWN):
                 raise
             if len(texts) == 1:
                 raise TokenizerFault(0) from None
@@ -109,6 +99,22 @@ class Tokenizer:
     def content(self, logits: np.ndarray) -> np.ndarray:
         """The rows of `logits` [length, ...] that belong to the window's own tokens."""
         return logits[len(self._prefix) : len(logits) - len(self._suffix)]
+
+    def marks(self, encoding: Encoding) -> NDArray[np.bool_]:
+        """Which tokens are the mark of a space alone, in front of a token that has none. See bento/words.py."""
+        alone, marked = self._marks
+        found: NDArray[np.bool_] = alone[encoding.ids]
+        found[:-1] &= ~marked[encoding.ids[1:]]
+        return found
+
+    @cached_property
+    def _marks(self) -> NDArray[np.bool_]:
+        """Of every id [2, ids]: whether its token is a mark alone, and whether it begins with one."""
+        vocabulary = self._tokenizer.get_vocab()
+        table = np.zeros((2, max(vocabulary.values()) + 1), dtype=np.bool_)
+        for token, number in vocabulary.items():
+            table[:, number] = token in MARKS, token.startswith(MARKS)
+        return table
 
     def _encode_one_of(self, texts: Sequence[str], index: int) -> Encoding:
         try:
@@ -155,11 +161,18 @@ def _around(processor: dict[str, Any] | None) -> Iterator[str]:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """A panic prints a line from native code, beside the error that is raised for it."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+def silent_stderr() -> Iterator[None]:
+    """Nothing that a library writes to standard error is seen: a panic prints a line, which may quote the text."""
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.flush()
     try:
-        os.dup2(nowhere, 2)
+        kept = os.dup(2)
+    except OSError:  # it is closed already
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
         yield
     finally:
         os.dup2(kept, 2)

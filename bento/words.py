@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bento.artifact import Activation, WordScore
 from bento.types import FloatArray, IntArray
 
 _WORD = re.compile(r"\S+")  # \s and str.split() ask the same question of a character: str.isspace()
@@ -18,41 +20,76 @@ def split(text: str) -> IntArray:
     return np.array([match.span() for match in _WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
 
 
-def positive_probability(logits: FloatArray, positive: int) -> FloatArray:
-    """Logits [tokens, labels] -> probability [tokens] of label `positive`: softmax, or sigmoid of a single logit."""
+def positive_probability(
+    logits: FloatArray, positives: Sequence[int], activation: Activation = "softmax"
+) -> FloatArray:
+    """Logits [tokens, labels] -> probability [tokens] that one of the labels `positives` is the true one.
+
+    softmax: the sum of theirs; of a single logit its sigmoid. sigmoid: that of the only positive one.
+    """
     logits = logits.astype(np.float64)
+    if activation == "sigmoid":
+        logits = logits[:, list(positives)]
     if logits.shape[1] == 1:  # sigmoid(z) is the softmax of (0, z)
-        logits, positive = np.hstack([np.zeros_like(logits), logits]), 1
+        logits, positives = np.hstack([np.zeros_like(logits), logits]), (1,)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return cast(FloatArray, (powers[:, positive] / powers.sum(axis=1)).astype(np.float32))
+    return cast(FloatArray, (powers[:, list(positives)].sum(axis=1) / powers.sum(axis=1)).astype(np.float32))
 
 
-def score(words: IntArray, offsets: IntArray, probabilities: FloatArray) -> FloatArray:
-    """One score a word [words]: the mean probability of the tokens that overlap it.
+def score(
+    words: IntArray,
+    offsets: IntArray,
+    probabilities: FloatArray,
+    rule: WordScore = "mean",
+    marks: NDArray[np.bool_] | None = None,
+) -> FloatArray:
+    """One score a word [words], of the tokens that overlap it: their mean probability, the first one's, or the highest.
 
     words: [words, 2] from `split`. offsets: [tokens, 2] of the same text. probabilities: [tokens].
+    marks: [tokens], which are the mark of a space ("▁") alone, in front of a token that has none. Such a mark is the
+    first token of the word behind it: training that splits texts into words before it tokenises has seen it so.
     Overlap, not containment: a SentencePiece token may include the space before its word. A word that no token overlaps
     (the tokenizer dropped all its characters: zero-width ones, say) takes the score of the nearest word before it that
     has one, else of the first after it; where no word has one, 0: the model saw nothing.
     """
-    # The tokens that overlap a word are those that start before its end, less those that stop at or before its start
-    # (which start before its end too). So two running sums, by start and by stop, give every word's sum, in whatever
-    # order a normaliser left the tokens.
-    seen = offsets[:, 1] > offsets[:, 0]
-    starts, stops, values = offsets[seen, 0], offsets[seen, 1], probabilities[seen].astype(np.float64)
-    by_start, by_stop = np.argsort(starts, kind="stable"), np.argsort(stops, kind="stable")
-    begun = np.searchsorted(starts[by_start], words[:, 1], side="left")
-    ended = np.searchsorted(stops[by_stop], words[:, 0], side="right")
-    counts = begun - ended
-    sums = _running(values[by_start])[begun] - _running(values[by_stop])[ended]
-    scored = counts > 0
-    if not scored.any():
+    word, token = _overlaps(words, offsets)
+    if len(word) == 0:
         return np.zeros(len(words), dtype=np.float32)
-    scores = sums / np.maximum(counts, 1)
-    nearest = np.maximum.accumulate(np.where(scored, np.arange(len(words)), -1))
-    nearest[nearest < 0] = np.flatnonzero(scored)[0]
+    values = probabilities.astype(np.float64)
+    counts = np.bincount(word, minlength=len(words))
+    if rule == "mean":
+        scores = np.bincount(word, values[token], minlength=len(words)) / np.maximum(counts, 1)
+    elif rule == "max":
+        scores = np.zeros(len(words))
+        np.maximum.at(scores, word, values[token])
+    else:
+        scores = values[_first(words, offsets, word, token, marks)]
+    nearest = np.maximum.accumulate(np.where(counts > 0, np.arange(len(words)), -1))
+    nearest[nearest < 0] = word.min()
     return cast(FloatArray, np.clip(scores[nearest], 0.0, 1.0).astype(np.float32))
 
 
-def _running(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.concatenate([[0.0], np.cumsum(values)])
+def _overlaps(words: IntArray, offsets: IntArray) -> tuple[IntArray, IntArray]:
+    """Every pair of a word and a token that overlap, as two arrays of indices, in the order of the tokens."""
+    starts, stops = offsets[:, 0], offsets[:, 1]
+    # Words are in order and apart, so those that a token overlaps are neighbours.
+    first = np.searchsorted(words[:, 1], starts, side="right")
+    counts = np.searchsorted(words[:, 0], stops, side="left") - first
+    counts = np.where(stops > starts, np.maximum(counts, 0), 0)
+    token = np.repeat(np.arange(len(offsets)), counts)
+    place = np.arange(len(token)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(first, counts) + place, token
+
+
+def _first(
+    words: IntArray, offsets: IntArray, word: IntArray, token: IntArray, marks: NDArray[np.bool_] | None
+) -> IntArray:
+    """Each word's first token [words], or the lone mark before it; any token where it has none."""
+    first = np.full(len(words), len(offsets) - 1)
+    np.minimum.at(first, word, token)
+    if marks is not None:
+        between = marks.copy()
+        between[token] = False  # a letter that looks like the mark is a token of its own word
+        leads = (first > 0) & between[first - 1] & (offsets[first, 0] >= words[:, 0])
+        first = np.where(leads, first - 1, first)
+    return first

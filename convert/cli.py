@@ -4,25 +4,49 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.prompt import Prompt
 
-from bento.artifact import MODEL
+from bento.artifact import MODEL, WordScore
 from bento.errors import WordtellError
 from convert.errors import INTERRUPTED, ConvertError
 from convert.interruption import interruptible
+from convert.names import HeadActivation
 from convert.order import Order, Wanted
 
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Question(Generic[Answer]):
+    """What is asked at a terminal. choices: what to type -> the answer, and what is said of it."""
+
+    title: str
+    choices: Mapping[str, tuple[Answer, str]]
+    default: str
+
+
 # The question of the classic recipe, and its order.
-CHOICES: dict[str, Wanted] = {"1": "fp32", "2": "int8"}
-DEFAULT = "2"
+PRECISION: Question[Wanted] = Question(
+    "Precision", {"1": ("fp32", "FP32  exact"), "2": ("int8", "INT8  smaller and faster")}, default="2"
+)
+WORD_SCORE: Question[WordScore] = Question(
+    "A word's score",
+    {
+        "1": ("mean", "mean   of its tokens"),
+        "2": ("first", "first  of its tokens, for a model that was trained on these alone"),
+        "3": ("max", "max    of its tokens"),
+    },
+    default="1",
+)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -48,11 +72,23 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
         ),
     ] = None,
     positive_label: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="LABEL",
-            help="The label that means: written by a machine. Found by its name if it can be.",
+            help="The label that means: written by a machine. Once for each, if there are several: their probabilities "
+            "are added. Found by name if it can be, behind B- and I- too.",
         ),
+    ] = None,
+    word_score: Annotated[
+        WordScore | None,
+        typer.Option(
+            help="A word's score: the mean of its tokens', that of its first token, or the highest. Take first if the "
+            "model was trained on the first token of each word. If you leave it out: asked at a terminal, else mean."
+        ),
+    ] = None,
+    head_activation: Annotated[
+        HeadActivation | None,
+        typer.Option(help="What is between the layers of a head that has two, if the checkpoint does not tell."),
     ] = None,
     max_tokens: Annotated[
         int | None,
@@ -97,7 +133,8 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
     console = Console(stderr=True, highlight=False)
     try:
         with interruptible():
-            chosen = precision or _ask()
+            chosen: Wanted = _ask(PRECISION, otherwise="auto") if precision is None else precision
+            rule: WordScore = _ask(WORD_SCORE, otherwise="mean") if word_score is None else word_score
             with _loading(console):
                 from convert.conversion import convert  # noqa: PLC0415  # seconds, which --help need not wait
             order = Order(
@@ -106,7 +143,9 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
                 precision=chosen,
                 base=base,
                 name=name,
-                positive_label=positive_label,
+                positive_labels=tuple(positive_label or ()),
+                word_score=rule,
+                head_activation=head_activation,
                 max_tokens=max_tokens,
                 verify_texts=verify_texts,
                 threshold=threshold,
@@ -138,11 +177,12 @@ def main() -> None:
     app(prog_name="python -m convert")
 
 
-def _ask() -> Wanted:
+def _ask(question: Question[Answer], otherwise: Answer) -> Answer:
+    """The answer of whoever sits at the terminal; `otherwise` where nobody does."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return "auto"
-    print("Precision:\n  1  FP32  exact\n  2  INT8  smaller and faster")
-    return CHOICES[Prompt.ask("Choose", choices=list(CHOICES), default=DEFAULT)]
+        return otherwise
+    print(f"{question.title}:", *(f"  {key}  {text}" for key, (_, text) in question.choices.items()), sep="\n")
+    return question.choices[Prompt.ask("Choose", choices=list(question.choices), default=question.default)][0]
 
 
 @contextmanager

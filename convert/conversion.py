@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,8 @@ import onnx_ir as ir
 
 from bento.artifact import FUSED, MODEL, Manifest, Precision
 from bento.native import LIBRARY
-from convert import checkpoint, export, folder, labels, quantize, report, sensitivity, texts, verify
+from bento.words import positive_probability
+from convert import checkpoint, export, folder, labels, quantize, report, sensitivity, texts, tokenizer, verify
 from convert.checkpoint import Checkpoint
 from convert.errors import VerificationError
 from convert.figures import Variant
@@ -48,15 +50,20 @@ class Result:
 
 def convert(order: Order, stage: Stage) -> Result:
     """Make the folder, or raise a WordtellError and leave what was there. Each step runs inside a `stage`."""
-    asked = texts.built_in() + (texts.read(order.verify_texts) if order.verify_texts else ())
+    theirs = texts.read(order.verify_texts) if order.verify_texts else ()
+    asked = texts.built_in() + theirs
     with stage("load"):
-        read = checkpoint.read(order.source, order.base)
+        read = checkpoint.read(order.source, order.base, order.head_activation)
+        _try_tokenizer(read, theirs, order)
+        positives = labels.positive(read.labels, order.positive_labels, add_up=read.activation == "softmax")
         draft = Manifest(
             name=order.name or read.source.rpartition("/")[2],
             architecture=read.architecture,
             precision="fp32",
             labels=read.labels,
-            positive_label=labels.positive(read.labels, order.positive_label),
+            positive_label=positives if len(positives) > 1 else positives[0],
+            activation=read.activation,
+            word_score=order.word_score,
             max_tokens=read.max_tokens(order.max_tokens),
             files={},
         )
@@ -93,6 +100,13 @@ def choose(variants: Mapping[Precision, Variant]) -> Precision:
     return max(within, key=lambda precision: variants[precision].served.words_per_s)
 
 
+def _try_tokenizer(read: Checkpoint, theirs: tuple[Text, ...], order: Order) -> None:
+    """Refuse a tokenizer that fails on one of the user's texts. Raises CheckpointError, naming the text's number."""
+    place, error = tokenizer.attempt(read.fast_tokenizer, (text.text for text in theirs))
+    if error is not None:
+        raise tokenizer.failed(read.source, f"text {place + 1} of {order.verify_texts}", error)
+
+
 def _can_fuse(path: Path) -> bool:
     return (path / FUSED).exists() and LIBRARY.exists()
 
@@ -121,7 +135,8 @@ def _quantize(model: ir.Model, read: Checkpoint, draft: Manifest, order: Order, 
     sizes = quantize.products(model)
     with stage("rank int8", len(sizes)) as advance:
         ids = read.encode(texts.CALIBRATION)[: draft.max_tokens]
-        errors = sensitivity.measure(read.model, ids, draft.positive_index, sizes, advance)
+        positive = partial(positive_probability, positives=draft.positive_indices, activation=draft.activation)
+        errors = sensitivity.measure(read.model, ids, positive, sizes, advance)
         exact = sensitivity.exact(errors, sizes, order.max_mean_dp, order.max_fp32_share)
     with stage("quantise int8"):
         quantize.quantize(model, exact)

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
+from convert.heads import Mlp
 from convert.names import Deberta
 
 ACTIVATIONS = frozenset({"gelu", "relu", "tanh"})
@@ -66,6 +67,7 @@ class Encoder:
     def __init__(self, model: Any, fold: bool) -> None:
         self.config = config = model.config
         self.weights: dict[str, torch.Tensor] = {name: weight.detach() for name, weight in model.state_dict().items()}
+        self.head = model.classifier
         self.fold = fold
         self.heads: int = config.num_attention_heads
         self.width: int = config.hidden_size // config.num_attention_heads
@@ -87,7 +89,7 @@ class Encoder:
             hidden = self.join(prefix + Deberta.down_norm, self.linear(prefix + Deberta.down, inner), hidden)
             if layer == 0:
                 hidden = self.after_first_layer(embedded, hidden)
-        logits = self.linear(Deberta.head, hidden)
+        logits = self.classify(hidden)
         logits.name, logits.dtype = "logits", ir.DataType.FLOAT
         logits.shape = ir.Shape([*cast(ir.Shape, self.ids.shape), self.config.num_labels])
         return ir.Graph(
@@ -98,6 +100,14 @@ class Encoder:
             opset_imports={"": opset, **self.domains},
             name="deberta",
         )
+
+    def classify(self, hidden: ir.Value) -> ir.Value:
+        """The head's logits."""
+        if not isinstance(self.head, Mlp):
+            return self.linear(Deberta.head, hidden)
+        activation = None if self.head.kind == "none" else self.head.kind
+        inner = self.linear(f"{Deberta.head}.dense", hidden, activation=activation)
+        return self.linear(f"{Deberta.head}.out_proj", inner)
 
     def inputs(self) -> list[ir.Value]:
         """The graph's inputs, self.ids the first, and what all layers make of them."""

@@ -2,7 +2,7 @@
 
 ConvertError
 ├── CheckpointError    2  no checkpoint, or none that can be served
-├── LabelError         2  nobody can tell which label means "written by a machine"
+├── LabelError         2  nobody can tell which labels mean "written by a machine"
 ├── TextsError         2  the texts to verify on cannot be read
 ├── ExportError        3  the graph cannot be made, or is not sound
 ├── VerificationError  4  the folder does not answer as the checkpoint does
@@ -39,14 +39,37 @@ class CheckpointError(ConvertError, ValueError):
 
 
 class LabelError(ConvertError, ValueError):
-    """The positive label is not known, or not one of the model's."""
+    """The positive labels are not known, or not labels of the model.
+
+    telling: those that say by their names that a machine wrote the word. unknown: asked for, but not there.
+    every: all were asked for. independent: several, of a model with a sigmoid for each.
+    """
 
     code = "label"
     exit_code = 2
 
-    def __init__(self, labels: Sequence[str], asked: str | None) -> None:
-        fault = f"there is no label {asked!r}" if asked else "no label says by its name that a machine wrote the word"
-        super().__init__(f"{fault}; give --positive-label one of: {', '.join(labels)}")
+    def __init__(
+        self,
+        labels: Sequence[str],
+        telling: Sequence[str] = (),
+        *,
+        unknown: Sequence[str] = (),
+        every: bool = False,
+        independent: Sequence[str] = (),
+    ) -> None:
+        remedy = "give --positive-label one of"
+        if independent:
+            fault = f"the labels {', '.join(independent)} have a sigmoid each, so their probabilities do not add up"
+            remedy = "give one --positive-label of"
+        elif unknown:
+            fault = f"there is no label {', '.join(map(repr, unknown))}"
+        elif every:
+            fault = "with every label positive the probability of each word is 1"
+        elif telling:
+            fault = f"several labels say by their names that a machine wrote the word ({', '.join(telling)})"
+        else:
+            fault = "no label says by its name that a machine wrote the word"
+        super().__init__(f"{fault}; {remedy}: {', '.join(labels)}")
 
 
 class ExportError(ConvertError, RuntimeError):

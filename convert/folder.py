@@ -105,12 +105,17 @@ def _swap(out: Path, new: Path, aside: Path) -> None:
         raise
 
 
+def _names(manifest: Manifest) -> str:
+    labels = " and ".join(f"`{label}`" for label in manifest.positive_labels)
+    return f"{labels} {'mean' if len(manifest.positive_labels) > 1 else 'means'}"
+
+
 def _card(manifest: Manifest) -> str:
     """What can be said of a model whose makers wrote no card."""
     return (
         f"# {manifest.name}\n\n"
         f"A {manifest.architecture} token classifier in {manifest.precision.upper()}, converted from the checkpoint "
         f"`{manifest.source['checkpoint']}`, which came without a model card.\n\n"
-        f"Labels: {', '.join(manifest.labels)}. `{manifest.positive_label}` means that a machine wrote the word.\n"
+        f"Labels: {', '.join(manifest.labels)}. {_names(manifest)} that a machine wrote the word.\n"
         "What it was trained on and how often it errs is not known here: ask its makers before you rely on it.\n"
     )

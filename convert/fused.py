@@ -43,13 +43,14 @@ class Fused(Encoder):
         self.int8 = int8
         self.exact = exact
         self.narrow: dict[ir.Value, ir.Value] = {}  # the other output of the same node
+        self.required: set[ir.Value] = set()  # outputs that their operator always has
 
     def graph(self, opset: int) -> ir.Graph:
         """See Encoder."""
         graph = super().graph(opset)
         for both in self.narrow.items():
             for value in both:
-                if not value.uses():
+                if not value.uses() and value not in self.required:
                     value.name = ""  # as ONNX writes an optional output that is left out
         return graph
 
@@ -86,7 +87,9 @@ class Fused(Encoder):
         """See Encoder."""
         gain, bias = (self.constant(self.weight(part), part) for part in (f"{name}.weight", f"{name}.bias"))
         epsilon = float(self.config.layer_norm_eps)
-        return self.own_or_narrow("AddLayerNorm", value, residual, gain, bias, epsilon=epsilon)
+        joined = self.own_or_narrow("AddLayerNorm", value, residual, gain, bias, epsilon=epsilon)
+        self.required.add(joined)
+        return joined
 
     def linear(self, name: str, value: ir.Value, scale: float = 1, activation: str | None = None) -> ir.Value:
         """See Encoder."""

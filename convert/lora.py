@@ -19,6 +19,7 @@ import safetensors.torch
 import torch
 
 from convert.errors import CheckpointError
+from convert.files import genuine, whole
 from convert.names import Lora
 
 
@@ -67,7 +68,7 @@ class Adapter:
 
 def read(folder: Path) -> Adapter | None:
     """The adapter in a folder; None when there is none. Raises CheckpointError, naming what cannot be merged."""
-    path = folder / Lora.config
+    path = genuine(folder / Lora.config)
     if not path.is_file():
         return None
     try:
@@ -91,13 +92,15 @@ def read(folder: Path) -> Adapter | None:
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
     try:
-        for name in Lora.weights:
-            path = folder / name
-            if path.is_file() and path.suffix == ".safetensors":
-                return safetensors.torch.load_file(path)
+        for path in (genuine(folder / name) for name in Lora.weights):
             if path.is_file():
+                whole(path)
+                if path.suffix == ".safetensors":
+                    return safetensors.torch.load_file(path)
                 found: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
                 return found
+    except CheckpointError:
+        raise
     except Exception as error:  # SafetensorError, UnpicklingError, OSError ...
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(folder, f"its adapter's weights cannot be loaded ({reason})", "save it again") from None

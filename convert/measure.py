@@ -108,7 +108,10 @@ def _apart(runner: Runner, tokenizer: Tokenizer, manifest: Manifest, text: str) 
     batch = [tokenizer.ids(encoding, Window(0, length)) for length in lengths]
     gaps = []
     for ids, together in zip(batch, runner.run(batch), strict=True):
-        pair = (positive_probability(logits, manifest.positive_index) for logits in (runner.run([ids])[0], together))
+        pair = (
+            positive_probability(logits, manifest.positive_indices, manifest.activation)
+            for logits in (runner.run([ids])[0], together)
+        )
         gaps.append(float(np.abs(np.subtract(*pair)).max()))
     return max(gaps)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bento.artifact import Precision
+from bento.artifact import Precision, WordScore
 from convert.figures import Limits
+from convert.names import HeadActivation
 
 Wanted = Literal["fp32", "int8", "auto"]
 
@@ -17,6 +18,9 @@ class Order:
     """What is wanted. source: a checkpoint folder or a hub's name. None leaves a choice to the checkpoint.
 
     base: the folder or the hub's name of the model that an adapter is merged into.
+    head_activation: what is between the two layers of a head that has two; see convert/heads.py.
+    positive_labels: the labels that mean "written by a machine", or the names of their classes; none: found by name.
+    word_score: how the probabilities of a word's tokens become the word's, as bento/words.py has it.
     precision: auto is the fastest of those that hold their limits.
     verify_texts: a file as convert/texts.py reads it, in addition to the built-in texts.
     threshold: the probability from which a word counts as a machine's, for counting flips.
@@ -29,7 +33,9 @@ class Order:
     precision: Wanted
     base: str | None = None
     name: str | None = None
-    positive_label: str | None = None
+    positive_labels: tuple[str, ...] = ()
+    word_score: WordScore = "mean"
+    head_activation: HeadActivation | None = None
     max_tokens: int | None = None
     verify_texts: Path | None = None
     threshold: float = 0.5

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bento import cpu
-from bento.artifact import Manifest, Precision
+from bento.artifact import Manifest, Precision, WordScore
 from bento.types import FloatArray
 from convert.figures import Figures, Limits, Variant
 from convert.measure import Measurement
@@ -18,6 +18,11 @@ from convert.verify import Reference
 JSON, MARKDOWN, PLOT = "report.json", "report.md", "report.svg"
 # Cells along each side of the plot, and pixels along each side of a cell.
 CELLS, PIXELS = 50, 8
+_RULES: dict[WordScore, str] = {
+    "mean": "the mean of its tokens' probabilities",
+    "first": "its first token's probability",
+    "max": "the highest of its tokens' probabilities",
+}
 
 
 def write(
@@ -29,6 +34,7 @@ def write(
         "model": manifest.name,
         "texts": len(expected.texts),
         "threshold": threshold,
+        "word_score": manifest.word_score,
         "cores": cpu.detect().usable,
         "pytorch": {"words_per_s": expected.words_per_s},
         "variants": {
@@ -65,7 +71,8 @@ def _markdown(manifest: Manifest, expected: Reference, variants: Mapping[Precisi
     return (
         f"# {manifest.name}: verified\n\n"
         f"{manifest.precision.upper()} was kept. Each variant was compared with PyTorch in FP32, word by word, over "
-        f"{len(expected.flat)} words in {len(expected.texts)} texts; a word flips at {threshold:g}.\n\n"
+        f"{len(expected.flat)} words in {len(expected.texts)} texts; a word flips at {threshold:g}. "
+        f"A word's score is {_RULES[manifest.word_score]}.\n\n"
         + "\n".join(rows)
         + exact
         + f"\n\nPyTorch itself scored {expected.words_per_s:.4g} words a second. "

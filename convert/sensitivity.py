@@ -13,17 +13,19 @@ from typing import Any
 
 import torch
 
-from bento.words import positive_probability
+from bento.types import FloatArray
 
+Positive = Callable[[FloatArray], FloatArray]
 # The estimate adds errors as if they were independent, which they are not quite.
 SAFETY = 2.0
 
 
 def measure(
-    model: Any, ids: list[int], positive: int, products: Collection[str], on_product: Callable[[], None]
+    model: Any, ids: list[int], positive: Positive, products: Collection[str], on_product: Callable[[], None]
 ) -> dict[str, float]:
     """Mean |dp| of the tokens `ids` when the MatMul with each weight of `products`, alone, is computed as INT8 does.
 
+    positive: logits [tokens, labels] -> probability [tokens] that a machine wrote the token.
     A weight that PyTorch does not know as one of a Linear has 0: it is never kept.
     """
     row = torch.tensor([ids])
@@ -31,7 +33,7 @@ def measure(
 
     def probability() -> torch.Tensor:
         logits = model(input_ids=row, attention_mask=torch.ones_like(row)).logits[0]
-        return torch.from_numpy(positive_probability(logits.numpy(), positive)).double()
+        return torch.from_numpy(positive(logits.numpy())).double()
 
     errors = dict.fromkeys(products, 0.0)
     with torch.inference_mode(), _relative_positions_kept(model, len(ids)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,19 +61,25 @@ def built_in() -> tuple[Text, ...]:
 def read(path: Path) -> tuple[Text, ...]:
     """A text a line: plain, or JSON objects {"text": "...", "labels": [0, 1, ...]}, a label a word, if known.
 
-    Raises TextsError, naming the line.
+    UTF-8, with a byte order mark or without. A line ends at \\n or \\r\\n, and nowhere else: other characters that end
+    lines for Unicode (U+2028, say) are text. Raises TextsError, naming the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TextsError(path, f"cannot be read ({error})") from None
+        raw = path.read_bytes()
+    except OSError as error:
+        raise TextsError(path, f"cannot be read ({error.strerror})") from None
+    lines = raw.removeprefix(codecs.BOM_UTF8).split(b"\n")
     found = tuple(_parse(path, number, line) for number, line in enumerate(lines, 1) if line.strip())
     if not found:
         raise TextsError(path, "holds no text")
     return found
 
 
-def _parse(path: Path, number: int, line: str) -> Text:
+def _parse(path: Path, number: int, raw: bytes) -> Text:
+    try:
+        line = raw.decode().removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise TextsError(path, f"line {number} is not UTF-8 ({error.reason} at byte {error.start + 1})") from None
     if not line.lstrip().startswith("{"):
         return Text(line)
     try:
@@ -80,8 +87,15 @@ def _parse(path: Path, number: int, line: str) -> Text:
         text, labels = entry["text"], entry.get("labels")
         if not isinstance(text, str) or not set(entry) <= {"text", "labels"}:
             raise ValueError("wants a string `text` and perhaps `labels`, nothing else")
+        if not text.isascii():
+            text.encode()  # half a surrogate pair is no text
         if labels is not None and (len(labels) != len(words.split(text)) or not set(labels) <= {0, 1}):
             raise ValueError(f"wants {len(words.split(text))} labels of 0 or 1, one a word")
-    except (ValueError, TypeError, KeyError) as error:
+    except UnicodeEncodeError:
+        raise TextsError(path, f"line {number} holds half a surrogate pair, which is no character") from None
+    except json.JSONDecodeError as error:
+        reason = f"no JSON: {error.msg} at character {error.pos + 1}"
+        raise TextsError(path, f"line {number} is not a text with labels ({reason})") from None
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise TextsError(path, f"line {number} is not a text with labels ({error})") from None
     return Text(text, None if labels is None else tuple(labels))

@@ -1,4 +1,8 @@
-"""Does a written folder answer as the checkpoint does? Word by word, through bento, as it will be served."""
+"""Does a written folder answer as the checkpoint does? Word by word, through bento, as it will be served.
+
+The checkpoint's own answers are transformers' and torch's, and their way from tokens to words is written here anew, so
+that a fault of the served path is a difference, not a fault of both.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,25 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 
-from bento import artifact
-from bento.detector import Detector
-from bento.runners import Batching
+from bento import artifact, windows
+from bento.artifact import Manifest, WordScore
 from bento.settings import ROOT
-from bento.types import FloatArray, IntArray
+from bento.tokenizer import MARKS, Tokenizer
+from bento.types import FloatArray
 from convert.errors import VerificationError
 from convert.figures import Array, Figures, auroc, rank_correlation
-from convert.measure import PROGRESS, Measurement, score, settings_for
+from convert.measure import PROGRESS, Measurement, settings_for
 from convert.texts import Text
+from convert.tokenizer import plain
 
 
 @dataclass(frozen=True)
@@ -46,30 +52,71 @@ class Reference:
 
 
 def reference(folder: Path, model: Any, texts: tuple[Text, ...], on_window: Callable[[], None]) -> Reference:
-    """Ask the checkpoint itself. Of `folder` only the tokenizer and the manifest are used."""
+    """Ask the checkpoint itself. Of `folder` only the tokenizer and the manifest are used.
+
+    What the served path has in common with this is how texts become tokens and windows: `Tokenizer` and `windows`.
+    """
     loaded = artifact.load(folder)
-    detector = Detector(loaded, TorchRunner(model), settings_for(folder, loaded.manifest), lanes=1)
-    try:
-        windows = sum(detector.count_windows(text.text) for text in texts)
-        return Reference(texts, *score(detector, [text.text for text in texts], on_window), windows)
-    finally:
-        detector.close()
+    manifest, tokenizer = loaded.manifest, Tokenizer(loaded.tokenizer)
+    limit = manifest.max_tokens - tokenizer.special_tokens
+    overlap = settings_for(folder, manifest).model.window_overlap
+    vocabulary = plain(loaded.tokenizer.read_text(encoding="utf-8"))
+    found, count, start = [], 0, time.perf_counter()
+    for text in texts:
+        encoding = tokenizer.encode(text.text)
+        parts = windows.split(len(encoding), limit, overlap)
+        pieces = []
+        for part in parts:
+            with torch.inference_mode():
+                logits = model(torch.from_numpy(tokenizer.ids(encoding, part))[None]).logits[0]
+            pieces.append(tokenizer.content(_probabilities(logits, manifest).numpy()))
+            on_window()
+        count += len(parts)
+        tokens = [vocabulary.id_to_token(int(number)) or "" for number in encoding.ids]
+        values = windows.stitch(parts, pieces)
+        found.append(word_scores(text.text, tokens, encoding.offsets.tolist(), values.tolist(), manifest.word_score))
+    return Reference(texts, tuple(found), time.perf_counter() - start, count)
 
 
-class TorchRunner:
-    """A bento.runners.Runner."""
+def _probabilities(logits: torch.Tensor, manifest: Manifest) -> torch.Tensor:
+    """[tokens, labels] -> [tokens], as training had it."""
+    if manifest.activation == "sigmoid" or len(manifest.labels) == 1:
+        return torch.sigmoid(logits[:, manifest.positive_indices[0]])
+    return torch.softmax(logits, dim=-1)[:, list(manifest.positive_indices)].sum(dim=-1)
 
-    engine = variant = "pytorch"
-    batching = Batching.SINGLE
 
-    def __init__(self, model: Any) -> None:
-        """`model`: a token classifier of transformers, on the CPU."""
-        self._model = model
+def word_scores(
+    text: str, tokens: Sequence[str], offsets: Sequence[tuple[int, int]], values: Sequence[float], rule: WordScore
+) -> FloatArray:
+    """One score a word [words], by the rule of bento/words.py, said again in plain Python: two that are to agree.
 
-    def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
-        """See bento.runners.Runner."""
-        with torch.inference_mode():
-            return [cast(FloatArray, self._model(torch.from_numpy(ids)[None]).logits[0].numpy()) for ids in windows]
+    tokens, offsets, values: of each token its text in the vocabulary, where it stands, its probability.
+    """
+    owner: list[int | None] = []  # of each character, its word
+    count = 0
+    for before, character in zip(f" {text}", text, strict=False):
+        if before.isspace() and not character.isspace():
+            count += 1
+        owner.append(None if character.isspace() else count - 1)
+    members: list[list[int]] = [[] for _ in range(count)]
+    for token, (start, stop) in enumerate(offsets):
+        for word in sorted({word for word in owner[start:stop] if word is not None}):
+            members[word].append(token)
+    scores: list[float | None] = []
+    for word, mine in enumerate(members):
+        if not mine:
+            scores.append(scores[-1] if scores else None)
+        elif rule == "mean":
+            scores.append(sum(values[token] for token in mine) / len(mine))
+        elif rule == "max":
+            scores.append(max(values[token] for token in mine))
+        else:
+            lead = mine[0] - 1
+            alone = lead >= 0 and tokens[lead] in MARKS and not tokens[mine[0]].startswith(MARKS)
+            apart = alone and set(owner[slice(*offsets[lead])]) <= {None} and offsets[mine[0]][0] >= owner.index(word)
+            scores.append(values[lead if apart else mine[0]])
+    first = next((score for score in scores if score is not None), 0.0)
+    return np.array([first if score is None else score for score in scores], dtype=np.float32)
 
 
 def measure(

@@ -12,6 +12,7 @@ from bento import cpu
 from bento.artifact import ModelFolder
 from bento.errors import ArtifactError
 from bento.runners import Batching
+from bento.runners.saturation import saturates
 from bento.types import FloatArray, IntArray
 
 INPUTS = ("input_ids", "attention_mask")
@@ -46,6 +47,9 @@ def session(graph: Path, inputs: Sequence[str], threads: int, operators: Path | 
     options.inter_op_num_threads = 1
     # A spinning worker would steal the core of the lane beside it.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if saturates():
+        # Turns s8 weights to u8 while the graph is loaded: exact, and slower, so nothing for processors with VNNI.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 3
     try:
         if operators is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ def test_a_whole_folder_loads(tmp_path: Path) -> None:
     written = fakes.write_folder(tmp_path)
     folder = artifact.load(tmp_path)
     assert folder == written
-    assert folder.manifest.positive_index == 1
+    assert folder.manifest.positive_indices == (1,)
     assert folder.model.is_file()
 
 
@@ -28,6 +30,29 @@ def test_the_digest_changes_with_any_file(tmp_path: Path) -> None:
     with (tmp_path / TOKENIZER).open("a") as file:
         file.write("\n")
     assert fakes.write_manifest(tmp_path).manifest.digest != before
+
+
+def test_a_manifest_of_before_says_nothing_of_how_words_are_scored_and_keeps_its_digest(tmp_path: Path) -> None:
+    written = fakes.write_folder(tmp_path).manifest
+    document = json.loads((tmp_path / MANIFEST).read_text())
+    del document["activation"], document["word_score"]
+    (tmp_path / MANIFEST).write_text(json.dumps(document))
+    manifest = artifact.load(tmp_path).manifest
+    assert manifest == written
+    assert (manifest.activation, manifest.word_score, manifest.positive_labels) == ("softmax", "mean", ("machine",))
+    lines = "".join(f"{name} {record.sha256}\n" for name, record in sorted(manifest.files.items()))
+    assert manifest.digest == hashlib.sha256(lines.encode()).hexdigest()[:8]
+
+
+def test_the_digest_changes_with_how_logits_become_scores(tmp_path: Path) -> None:
+    manifest = fakes.write_folder(tmp_path).manifest
+    others = [
+        replace(manifest, word_score="first"),
+        replace(manifest, word_score="max"),
+        replace(manifest, activation="sigmoid"),
+        replace(manifest, positive_label=("human", "machine")),
+    ]
+    assert len({manifest.digest, *(other.digest for other in others)}) == 5
 
 
 def damage(path: Path, name: str) -> None:
@@ -81,6 +106,12 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         ({"surprise": 1}, "not a manifest: surprise"),
         ({"format": 99}, "has format 99"),
         ({"positive_label": "robot"}, "positive_label 'robot' is not one of its labels"),
+        ({"positive_label": ["machine", "robot"]}, "positive_label 'robot' is not one of its labels"),
+        ({"positive_label": []}, "positive_label has to name each positive label once"),
+        ({"positive_label": ["machine", "machine"]}, "positive_label has to name each positive label once"),
+        ({"positive_label": ["human", "machine"], "activation": "sigmoid"}, "sigmoid allows one positive_label"),
+        ({"activation": "relu"}, "not a manifest: activation"),
+        ({"word_score": "median"}, "not a manifest: word_score"),
         ({"files": {}}, "does not list model.onnx, tokenizer.json"),
     ],
 )

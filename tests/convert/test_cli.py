@@ -40,15 +40,11 @@ def left(path: Path) -> set[str]:
     return {entry.name for entry in path.iterdir()}
 
 
-def precision(out: Path) -> str:
-    return artifact.load(out).manifest.precision
-
-
 def test_help_tells_what_there_is() -> None:
     code, text, _ = run("--help")
     assert code == 0
-    options = {f"--{name.replace('_', '-')}" for name in Order.__dataclass_fields__} - {"--source"}
-    for word in ("CHECKPOINT", "130 interrupted", *options):
+    options = {f"--{name.replace('_', '-')}" for name in Order.__dataclass_fields__} - {"--source", "--positive-labels"}
+    for word in ("CHECKPOINT", "130 interrupted", "--positive-label", *options):
         assert word in text
 
 
@@ -74,14 +70,15 @@ def test_a_conversion_makes_a_folder_that_bento_loads(make_checkpoint: MakeCheck
 def test_nobody_is_asked_away_from_a_terminal_and_a_card_is_kept(
     make_checkpoint: MakeCheckpoint, tmp_path: Path
 ) -> None:
-    source = make_checkpoint(labels={0: "A", 1: "B"})
+    source = make_checkpoint(labels={0: "A", 1: "B", 2: "C"})
     (source / "README.md").write_text("# Theirs")
     out = tmp_path / "out"
-    code, _, progress = run(source, "--out", out, "--positive-label", "A", "--max-tokens", "64")
+    several = "--positive-label", "C", "--positive-label", "A", "--word-score", "max"
+    code, _, progress = run(source, "--out", out, *several, "--max-tokens", "64")
     assert code == 0
     assert "quantise" in progress
     manifest = artifact.load(out).manifest
-    assert (manifest.positive_index, manifest.max_tokens) == (0, 64)
+    assert (manifest.positive_label, manifest.word_score, manifest.max_tokens) == (("A", "C"), "max", 64)
     assert (out / "README.md").read_text() == "# Theirs"
 
 
@@ -116,7 +113,9 @@ def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
     return subprocess.Popen([*COMMAND, *given], stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
 
-@pytest.mark.parametrize(("kind", "answers", "expected"), [("bert", "1\n", "fp32"), ("deberta-v3", "7\n\n", "int8")])
+@pytest.mark.parametrize(
+    ("kind", "answers", "expected"), [("bert", "1\n2\n", "fp32 first"), ("deberta-v3", "7\n\n9\n\n", "int8 mean")]
+)
 def test_at_a_terminal_it_asks(
     make_checkpoint: MakeCheckpoint, tmp_path: Path, kind: str, answers: str, expected: str
 ) -> None:
@@ -132,7 +131,10 @@ def test_at_a_terminal_it_asks(
     assert "1  FP32" in shown
     assert "2  INT8" in shown
     assert "(2)" in shown
-    assert precision(tmp_path / "out") == expected
+    assert "2  first" in shown
+    assert "(1)" in shown
+    manifest = artifact.load(tmp_path / "out").manifest
+    assert f"{manifest.precision} {manifest.word_score}" == expected
 
 
 def test_who_does_not_answer_gets_nothing(tmp_path: Path) -> None:

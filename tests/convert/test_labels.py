@@ -18,31 +18,48 @@ from convert.errors import LabelError
         (("LABEL_0", "LABEL_1"), "LABEL_1"),
         (("LABEL_0",), "LABEL_0"),
         (("other", "human", "machine_generated"), "machine_generated"),
+        (("O", "B-AI", "I-AI"), "B-AI I-AI"),
+        (("I-machine_generated", "O", "B-machine_generated"), "I-machine_generated B-machine_generated"),
+        (("O", "B-AI", "I-AI", "E-AI", "S-AI"), "B-AI I-AI E-AI S-AI"),
+        (("O", "B-AI", "I-AI", "L-AI", "U-AI"), "B-AI I-AI L-AI U-AI"),
+        (("B_HUMAN", "I_HUMAN", "B_LLM", "I_LLM"), "B_LLM I_LLM"),
+        (("O", "I-AI"), "I-AI"),
     ],
 )
-def test_a_telling_name_is_found(names: tuple[str, ...], expected: str) -> None:
-    assert labels.positive(names) == expected
+def test_telling_names_are_found(names: tuple[str, ...], expected: str) -> None:
+    assert labels.positive(names) == tuple(expected.split())
 
 
 @pytest.mark.parametrize(
-    "names",
+    ("names", "fault"),
     [
-        ("A", "B"),
-        ("LABEL_1", "LABEL_0"),
-        ("LABEL_0", "LABEL_1", "LABEL_2"),
-        ("fake", "ai"),
-        ("not generated", "human"),
+        (("A", "B"), "no label says"),
+        (("LABEL_1", "LABEL_0"), "no label says"),
+        (("LABEL_0", "LABEL_1", "LABEL_2"), "no label says"),
+        (("O", "B-PER", "I-PER"), "no label says"),
+        (("not generated", "human"), "no label says"),
+        (("fake", "ai"), "several labels .* (fake, ai)"),
+        (("O", "AI", "I-AI"), "several labels .* (AI, I-AI)"),
+        (("O", "B-AI", "I-AI", "B-LLM", "I-LLM"), "several labels .* (B-AI, I-AI, B-LLM, I-LLM)"),
     ],
 )
-def test_a_name_that_tells_nothing_or_two_that_do_are_not_guessed(names: tuple[str, ...]) -> None:
-    with pytest.raises(LabelError, match=re.escape(f"--positive-label one of: {', '.join(names)}")):
+def test_names_that_tell_nothing_or_too_much_are_not_guessed(names: tuple[str, ...], fault: str) -> None:
+    with pytest.raises(LabelError) as raised:
         labels.positive(names)
+    assert re.match(fault.replace("(", r"\(").replace(")", r"\)"), str(raised.value))
+    assert f"one of: {', '.join(names)}" in str(raised.value)
 
 
 def test_what_is_asked_for_wins_when_it_is_there() -> None:
-    assert labels.positive(("human", "machine"), "human") == "human"
-    with pytest.raises(LabelError, match=r"no label 'robot'; .* human, machine"):
-        labels.positive(("human", "machine"), "robot")
+    names = ("O", "B-GPT", "I-GPT", "B-AI", "I-AI")
+    assert labels.positive(("human", "machine"), ["human"]) == ("human",)
+    assert labels.positive(names, ["I-GPT", "B-GPT", "B-GPT"]) == ("B-GPT", "I-GPT")
+    assert labels.positive(names, ["GPT"]) == ("B-GPT", "I-GPT")
+    assert labels.positive(names, ["GPT", "I-AI"]) == ("B-GPT", "I-GPT", "I-AI")
+    with pytest.raises(LabelError, match=r"no label 'robot', 'android'; .* human, machine"):
+        labels.positive(("human", "machine"), ["robot", "machine", "android"])
+    with pytest.raises(LabelError, match="every label positive"):
+        labels.positive(("human", "machine"), ["machine", "human"])
 
 
 def test_the_order_is_that_of_the_logits() -> None:

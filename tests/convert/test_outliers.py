@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import transformers
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from bento import artifact
+from bento.words import positive_probability
 from convert import checkpoint, quantize, sensitivity, texts, verify
 from convert.conversion import convert
 from convert.errors import VerificationError
@@ -21,6 +23,7 @@ from tests.convert.conftest import LABELS, MakeCheckpoint
 from tests.convert.test_verify import quiet, rewrite
 
 LAYERS = 4
+POSITIVE = partial(positive_probability, positives=[1])
 OUTLIER = "deberta.encoder.layer.1.output.dense.weight"
 
 
@@ -69,9 +72,9 @@ def test_replayed_layers_change_nothing(make_checkpoint: MakeCheckpoint) -> None
     model = checkpoint.read(str(make_checkpoint())).model
     names = [name for name, _ in model.named_parameters() if name.endswith("output.dense.weight")]
     ids = list(range(5, 60))
-    spared = sensitivity.measure(model, ids, 1, names, lambda: None)
+    spared = sensitivity.measure(model, ids, POSITIVE, names, lambda: None)
     model.config.num_hidden_layers = -1  # so that the list of layers is not found
-    assert sensitivity.measure(model, ids, 1, names, lambda: None) == pytest.approx(spared, rel=1e-4)
+    assert sensitivity.measure(model, ids, POSITIVE, names, lambda: None) == pytest.approx(spared, rel=1e-4)
 
 
 def test_the_worst_stay_exact_while_there_is_room() -> None:
@@ -85,6 +88,7 @@ def test_the_worst_stay_exact_while_there_is_room() -> None:
 
 def test_positive_labels_other_than_the_second_are_ranked_too(make_checkpoint: MakeCheckpoint) -> None:
     read = checkpoint.read(str(make_checkpoint(labels={0: LABELS[1]})))
+    alone = partial(positive_probability, positives=[0], activation="sigmoid")
     sizes = quantize.products(export(read, "int8"))
-    errors = sensitivity.measure(read.model, read.encode(texts.CALIBRATION), 0, sizes, lambda: None)
+    errors = sensitivity.measure(read.model, read.encode(texts.CALIBRATION), alone, sizes, lambda: None)
     assert torch.tensor(list(errors.values())).gt(0).all()

@@ -129,7 +129,7 @@ def test_every_product_is_known_to_pytorch_by_the_name_of_its_weight(converted: 
     assert known.items() <= converted.products.items()
     assert len(known) >= 12  # six a layer; beyond these, the stock DeBERTa multiplies constants
     done: list[None] = []
-    errors = sensitivity.measure(converted.model, [*range(5, 45)], 1, known, lambda: done.append(None))
+    errors = sensitivity.measure(converted.model, [*range(5, 45)], machine, known, lambda: done.append(None))
     assert len(done) == len(known)
     assert all(error > 0 for error in errors.values())
 

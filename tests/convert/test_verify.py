@@ -118,10 +118,36 @@ def test_texts_of_the_user(tmp_path: Path) -> None:
     assert asked == (texts.Text("A plain line."), texts.Text("two words", (0, 1)), texts.Text("unknown"))
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_lines_end_at_line_feeds_alone_and_a_byte_order_mark_is_no_text(tmp_path: Path, end: str, mark: str) -> None:
+    inside = "one\u2028two\u2029three\x85four\x0bfive\x0csix\x1cseven"
+    lines = ['{"text": "' + inside.replace("\x0b", r"\u000b").replace("\x0c", r"\f").replace("\x1c", r"\u001c") + '"}']
+    lines += [f"plain {inside}", '{"text": "two words", "labels": [0, 1]}']
+    for given in (lines, lines[::-1]):
+        (tmp_path / "texts").write_bytes((mark + end.join(given) + end).encode())
+        asked = texts.read(tmp_path / "texts")
+        expected = [texts.Text(inside), texts.Text(f"plain {inside}"), texts.Text("two words", (0, 1))]
+        assert list(asked) == (expected if given is lines else expected[::-1])
+
+
+def test_a_line_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "texts").write_bytes(b"one\ncaf\xe9\n")
+    with pytest.raises(TextsError, match=r"line 2 is not UTF-8 \(unexpected end of data at byte 4\)"):
+        texts.read(tmp_path / "texts")
+
+
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
         ("\n", "holds no text"),
+        (
+            '{"text": "a"}\n\n{"text": "b"',
+            r"line 3 is not a text with labels \(no JSON: Expecting .* at character 13\)",
+        ),
+        ('{"text": "a"}\r\n{"text": "b", "labels": 0}', "line 2 is not"),
+        (r'{"text": "\ud83d"}', "line 1 holds half a surrogate pair"),
+        ('{"text": ' + "[" * 100_000, "line 1 is not"),
         ("a\n{", "line 2 is not a text"),
         ('{"text": "two words", "labels": [1]}', "line 1 is not a text with labels .wants 2 labels"),
         ('{"text": "two words", "labels": [1, 2]}', "wants 2 labels of 0 or 1"),
