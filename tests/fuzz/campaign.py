@@ -62,7 +62,7 @@ class Report:
     worst_livez_ms: float = 0.0
     slowest_s: float = 0.0
     growth_mb: float = 0.0
-    times: dict[int, tuple[float, float]] = field(default_factory=dict)
+    times: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         outcomes = ", ".join(f"{name}: {count}" for name, count in sorted(self.outcomes.items()))
