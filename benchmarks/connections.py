@@ -264,7 +264,7 @@ ATTACKS = [
     Attack("a body, a byte a second", slow_body, _allowed(408), RECEIVE_S),
     Attack("a head, a byte a second", slow_head, _allowed(408), RECEIVE_S),
     Attack("a chunk a second", slow_chunks, _allowed(408), RECEIVE_S),
-    Attack("200 connections of 4 MB at once", many_bodies, _allowed(408, 413, 422, 429)),
+    Attack("200 connections of 4 MB at once", many_bodies, _allowed(408, 413, 422, 429), RECEIVE_S),
     Attack("1,000 idle connections", idle_connections, _allowed(200), 1.0),
     Attack("1,000 half heads", half_heads, _allowed(200), 1.0),
     Attack("2,000 cancelled requests", cancelled_requests, _allowed(200, 429)),
@@ -275,7 +275,7 @@ ATTACKS = [
     Attack("a path without end", path_without_end, _allowed(400, 413, 414, 431)),
     Attack("trailers without end", trailers_without_end, _allowed(200, 400, 413, 431)),
     Attack("3,000 headers", many_headers, _allowed(200, 400, 431)),
-    Attack("a path of 60 kB", path_of_60_kb, _allowed(400, 404, 414)),
+    Attack("a path of 60 kB", path_of_60_kb, _allowed(400, 404, 414, 431)),
     Attack("Content-Length and Transfer-Encoding", two_lengths, _allowed(200, 400)),
     Attack("not HTTP", not_http, _allowed(0, 400)),
 ]

@@ -223,7 +223,7 @@ def hostile(results: Path) -> str:
             one["name"],
             ", ".join(map(str, one["statuses"])) or _cell(one["fault"]),
             _seconds(one["seconds"]),
-            f"{one['worst_livez_ms']:,.0f} ms",
+            f"{one['worst_livez_ms']:,.0f} ms" + (f", {lost} unanswered" if (lost := one["unanswered_livez"]) else ""),
             f"{one['growth_mb']:,.0f} MB",
             "yes" if one["answered_after"] else "no",
         )

@@ -104,6 +104,7 @@ async def measure(port: int, pid: int, watch: Watch, attack: Attack) -> dict[str
         "seconds": round(took, 3),
         "refusal_s": None if slowest is None else round(max(0.0, slowest - attack.waits_s), 3),
         "worst_livez_ms": round(watch.worst_livez(start, end)[0] * 1e3, 1),
+        "unanswered_livez": watch.unanswered_livez(start, end),
         "growth_mb": round((watch.peak_bytes(start, end) - before) / MB, 1),
         "kept_mb": round((watch.resident_bytes() - before) / MB, 1),
         "answered_after": answered,
@@ -162,6 +163,7 @@ def summary(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         **worst,
         "not_as_the_contract_says": [one["name"] for one in found if not one["as_the_contract_says"]],
+        "livez_not_answered": [one["name"] for one in found if one["unanswered_livez"]],
         "not_answered_after": [one["name"] for one in found if not one["answered_after"]],
     }
 
@@ -179,6 +181,7 @@ def _line(one: dict[str, Any]) -> str:
     mark = "ok " if one["as_the_contract_says"] else "BAD"
     statuses = ",".join(map(str, one["statuses"])) or one["fault"]
     after = "" if one["answered_after"] else "  then NOT ANSWERED"
+    after += f"  {one['unanswered_livez']} of /livez NOT ANSWERED" if one["unanswered_livez"] else ""
     return (
         f"{mark} {one['name']:<45} {statuses:>12} {one['seconds']:8.2f} s  livez {one['worst_livez_ms']:8.0f} ms"
         f"  memory +{one['growth_mb']:6.0f} MB (kept {one['kept_mb']:5.0f}){after}"

@@ -19,7 +19,6 @@ import psutil
 from benchmarks.harness import ROOT
 
 PROBE_S, SAMPLE_S, CHILDREN_S = 0.01, 0.02, 1.0
-# A probe without an answer counts as this many seconds.
 LONGEST_S = 60.0
 
 
@@ -27,17 +26,17 @@ class Watch:
     """What was seen so far. Times are those of `time.monotonic()`, which all processes of a machine share."""
 
     def __init__(self) -> None:
-        self.probes: list[tuple[float, float]] = []
+        self.probes: list[tuple[float, float, bool]] = []  # when it began, its seconds, whether it was answered
         self.samples: list[tuple[float, int]] = []
 
     def read(self, lines: Iterator[str]) -> None:
         """Keep what the other process prints, until it ends."""
         for line in lines:
             kind, when, value = line.split()
-            if kind == "livez":
-                self.probes.append((float(when), float(value)))
-            else:
+            if kind == "memory":
                 self.samples.append((float(when), int(value)))
+            else:
+                self.probes.append((float(when), float(value), kind == "answered"))
 
     def settle(self) -> None:
         """Wait for a probe and a sample that began after this call, so that those before are known."""
@@ -47,8 +46,14 @@ class Watch:
 
     def worst_livez(self, start: float, end: float) -> tuple[float, float]:
         """Of the longest probe that ran between two times: its seconds, and when it began."""
-        ran = [(took, began) for began, took in list(self.probes) if began <= end and began + took >= start]
-        return max(ran, default=(0.0, start))
+        return max(((took, began) for began, took, _ in self._between(start, end)), default=(0.0, start))
+
+    def unanswered_livez(self, start: float, end: float) -> int:
+        """How many probes that ran between two times got no answer, or another than 200."""
+        return sum(not answered for _, _, answered in self._between(start, end))
+
+    def _between(self, start: float, end: float) -> list[tuple[float, float, bool]]:
+        return [probe for probe in list(self.probes) if probe[0] <= end and probe[0] + probe[1] >= start]
 
     def peak_bytes(self, start: float, end: float) -> int:
         """Most resident memory between two times."""
@@ -120,7 +125,7 @@ def _probe(port: int) -> None:
             fine = False
         finally:
             connection.close()
-        _say("livez", began, time.monotonic() - began if fine else LONGEST_S)
+        _say("answered" if fine else "unanswered", began, time.monotonic() - began)
         time.sleep(PROBE_S)
 
 

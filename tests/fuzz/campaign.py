@@ -62,7 +62,7 @@ class Report:
     worst_livez_ms: float = 0.0
     slowest_s: float = 0.0
     growth_mb: float = 0.0
-    times: dict[int, tuple[float, float]] = field(default_factory=dict)
+    times: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         outcomes = ", ".join(f"{name}: {count}" for name, count in sorted(self.outcomes.items()))
@@ -83,6 +83,8 @@ async def run(
         before, start = watch.resident_bytes(), time.monotonic()
         await _send_all(server.port, seed, range(first, first + requests), report, known, until)
         await _check_after(server, watch, report, known, before)
+    if lost := watch.unanswered_livez(start, time.monotonic()):
+        report.faults.append(f"{lost} probes of /livez were not answered")
     took, began = watch.worst_livez(start, time.monotonic())
     report.worst_livez_ms = took * 1e3
     if report.worst_livez_ms > livez_ms:
@@ -127,7 +129,7 @@ async def _send(port: int, case: Case, scores: dict[str, list[float]]) -> tuple[
     if not answer.status:
         # Whoever is still sending when the server closes may lose the answer; who sent everything at once may not.
         lost = case.end == "wait" and len(case.pieces) == 1 and len(case.pieces[0]) < SMALL
-        return "closed", seconds, ["closed without an answer"] if lost else []
+        return "closed", seconds, [f"closed without an answer after {seconds:.2f} s"] if lost else []
     return str(answer.status), seconds, contract.faults(case, answer, scores)
 
 
