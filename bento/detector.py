@@ -23,7 +23,7 @@ from bento.runners import Runner
 from bento.runners import fused as runners
 from bento.scheduler import Scheduler
 from bento.settings import ApiSettings, Settings
-from bento.tokenizer import Tokenizer, TokenizerFault
+from bento.tokenizer import Tokenizer, TokenizerFault, TooManyTokens
 from bento.types import Encoding, FloatArray, IntArray, Window
 
 logger = logging.getLogger("wordtell")
@@ -76,13 +76,9 @@ class _Request:
     tokens: int = 0
 
     def add(self, text: str, encoding: Encoding) -> None:
-        """One more text. Raises TextTooLong when it, or all of them, are over the limit."""
+        """One more text. Raises TextTooLong when all of them together are over the limit."""
         self.tokens += len(encoding)
-        if self.limits is None:
-            return
-        if len(encoding) > self.limits.max_text_tokens:
-            raise TextTooLong.in_tokens(self.names[text], len(encoding), self.limits.max_text_tokens)
-        if self.tokens > self.limits.max_request_tokens:
+        if self.limits is not None and self.tokens > self.limits.max_request_tokens:
             raise TextTooLong.in_all(self.names[text], self.tokens, self.limits.max_request_tokens)
 
 
@@ -246,8 +242,7 @@ class Detector:
         try:
             scores = self._align(prepared, work.result())
         except BaseException as error:
-            fault = error
-            self._flights.end_from_thread(flight, lambda future: future.set_exception(fault))
+            self._flights.end_from_thread(flight, partial(_fail, error=error))
             return
         flight.queue_s = work.result().queue_s
         self._cache.put(owner, text, scores)
@@ -277,9 +272,13 @@ class Detector:
         """Raises TextTooLong and Untokenisable."""
         with metrics.STAGE_SECONDS.labels("tokenise").time():
             try:
-                encodings = self._tokenizer.encode_all(texts)
+                most = request.limits.max_text_tokens if request.limits else None
+                encodings = self._tokenizer.encode_all(texts, most)
             except TokenizerFault as fault:
                 raise Untokenisable(request.names[texts[fault.index]]) from None
+            except TooManyTokens as fault:
+                name, limit = request.names[texts[fault.index]], self._api.max_text_tokens
+                raise TextTooLong.in_tokens(name, fault.count, limit) from None
             prepared = []
             for text, encoding in zip(texts, encodings, strict=True):
                 request.add(text, encoding)
@@ -302,6 +301,10 @@ class Detector:
     def _probabilities(self, logits: FloatArray) -> FloatArray:
         content: FloatArray = np.asarray(self._tokenizer.content(logits))
         return words.positive_probability(content, self.manifest.positive_indices, self.manifest.activation)
+
+
+def _fail(future: asyncio.Future[FloatArray], error: BaseException) -> None:
+    future.set_exception(error)
 
 
 def _parts(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -119,7 +119,7 @@ class ApiSettings(_Section):
     )
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request body, inflated if compressed.")
     max_buffered_bytes: Positive = Field(
-        32 * 1024 * 1024, description="Most bytes that the bodies of all requests hold together."
+        16 * 1024 * 1024, description="Most bytes that the bodies of all requests hold together."
     )
     max_connections: Positive = Field(
         1024, description="Most open connections. A new one ends the one that has been idle longest."

@@ -39,6 +39,15 @@ class TokenizerFault(Exception):
         self.index = index
 
 
+class TooManyTokens(Exception):
+    """A text has more tokens than were asked for. index: which. count: how many."""
+
+    def __init__(self, index: int, count: int) -> None:
+        super().__init__(f"text {index} has {count} tokens")
+        self.index = index
+        self.count = count
+
+
 class Tokenizer:
     """Text -> tokens with character offsets. Safe to call from several threads."""
 
@@ -75,8 +84,11 @@ class Tokenizer:
         """All tokens of a text of any length, without special ones. Raises TokenizerFault."""
         return self.encode_all([text])[0]
 
-    def encode_all(self, texts: Sequence[str]) -> list[Encoding]:
-        """`encode` of each, while the interpreter's lock is free for other threads. Raises TokenizerFault."""
+    def encode_all(self, texts: Sequence[str], most: int | None = None) -> list[Encoding]:
+        """`encode` of each, while the interpreter's lock is free for other threads.
+
+        most: tokens of a text. Raises TokenizerFault, and TooManyTokens.
+        """
         try:
             # Only the batch call gives up the lock.
             encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
@@ -87,6 +99,9 @@ class Tokenizer:
             if len(texts) == 1:
                 raise TokenizerFault(0) from None
             return [self._encode_one_of(texts, index) for index in range(len(texts))]
+        for index, one in enumerate(encodings):  # before anything is built for each token
+            if most is not None and len(one) > most:
+                raise TooManyTokens(index, len(one))
         return [
             Encoding(np.array(one.ids, dtype=np.int64), np.array(one.offsets, dtype=np.int64).reshape(-1, 2))
             for one in encodings

@@ -15,6 +15,7 @@ from bento.api.errors import documented
 from bento.api.lifecycle import Lifecycle
 from bento.api.scoring import Desk
 from bento.errors import ModelNotReady
+from bento.settings import ApiSettings
 
 _DESCRIPTION = """For every word of a text, how likely it is that a machine wrote it.
 
@@ -55,7 +56,7 @@ def create(lifecycle: Lifecycle) -> FastAPI:
             swagger_favicon_url=f"{here}/static_content/favicon-light-32x32.png",
         )
 
-    _document_what_is_done_by_hand(app)
+    _document_what_is_done_by_hand(app, lifecycle.settings.api)
     return app
 
 
@@ -65,7 +66,7 @@ def knows(app: FastAPI, path: str) -> bool:
     return any(route.matches(asked)[0] is not Match.NONE for route in app.routes)
 
 
-def _document_what_is_done_by_hand(app: FastAPI) -> None:
+def _document_what_is_done_by_hand(app: FastAPI, limits: ApiSettings) -> None:
     """BentoML answers the probes, and some bodies are parsed by hand, so FastAPI does not know them."""
     ok = {"200": {"description": "Yes."}}
     not_ready = {str(code): _plain(spec) for code, spec in documented(ModelNotReady).items() if code == 503}
@@ -77,7 +78,7 @@ def _document_what_is_done_by_hand(app: FastAPI) -> None:
     }
     schema = app.openapi()
     schema["paths"] |= probes
-    schema["components"]["schemas"] |= open_inference.schemas()
+    schema["components"]["schemas"] |= open_inference.schemas(limits)
 
 
 def _plain(spec: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,9 @@ import asyncio
 import logging
 import time
 import uuid
+from array import array
 from collections import deque
+from itertools import islice
 from typing import Any, ClassVar
 
 import httptools
@@ -20,13 +22,15 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from bento import metrics
 from bento.api.body import ARRIVAL, Arrival
 from bento.api.errors import CLIENT_CLOSED_REQUEST, respond
-from bento.errors import ConnectionsFull, HeadTooLarge, MalformedHttp, RequestTimeout, WordtellError
+from bento.errors import ConnectionsFull, HeadTooLarge, MalformedHttp, MethodNotAllowed, RequestTimeout, WordtellError
 from bento.settings import ApiSettings
 
 try:
     import resource
-except ImportError:  # Windows has no such limits
-    resource = None  # type: ignore[assignment]
+    from fcntl import ioctl
+    from termios import FIONREAD
+except ImportError:  # Windows has none of these
+    resource = ioctl = None  # type: ignore[assignment]
 
 logger = logging.getLogger("wordtell")
 
@@ -44,6 +48,8 @@ _BEGIN = 8
 _PROBES = ("/livez", "/readyz")
 # The headers by which a client offers another protocol.
 _OFFER = (b"upgrade", b"connection", b"http2-settings")
+# Connections that are looked at for one that may make room for a new one.
+_LOOK = 64
 # Files that the process has open beside its connections.
 _FILES = 128
 
@@ -79,10 +85,11 @@ class Connection(HttpToolsProtocol):
         if hasattr(transport, "max_size"):  # asyncio's own transports
             transport.max_size = _READ
         if len(self.connections) > self.most:
-            if not self._waiting:
+            silent = next((other for other in islice(self._waiting, _LOOK) if other.is_silent()), None)
+            if silent is None:
                 self._refuse(ConnectionsFull(self.most))
                 return
-            next(iter(self._waiting)).close()
+            silent.close()
         self._wait(self.limits.keep_alive_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -137,19 +144,23 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._advances = True
         self._stop_waiting()
-        if len(self.pipeline) >= _AHEAD:
-            self.close()
-            return
-        super().on_headers_complete()
+        if len(self.pipeline) >= _AHEAD:  # those before it are answered, then it is closed
+            self._ends = True
+            self.cycle.keep_alive = False
+        if not self._ends:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Some bytes of a body."""
         self._advances = True
-        super().on_body(body)
+        if not self._ends:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The last byte of a request."""
         self._advances = True
+        if self._ends:
+            return
         super().on_message_complete()
         if self._is_answered_early():
             self.cycle.more_body = False
@@ -158,7 +169,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The last byte of an answer."""
         self._running = [cycle for cycle in self._running if not cycle.response_complete]
-        if self._ends:  # what comes is thrown away until it is closed
+        if self._ends and not self.pipeline:  # what comes is thrown away until it is closed
             self.flow.resume_reading()
             return
         super().on_response_complete()
@@ -170,6 +181,13 @@ class Connection(HttpToolsProtocol):
             self._wait(_LINGER_S)
         else:
             self._wait(self.limits.receive_timeout_s if self._in_head else self.limits.keep_alive_s)
+
+    def is_silent(self) -> bool:
+        """Has its client sent nothing that is not read yet?"""
+        unread = array("i", [0])
+        if ioctl is not None:
+            ioctl(self.transport.get_extra_info("socket").fileno(), FIONREAD, unread)
+        return not unread[0]
 
     def close(self) -> None:
         """Close it, once what has been written is sent."""
@@ -192,6 +210,9 @@ class Connection(HttpToolsProtocol):
 
         Its parser takes the body for the other protocol, so a new one reads the request again, without the offer.
         """
+        if self.scope["method"] == "CONNECT":  # it asks for a tunnel: all that follows is the other protocol
+            self._refuse(MethodNotAllowed("CONNECT", self.url.decode("latin-1"), ""))
+            return
         head = [f"{self.scope['method']} ".encode(), self.url, b" HTTP/1.1\r\n"]
         head += [b"%s: %s\r\n" % header for header in self.headers if header[0] not in _OFFER]
         self.parser = httptools.HttpRequestParser(self)

@@ -100,7 +100,10 @@ class Edge:
             if not isinstance(raised, WordtellError):
                 logger.exception("request %s failed", scope[_ID])
         if error is not None and not begun:
-            await respond(error, scope["path"])(scope, receive, send)
+            answer = respond(error, scope["path"])
+            # Its trace holds this frame and all below, with what they read of the body, and this frame holds the error.
+            error = None
+            await answer(scope, receive, send)
 
     def _inner(self, path: str) -> str:
         """The path that the routes know. One of ours goes before the base path: that may be /api."""

@@ -13,7 +13,7 @@ from bento.api.lifecycle import Lifecycle
 from bento.api.models import ProtocolError
 from bento.api.scoring import FAULTS, Desk, named, rounded
 from bento.api.tensors import EXTENSION, INPUT, JSON_LENGTH, OUTPUTS, InferRequest, encode_infer, parse_infer
-from bento.api.validation import check_texts, parse
+from bento.api.validation import check_texts, documented_texts, parse
 from bento.detector import Detector
 from bento.errors import ModelNotReady, UnknownModel, UnknownVersion
 from bento.settings import ApiSettings
@@ -139,12 +139,13 @@ def _metadata(detector: Detector) -> dict[str, Any]:
     }
 
 
-def schemas() -> dict[str, Any]:
+def schemas(limits: ApiSettings) -> dict[str, Any]:
     """The request bodies, which are read by hand, for OpenAPI's components."""
     found: dict[str, Any] = {}
     for model in (InferRequest, Instances):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         found |= schema.pop("$defs", {}) | {model.__name__: schema}
+    found[Instances.__name__]["properties"]["instances"] |= documented_texts(limits)
     return found
 
 

@@ -10,6 +10,7 @@ from bento import words
 from bento.api.errors import documented
 from bento.api.models import Metadata, PredictRequest, PredictResponse, parse_predict
 from bento.api.scoring import FAULTS, Desk, rounded
+from bento.api.validation import documented_texts
 from bento.detector import Detector, Scores
 from bento.settings import ApiSettings
 
@@ -44,11 +45,7 @@ def router(api: ApiSettings, desk: Desk) -> APIRouter:
 def _body(limits: ApiSettings) -> dict[str, Any]:
     """The body is read by hand, to stop at its limit; so its schema is told to OpenAPI by hand too."""
     schema = PredictRequest.model_json_schema()
-    schema["properties"]["sentences"] |= {
-        "minItems": 1,
-        "maxItems": limits.max_sentences,
-        "items": {"type": "string", "pattern": r"\S"},
-    }
+    schema["properties"]["sentences"] |= documented_texts(limits)
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 

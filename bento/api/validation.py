@@ -82,6 +82,13 @@ def check_texts(texts: Sequence[str], limits: ApiSettings, field: str) -> None:
             raise TooManyWords(name, words, limits.max_words)
 
 
+def documented_texts(limits: ApiSettings) -> dict[str, Any]:
+    """What `check_texts` wants of a list, as far as JSON Schema can say it."""
+    # Not blank, as str.split() sees it: \s of other languages lacks these.
+    text = {"type": "string", "pattern": r"[^\s\x1c-\x1f\x85]", "maxLength": limits.max_characters}
+    return {"minItems": 1, "maxItems": limits.max_sentences, "items": text}
+
+
 def check_count(count: int, limits: ApiSettings, field: str) -> None:
     """Raises TooManySentences."""
     if count > limits.max_sentences:

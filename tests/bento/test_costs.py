@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bento.costs import Costs
+from bento.costs import Costs, Density
 
 
 def settle(costs: Costs, longest: int, speed: Callable[[int], float], rounds: int = 60) -> int:
@@ -58,3 +58,21 @@ def test_speed_is_that_of_late() -> None:
     for seconds in [1.0] * 200 + [0.1] * 200:
         costs.observe(100, 1, 100, seconds)
     assert costs.tokens_per_second == pytest.approx(1000, rel=0.01)
+
+
+def test_a_few_odd_texts_do_not_spoil_the_density() -> None:
+    density = Density()
+    for _ in range(200):
+        density.add(500, 2000)
+    before = density.tokens(100_000)
+    for _ in range(5):
+        density.add(6, 6)  # a short text of rare characters: a token each
+    assert density.tokens(100_000) == pytest.approx(before, rel=0.01)
+
+
+def test_the_density_follows_other_texts() -> None:
+    density = Density()
+    assert density.tokens(4000) == 1000  # of English
+    for _ in range(2000):
+        density.add(2000, 2000)
+    assert density.tokens(4000) == pytest.approx(4000, rel=0.1)

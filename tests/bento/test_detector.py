@@ -11,13 +11,15 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import normalizers
 
 from bento import artifact
 from bento.artifact import ModelFolder
 from bento.detector import Detector, Scores
-from bento.errors import ArtifactError, ConfigError, Overloaded
+from bento.errors import ArtifactError, ConfigError, Overloaded, TextTooLong, Untokenisable
 from bento.settings import ROOT, ApiSettings, CpuSettings, ModelSettings, Settings
 from bento.tokenizer import Tokenizer
+from bento.types import FloatArray, IntArray
 from bento.words import score, split
 from tests import fakes
 
@@ -268,4 +270,95 @@ def test_a_graph_that_loads_but_cannot_run_is_named(fake_folder: ModelFolder) ->
     )
     with pytest.raises(ArtifactError, match=r"model.onnx: the model cannot be run \(poison\)"):
         detector.warm_up()
+    detector.close()
+
+
+class Broken(fakes.LookupRunner):
+    """Its answers hold a value that is no number."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
+        return [np.where(logits == 0.0, np.float32(self.value), logits) for logits in super().run(windows, wide)]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_is_an_error_and_is_not_kept(fake_folder: ModelFolder, value: float) -> None:
+    runner = Broken(value)
+    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)), lanes=1)
+    for _ in range(2):
+        with pytest.raises(ArithmeticError, match="not a number"):
+            detect(detector, ["the cement"])
+    runner.value = 0.0
+    assert np.isfinite(detect(detector, ["the cement"])[0]).all()
+    detector.close()
+
+
+def test_owners_share_nothing(fake_folder: ModelFolder) -> None:
+    runner = fakes.LookupRunner()
+    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)), lanes=1)
+
+    async def at_once() -> list[Scores]:
+        return await asyncio.gather(*(detector.score(["the text"], owner=owner) for owner in ("one", "two", "one")))
+
+    assert [scores.cached for scores in asyncio.run(at_once())] == [0, 0, 0]
+    assert len(runner.batches) == 2
+    again = [asyncio.run(detector.score(["the text"], owner=owner)).cached for owner in ("one", "two", "three")]
+    assert again == [1, 1, 0]
+    detector.close()
+
+
+def bounded(**limits: int) -> Settings:
+    return Settings(model=ModelSettings(window_overlap=16), api=ApiSettings(**limits))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (bounded(max_text_tokens=100), r"sentences\[2\] is 301 tokens long; the limit is 100 \(api.max_text_tokens\)"),
+        (bounded(max_request_tokens=500), r"with sentences\[\d\] .* the limit is 500 \(api.max_request_tokens\)"),
+    ],
+)
+def test_tokens_are_bounded_for_clients_and_for_nobody_else(
+    fake_folder: ModelFolder, settings: Settings, says: str
+) -> None:
+    detector = Detector(fake_folder, fakes.LookupRunner(), settings, lanes=1)
+    texts = ["a", "b", "x" * 300, "y" * 290]
+    with pytest.raises(TextTooLong, match=says):
+        asyncio.run(detector.score(texts, field="sentences", bounded=True))
+    assert [len(scores) for scores in asyncio.run(detector.score(texts)).words] == [1, 1, 1, 1]
+    detector.close()
+
+
+def test_a_refused_request_leaves_nothing_behind(fake_folder: ModelFolder) -> None:
+    runner = fakes.LookupRunner()
+    detector = Detector(fake_folder, runner, bounded(max_request_tokens=3000), lanes=1)
+    runner.gate.clear()
+    texts = [f"{letter} " * 350 for letter in "abcdefghijkl"]
+    with pytest.raises(TextTooLong):
+        asyncio.run(detector.score(texts, bounded=True))
+    runner.gate.set()
+    assert len(detect(detector, ["the end"])[0]) == 2
+    assert len(runner.batches) < 5  # what ran already, and the last
+    detector.close()
+
+
+def test_a_text_that_the_tokenizer_fails_on_is_named(fake_folder: ModelFolder) -> None:
+    detector = Detector(fake_folder, fakes.LookupRunner(), bounded(), lanes=1)
+    panics = fakes.tokenizer()
+    panics.normalizer = normalizers.Sequence([normalizers.Strip(), normalizers.NFKC()])
+    panics.add_tokens(["\n"])
+    detector._tokenizer._tokenizer = panics  # as if no text that is tried at load had shown it
+    with pytest.raises(Untokenisable, match=r"sentences\[1\] cannot be read by the model's tokenizer"):
+        asyncio.run(detector.score(["plain", "naïve"], field="sentences"))
+    assert len(detect(detector, ["plain"])[0]) == 1
+    detector.close()
+
+
+def test_the_speed_is_known_after_the_warm_up(fake_folder: ModelFolder) -> None:
+    detector = Detector(fake_folder, fakes.LookupRunner(), Settings(model=ModelSettings(window_overlap=16)), lanes=2)
+    detector.warm_up()
+    assert detector._scheduler.tokens_per_second is not None
     detector.close()

@@ -263,3 +263,60 @@ def test_closing_drops_what_waits_and_finishes_what_runs(runner: LookupRunner) -
     assert len(running.result(0).logits) == 1
     with pytest.raises(ModelNotReady, match="shutting down"):
         scheduler.submit([[window(1)]])
+
+
+def test_a_lane_outlives_whatever_a_round_raises(scheduler: Scheduler, runner: LookupRunner) -> None:
+    class Worse(BaseException):
+        pass
+
+    def raises() -> None:
+        raise Worse
+
+    (fails,) = scheduler.submit([[window(1)]], on_window=raises)
+    with pytest.raises(Worse):
+        fails.result(PATIENCE)
+    assert scheduler.whole
+    assert scheduler.submit([[window(2)]])[0].result(PATIENCE).logits
+
+
+def test_a_lane_outlives_logits_that_are_too_few() -> None:
+    class Short(LookupRunner):
+        def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
+            return super().run(windows, wide)[1:]
+
+    scheduler = Scheduler(Short(), 1, LIMITS, LONGEST)
+    with pytest.raises(ValueError, match="zip"):
+        scheduler.submit([[window(1)]])[0].result(PATIENCE)
+    assert scheduler.whole
+    assert scheduler._busy == 0
+    scheduler.close()
+
+
+def test_a_text_cancelled_while_its_run_fails_leaves_the_lane_whole() -> None:
+    futures: list[Future[Done]] = []
+
+    class Cancels(LookupRunner):
+        def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
+            if windows[0][0] == 1:
+                self.gate.wait()
+                futures[0].cancel()
+                raise RuntimeError("late")
+            return super().run(windows, wide)
+
+    runner = Cancels()
+    runner.gate.clear()
+    scheduler = Scheduler(runner, 1, LIMITS, LONGEST)
+    futures += scheduler.submit([[window(1)]])
+    runner.gate.set()
+    assert scheduler.submit([[window(2)]])[0].result(PATIENCE).logits
+    assert scheduler.whole
+    scheduler.close()
+
+
+def test_a_lane_that_ended_is_told(scheduler: Scheduler) -> None:
+    assert scheduler.whole
+    ended = threading.Thread(target=lambda: None)
+    ended.start()
+    ended.join()
+    scheduler._lanes.append(ended)
+    assert not scheduler.whole
