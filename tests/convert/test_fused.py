@@ -178,7 +178,7 @@ def test_a_library_that_cannot_be_loaded_costs_speed_not_service(
     broken.write_text("no library")
     with caplog.at_level(logging.WARNING, "wordtell"):
         assert isinstance(fused.load(whole, PLAN, library=broken), onnx.OnnxRunner)
-    assert "cannot load it" in caplog.text
+    assert "cannot be used" in caplog.text
 
 
 def test_the_setting_asks_for_standard_operators(whole: artifact.ModelFolder, caplog: pytest.LogCaptureFixture) -> None:
