@@ -136,7 +136,7 @@ def _wordtell(order: Order) -> tuple[Engine, list[str]]:
     from bento import artifact
     from bento.cpu import Plan
     from bento.runners.fused import FusedRunner, load
-    from bento.scheduler import Scheduler
+    from bento.scheduling.lanes import Scheduler
     from bento.settings import ApiSettings
 
     folder, plan = artifact.load(Path(order.model)), Plan(order.cores, 1)

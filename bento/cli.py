@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from bento import __version__, artifact, logs, settings, words
+from bento import __version__, artifact, logs, settings
 from bento.detector import Detector, Scores
 from bento.errors import InvalidRequest, WordtellError
+from bento.text import words
 
 app = typer.Typer(
     help="For every word of a text, how likely a machine wrote it.",

@@ -12,18 +12,19 @@ from functools import partial
 
 import numpy as np
 
-from bento import artifact, cpu, metrics, windows, words
+from bento import artifact, cpu, metrics
 from bento.artifact import ModelFolder
-from bento.backlog import Done
 from bento.cache import ScoreCache
-from bento.costs import Density
 from bento.errors import ArtifactError, ConfigError, TextTooLong, Untokenisable
-from bento.flights import Abandoned, Flight, Flights
 from bento.runners import Runner
 from bento.runners import fused as runners
-from bento.scheduler import Scheduler
+from bento.scheduling.backlog import Done
+from bento.scheduling.costs import Density
+from bento.scheduling.flights import Abandoned, Flight, Flights
+from bento.scheduling.lanes import Scheduler
 from bento.settings import ApiSettings, Settings
-from bento.tokenizer import Tokenizer, TokenizerFault, TooManyTokens
+from bento.text import windows, words
+from bento.text.tokenizer import Tokenizer, TokenizerFault, TooManyTokens
 from bento.types import Encoding, FloatArray, IntArray, Window
 
 logger = logging.getLogger("wordtell")

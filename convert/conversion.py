@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from bento.artifact import FUSED, MODEL, Manifest, Precision
 from bento.native import LIBRARY
-from bento.words import positive_probability
+from bento.text.words import positive_probability
 from convert import checkpoint, export, folder, labels, quantize, report, sensitivity, texts, tokenizer, verify
 from convert.checkpoint import Checkpoint
 from convert.errors import VerificationError

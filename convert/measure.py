@@ -25,9 +25,9 @@ from bento.errors import ArtifactError
 from bento.runners import Batching, Runner
 from bento.runners.fused import FusedRunner, load
 from bento.settings import ApiSettings, CpuSettings, ModelSettings, Settings
-from bento.tokenizer import Tokenizer
+from bento.text.tokenizer import Tokenizer
+from bento.text.words import positive_probability
 from bento.types import FloatArray, Window
-from bento.words import positive_probability
 
 # What is printed after each window.
 PROGRESS = "."

@@ -20,7 +20,7 @@ class Order:
     base: the folder or the hub's name of the model that an adapter is merged into.
     head_activation: what is between the two layers of a head that has two; see convert/heads.py.
     positive_labels: the labels that mean "written by a machine", or the names of their classes; none: found by name.
-    word_score: how the probabilities of a word's tokens become the word's, as bento/words.py has it.
+    word_score: how the probabilities of a word's tokens become the word's, as bento/text/words.py has it.
     precision: auto is the fastest of those that hold their limits.
     verify_texts: a file as convert/texts.py reads it, in addition to the built-in texts.
     threshold: the probability from which a word counts as a machine's, for counting flips.

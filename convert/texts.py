@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bento import words
+from bento.text import words
 from convert.errors import TextsError
 
 # From one word to more than one window.

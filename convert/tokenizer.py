@@ -11,8 +11,8 @@ import tokenizers
 import transformers
 from sentencepiece import sentencepiece_model_pb2
 
-from bento import specimens
-from bento.tokenizer import NOT_ITS_OWN, silent_stderr
+from bento.text import specimens
+from bento.text.tokenizer import NOT_ITS_OWN, silent_stderr
 from convert import names
 from convert.errors import CheckpointError
 from convert.files import genuine

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from bento import artifact, windows
+from bento import artifact
 from bento.artifact import Manifest, WordScore
 from bento.settings import ROOT
-from bento.tokenizer import MARKS, Tokenizer
+from bento.text import windows
+from bento.text.tokenizer import MARKS, Tokenizer
 from bento.types import FloatArray
 from convert.errors import VerificationError
 from convert.figures import Array, Figures, auroc, rank_correlation
@@ -88,7 +89,7 @@ def _probabilities(logits: torch.Tensor, manifest: Manifest) -> torch.Tensor:
 def word_scores(
     text: str, tokens: Sequence[str], offsets: Sequence[tuple[int, int]], values: Sequence[float], rule: WordScore
 ) -> FloatArray:
-    """One score a word [words], by the rule of bento/words.py, said again in plain Python: two that are to agree.
+    """One score a word [words], by the rule of bento/text/words.py, said again in plain Python: two that are to agree.
 
     tokens, offsets, values: of each token its text in the vocabulary, where it stands, its probability.
     """

@@ -6,13 +6,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from bento import words
 from bento.api.errors import documented
 from bento.api.models import Metadata, PredictRequest, PredictResponse, parse_predict
 from bento.api.scoring import FAULTS, Desk, rounded
 from bento.api.validation import documented_texts
 from bento.detector import Detector, Scores
 from bento.settings import ApiSettings
+from bento.text import words
 
 
 def router(api: ApiSettings, desk: Desk) -> APIRouter:

@@ -13,7 +13,7 @@ from bento import artifact
 from bento.artifact import MANIFEST, MODEL, TOKENIZER
 from bento.errors import ArtifactError
 from bento.runners.onnx import OnnxRunner
-from bento.tokenizer import Tokenizer
+from bento.text.tokenizer import Tokenizer
 from tests import fakes
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bento.backlog import ALIKE, QUANTUM, Backlog, Item, Job, Text
 from bento.runners import Batching
+from bento.scheduling.backlog import ALIKE, QUANTUM, Backlog, Item, Job, Text
 
 LONGEST = 500
 REQUESTS = st.lists(st.lists(st.integers(1, LONGEST), min_size=1, max_size=20), min_size=1, max_size=6)

@@ -34,14 +34,14 @@ from starlette.requests import ClientDisconnect
 
 from bento.api.body import Bodies
 from bento.api.scoring import Turn
-from bento.backlog import Backlog, Item, Job, Text
 from bento.detector import Detector, Scores
 from bento.errors import DeadlineExceeded, ModelNotReady, Overloaded
 from bento.runners import Batching
+from bento.scheduling.backlog import Backlog, Item, Job, Text
 from bento.settings import ApiSettings, ModelSettings, Settings
-from bento.tokenizer import Tokenizer
+from bento.text.tokenizer import Tokenizer
+from bento.text.words import score, split
 from bento.types import FloatArray, IntArray
-from bento.words import score, split
 from tests import fakes
 
 LONGEST = 64

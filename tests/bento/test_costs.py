@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bento.costs import Costs, Density
+from bento.scheduling.costs import Costs, Density
 
 
 def settle(costs: Costs, longest: int, speed: Callable[[int], float], rounds: int = 60) -> int:

@@ -18,9 +18,9 @@ from bento.artifact import ModelFolder
 from bento.detector import Detector, Scores
 from bento.errors import ArtifactError, ConfigError, Overloaded, TextTooLong, Untokenisable
 from bento.settings import ROOT, ApiSettings, CpuSettings, ModelSettings, Settings
-from bento.tokenizer import Tokenizer
+from bento.text.tokenizer import Tokenizer
+from bento.text.words import score, split
 from bento.types import FloatArray, IntArray
-from bento.words import score, split
 from tests import fakes
 
 EMBEDDED = ROOT / "models" / "wordtell-small"

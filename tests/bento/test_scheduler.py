@@ -11,10 +11,10 @@ from concurrent.futures import CancelledError, Future
 import numpy as np
 import pytest
 
-from bento.backlog import Done, Job
 from bento.errors import ModelNotReady, Overloaded
 from bento.runners import Batching
-from bento.scheduler import Scheduler
+from bento.scheduling.backlog import Done, Job
+from bento.scheduling.lanes import Scheduler
 from bento.settings import ApiSettings
 from bento.types import FloatArray, IntArray
 from tests.fakes import LookupRunner, logit

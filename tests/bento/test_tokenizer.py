@@ -12,7 +12,7 @@ from tokenizers import Tokenizer as Fast
 
 from bento.errors import ArtifactError
 from bento.settings import ROOT
-from bento.tokenizer import Tokenizer, TokenizerFault
+from bento.text.tokenizer import Tokenizer, TokenizerFault
 from bento.types import Window
 from tests import fakes
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bento import windows
+from bento.text import windows
 from bento.types import Window
 
 

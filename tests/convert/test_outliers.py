@@ -13,7 +13,7 @@ import transformers
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from bento import artifact
-from bento.words import positive_probability
+from bento.text.words import positive_probability
 from convert import checkpoint, quantize, sensitivity, texts, verify
 from convert.conversion import convert
 from convert.errors import VerificationError

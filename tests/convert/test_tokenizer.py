@@ -10,8 +10,9 @@ import pytest
 import tokenizers
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 
-from bento import artifact, specimens
-from bento.tokenizer import Tokenizer
+from bento import artifact
+from bento.text import specimens
+from bento.text.tokenizer import Tokenizer
 from convert import checkpoint, texts
 from convert import tokenizer as reading
 from convert.conversion import convert

@@ -16,7 +16,8 @@ import psutil
 import pytest
 from numpy.testing import assert_allclose
 
-from bento import artifact, words
+from bento import artifact
+from bento.text import words
 from convert import conversion, figures, measure, report, texts, verify
 from convert.conversion import convert
 from convert.errors import TextsError, VerificationError

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoModelForTokenClassification
 
-from bento import artifact, words
+from bento import artifact
 from bento.artifact import MANIFEST, WordScore
-from bento.tokenizer import Tokenizer
+from bento.text import words
+from bento.text.tokenizer import Tokenizer
 from convert import checkpoint, measure, verify
 from convert.conversion import convert
 from convert.errors import LabelError

@@ -16,8 +16,8 @@ import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
-from bento import specimens
 from bento.errors import ArtifactError
+from bento.text import specimens
 from bento.types import Encoding, IntArray, Window
 
 # One thread a call: the others' cores belong to the lanes. The library reads this at every call.
@@ -116,7 +116,7 @@ class Tokenizer:
         return logits[len(self._prefix) : len(logits) - len(self._suffix)]
 
     def marks(self, encoding: Encoding) -> NDArray[np.bool_]:
-        """Which tokens are the mark of a space alone, in front of a token that has none. See bento/words.py."""
+        """Which tokens are the mark of a space alone, in front of a token that has none. See bento/text/words.py."""
         alone, marked = self._marks
         found: NDArray[np.bool_] = alone[encoding.ids]
         found[:-1] &= ~marked[encoding.ids[1:]]
