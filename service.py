@@ -11,13 +11,14 @@ import click
 from bentoml._internal.server.http import traffic
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bento import logs, settings
+from bento import logs, memory, settings
 from bento.api import app, connection
 from bento.api.edge import Edge
 from bento.api.lifecycle import Lifecycle, check
 from bento.errors import WordtellError
 
 logs.guard()
+memory.share_heap()
 logging.getLogger("wordtell").setLevel(logging.INFO)
 
 try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -41,3 +43,9 @@ def test_a_mapping_that_was_written_to_is_kept(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_mapped_is_nothing_to_release(tmp_path: Path) -> None:
     assert memory.release(tmp_path / "nothing") == 0
+
+
+def test_threads_share_a_heap_where_the_c_library_is_glibc() -> None:
+    asked = "import ctypes; from bento import memory; print(memory.share_heap(), hasattr(ctypes.CDLL(None), 'mallopt'))"
+    said = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True).stdout.split()
+    assert said[0] == said[1]
