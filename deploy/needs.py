@@ -42,7 +42,7 @@ def references(objects: Sequence[Object]) -> Iterator[tuple[Reference, str]]:
 
 
 def _need(item: Object) -> Need:
-    spec = manifests.pod_spec(item) or {}
+    spec = manifests.pod_spec(item)
     predictor = item["spec"].get("predictor") or {}
     replicas = (
         predictor.get("minReplicas", 1) if item["kind"] == "InferenceService" else item["spec"].get("replicas", 1)
@@ -61,7 +61,7 @@ def _need(item: Object) -> Need:
 
 
 def _named(item: Object) -> Iterator[tuple[Reference, str]]:
-    spec = manifests.pod_spec(item) or {}
+    spec = manifests.pod_spec(item)
     space = item["metadata"].get("namespace", "")
     for secret in spec.get("imagePullSecrets") or []:
         yield Reference("v1", "Secret", space, secret["name"]), "an image pull secret"

@@ -30,6 +30,7 @@ def deployment(status: Callable[[Object], Object] | None = None) -> Callable[[Ap
         kept = server.put({
             "apiVersion": "apps/v1", "kind": "ReplicaSet",
             "metadata": {"name": f"{name}-{digest}", "namespace": space, "labels": labels,
+                         "ownerReferences": [{"kind": "Deployment", "uid": item["metadata"]["uid"]}],
                          "annotations": {"deployment.kubernetes.io/revision": revision}},
         }, "kube-controller-manager")  # fmt: skip
         for key in [key for key in server.objects if key[1] == "pods" and key[3].startswith(f"{name}-")]:
