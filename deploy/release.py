@@ -66,7 +66,11 @@ def apply(target: Target, order: Order, rendered: Rendered, *, force: bool, wait
         if wait:
             waiting.wait(cluster, rendered.objects, before, until, target.show)
             _mark(target, number, "ready")
-    _sweep(target, rendered.objects)
+    try:
+        _sweep(target, rendered.objects)
+    except WordtellError as error:
+        what = f"{engine.release.name} revision {number} is applied; what the chart no longer has may be left"
+        raise ReleaseFailed(f"{what} ({error.message}): `apply` again") from None
     how = f"ready after {time.monotonic() - start:.0f} s" if wait else "applied; --no-wait does not wait until ready"
     return f"{engine.release.name} revision {number}: {how}"
 

@@ -111,7 +111,8 @@ class ApiServer:
     def apply(self, item: Object, manager: str) -> Object:
         """Set an object by server-side apply, as `kubectl apply --server-side` would."""
         query = {"fieldManager": manager}
-        return self._apply(Request("PATCH", "", query, "application/apply-patch+yaml", item), self.key(item))
+        with self.changed:
+            return self._apply(Request("PATCH", "", query, "application/apply-patch+yaml", item), self.key(item))
 
     def key(self, item: Object) -> Key:
         """Where an object is kept."""

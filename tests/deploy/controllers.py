@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Callable
 from hashlib import sha256
+from threading import Timer
 from typing import Any
 
 from tests.deploy.api_server import ApiServer
@@ -77,3 +78,41 @@ def unschedulable(message: str) -> Callable[[Object], Object]:
     """A pod that the scheduler cannot place."""
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     return lambda _pod: {"phase": "Pending", "conditions": [condition]}
+
+
+def autoscaler(server: ApiServer, item: Object) -> None:
+    """A HorizontalPodAutoscaler that brings its Deployment to the fewest pods, through the scale subresource."""
+    if item["kind"] == "HorizontalPodAutoscaler":
+        live = copy.deepcopy(server.find("deployments", item["spec"]["scaleTargetRef"]["name"]))
+        assert live
+        live["spec"]["replicas"] = max(live["spec"]["replicas"], item["spec"]["minReplicas"])
+        deployment()(server, server.put(live, "kube-controller-manager", "scale"))
+
+
+def kserve(server: ApiServer, item: Object, *, seconds: float = 0.3) -> None:
+    """KServe in Standard mode: after a while a Deployment, whose generation becomes the `observedGeneration`."""
+    if item["kind"] != "InferenceService":
+        return
+    name, space = item["metadata"]["name"], item["metadata"]["namespace"]
+    labels = {"serving.kserve.io/inferenceservice": name}
+
+    def reconcile() -> None:
+        made: Object = {
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": f"{name}-predictor", "namespace": space, "labels": labels},
+            "spec": {"replicas": item["spec"]["predictor"].get("minReplicas", 1), "selector": {"matchLabels": labels},
+                     "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c"}]}}},
+        }  # fmt: skip
+        deployment()(server, server.put(made, "kserve"))
+        child, live = (
+            server.find("deployments", f"{name}-predictor"),
+            copy.deepcopy(server.find("inferenceservices", name)),
+        )
+        assert child
+        assert live
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": f"at {server.version}"}
+        generation = child["metadata"]["generation"] + 7
+        live["status"] = {"observedGeneration": generation, "conditions": [ready], "url": "http://w.example.org"}
+        server.put(live, "kserve", "status")
+
+    Timer(seconds, reconcile).start()

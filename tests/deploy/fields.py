@@ -35,7 +35,9 @@ def leaves(value: Any, keys: tuple[str, ...] = (), path: Path = ()) -> Iterator[
             yield from leaves(inner, (*keys, key), (*path, f"f:{key}"))
     elif _is_named(keys, value):
         for item in value:
-            yield from leaves(item, (*keys, "*"), (*path, "k:" + json.dumps({"name": item["name"]})))
+            yield from leaves(
+                item, (*keys, "*"), (*path, "k:" + json.dumps({"name": item["name"]}, separators=(",", ":")))
+            )
     else:
         yield path, value
 
