@@ -36,7 +36,10 @@ class _Dumper(yaml.SafeDumper):
 
 _Dumper.add_implicit_resolver(
     "tag:yaml.org,2002:taken-otherwise",
-    re.compile(r"(?:[yYnN]|[-+.]?[0-9][0-9a-fA-FxXoO_.:eE+-]*|[-+]?\.(?:inf|nan|Inf|NaN|INF|NAN))$"),
+    re.compile(
+        r"(?:[yYnN]|[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?|[-+]?0[xXoObB][0-9a-fA-F_]+"
+        r"|[-+]?[0-9][0-9_]*(?::[0-9]+)+(?:\.[0-9]*)?|[0-9]{4}-[0-9]+-[0-9]+.*|[-+]?\.(?:inf|nan|Inf|NaN|INF|NAN))$"
+    ),
     list("yYnN-+.0123456789"),
 )
 

@@ -60,7 +60,12 @@ def render(order: Order) -> Rendered:
     objects = [item for path, text in sources for item in manifests.parse(text, path, order.release.namespace)]
     if order.form == "helm":
         texts = [(path, text.strip().removeprefix("---").lstrip()) for path, text in sources if text.strip()]
-        return Rendered("".join(f"---\n# Source: {path}\n{text}\n" for path, text in texts), objects, given, minimum)
+        return Rendered(
+            "".join(f"---\n# Source: {path}\n{text}\n" for path, text in texts),
+            manifests.ordered(objects),
+            given,
+            minimum,
+        )
     objects = manifests.unhooked(objects)
     manifests.check(objects)
     return Rendered(manifests.dump(manifests.plain(objects)), objects, given, minimum)

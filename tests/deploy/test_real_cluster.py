@@ -1,4 +1,4 @@
-"""What a real cluster did to the deployer before it stood on Helm: each fault once, against a server that does it too."""
+"""What a real cluster did to the deployer before it stood on Helm, each fault against a server that does it too."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def test_from_plain_to_kserve_nothing_is_lost(wordtell_deploy, server) -> None:
     server.controllers.append(lambda state, item: seen.append(state.find("deployments", "wordtell")))
     done = wordtell_deploy("apply", "kserve")
     assert done.code == 0, done.err
-    assert seen and all(seen), "the old one was there as long as the new one was not"
+    assert seen
+    assert all(seen), "the old one was there as long as the new one was not"
     assert server.find("deployments", "wordtell") is None
     assert server.find("deployments", "wordtell-predictor") is not None
 
