@@ -82,8 +82,6 @@ def rollback(target: Target, wanted: int | None) -> str:
     past = engine.history()
     if not past:
         raise NoRevision(engine.release)
-    if past[-1].wait.startswith("until-") and past[-1].status == "deployed":
-        _idle(engine)
     known = [revision.number for revision in past]
     chosen = wanted or next((revision.number for revision in reversed(past[:-1]) if revision.good), None)
     if chosen not in known:

@@ -117,7 +117,8 @@ def _explain(detail: str, defaults: Mapping[str, Any]) -> str:
     message = " ".join(line.strip(" -") for line in detail.splitlines() if line.strip())
     unknown = re.search(r"additional propert\w+ '([^']+)'", message, re.IGNORECASE)
     near = difflib.get_close_matches(unknown[1], set(_keys(defaults)), n=1) if unknown else []
-    return message + (f"; did you mean {near[0]!r}?" if near else "")
+    text = "; --set-string gives text" if ", want string" in message else ""
+    return message + (f"; did you mean {near[0]!r}?" if near else text)
 
 
 def _keys(known: Mapping[str, Any]) -> Iterator[str]:

@@ -78,8 +78,8 @@ class ApiServer:
 
     def start(self) -> Callable[[], None]:
         """Listen on a free port of loopback; call what comes back to end it."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"state": self}))
-        server.daemon_threads = True
+        kind = type("Server", (ThreadingHTTPServer,), {"request_queue_size": 128, "daemon_threads": True})
+        server = kind(("127.0.0.1", 0), type("Bound", (Handler,), {"state": self}))
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         self.url = f"http://127.0.0.1:{server.server_address[1]}"

@@ -10,6 +10,7 @@ from threading import Timer
 from typing import Any
 
 from tests.deploy.api_server import ApiServer
+from tests.deploy.wire import Refused
 
 Object = dict[str, Any]
 READY = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}]
@@ -116,3 +117,22 @@ def kserve(server: ApiServer, item: Object, *, seconds: float = 0.3) -> None:
         server.put(live, "kserve", "status")
 
     Timer(seconds, reconcile).start()
+
+
+def kserve_webhook(server: ApiServer, item: Object) -> None:
+    """What KServe refuses: an external metric without `target.value`, and runtimes that compete for a format."""
+    if item["kind"] == "InferenceService":
+        for metric in (item["spec"]["predictor"].get("autoScaling") or {}).get("metrics") or []:
+            if metric["type"] == "External" and not metric["external"]["target"].get("value"):
+                message = "the target value should be set for external metrics"
+                raise Refused(403, "Forbidden", f'admission webhook "inferenceservice" denied the request: {message}')
+    if item["kind"] == "ServingRuntime":
+
+        def offers(one: Object) -> set[tuple[str, int | None]]:
+            formats = one["spec"]["supportedModelFormats"]
+            return {(entry["name"], entry.get("priority")) for entry in formats if entry.get("autoSelect")}
+
+        for other in [one for key, one in server.objects.items() if key[1] == "servingruntimes"]:
+            if other["metadata"]["name"] != item["metadata"]["name"] and offers(other) & offers(item):
+                message = f"two runtimes with the same priority: {other['metadata']['name']}"
+                raise Refused(403, "Forbidden", f'admission webhook "servingruntime" denied the request: {message}')

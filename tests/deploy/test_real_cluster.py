@@ -175,6 +175,34 @@ def test_two_applies_at_once(wordtell_deploy, server, kubeconfig) -> None:
     finished(kubeconfig, "apply", "--set", "greeting=second", "--no-wait")
 
 
+@pytest.mark.parametrize("there_before", [True, False])
+def test_a_killed_apply_is_told_and_mended(server, wordtell_deploy, kubeconfig, there_before) -> None:
+    """What no program can catch: Helm's record stays open."""
+    if there_before:
+        assert wordtell_deploy("apply").code == 0
+    revision = 2 if there_before else 1
+
+    def slow(_state, item) -> None:
+        if item["kind"] == "ConfigMap":
+            process.kill()
+            time.sleep(0.3)
+
+    server.controllers.append(slow)
+    with other(kubeconfig, "apply", "--force-conflicts") as process:
+        process.wait(20)
+        process.communicate()
+    server.controllers.remove(slow)
+    done = wordtell_deploy("apply")
+    assert f"another command is at work on wordtell (revision {revision}, since " in done.err
+    if there_before:
+        done = wordtell_deploy("rollback")
+        assert done.code == 0, done.err
+    else:
+        assert wordtell_deploy("delete", "--yes").code == 0
+    done = wordtell_deploy("apply")
+    assert done.code == 0, done.err
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_an_interrupted_apply_says_so_and_is_taken_back(server, kubeconfig, number) -> None:
     """Row 15; and the process is called `helm`, whose fields are Helm's."""
@@ -232,6 +260,24 @@ def test_set_means_what_helm_means(tmp_path: Path, files, sets, wanted) -> None:
     given = tmp_path / "values.yaml"
     given.write_text(files or "{}")
     assert render.values(render.Order(Release("w", "shop"), files=[given], sets=sets)) == wanted
+
+
+def test_two_releases_of_the_kserve_form_share_a_namespace(wordtell_deploy, server) -> None:
+    """Rows 4 and 12: what KServe's webhook refuses."""
+    server.served |= copy.deepcopy(KSERVE)
+    server.admission.append(controllers.kserve_webhook)
+    server.controllers[:] = [controllers.kserve]
+    values = ("--chart", str(render.CHART), "--set", "kserve.storageUri=pvc://a/b,autoscaling.type=keda")
+    for name in ("one", "two"):
+        done = wordtell_deploy("apply", "kserve", "--name", name, *values)
+        assert done.code == 0, done.err
+    server.put({
+        "apiVersion": "serving.kserve.io/v1alpha1", "kind": "ServingRuntime",
+        "metadata": {"name": "w", "namespace": "shop"},
+        "spec": {"supportedModelFormats": [{"name": "wordtell", "autoSelect": True, "priority": 1}]},
+    })  # fmt: skip
+    with pytest.raises(Refused, match="priority"):
+        server.apply({**server.find("servingruntimes", "w"), "metadata": {"name": "x", "namespace": "shop"}}, "kubectl")
 
 
 def test_what_kubectl_applied_first_is_no_conflict_when_helm_has_it(wordtell_deploy, server) -> None:
