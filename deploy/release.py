@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Data is not ours to throw away.
 _DATA = "PersistentVolumeClaim"
+# The field manager that holds a number of pods while Helm's manifests say none.
+_HOLDER = f"{MANAGER}-replicas"
 _KEEP = "helm.sh/resource-policy"
 _EXTRAS = ("HorizontalPodAutoscaler", "ScaledObject", "Ingress", "HTTPRoute", "InferenceService")
 _TRIES = 3
@@ -172,10 +174,7 @@ def _prepare(target: Target, earlier: Sequence[Object], now: Sequence[Object], u
         waiting.vanished(cluster, going, until)
         live |= dict.fromkeys(going)
     had = {manifests.reference(item): item for item in earlier}
-    for item in now:
-        one = manifests.reference(item)
-        if item["kind"] == "Deployment" and (there := live[one]):
-            _hand_over_replicas(cluster, there, had.get(one), item)
+    _hand_over_replicas(cluster, live, had, now)
     for item in rehearse(target, now, force=force):
         cluster.apply(manifests.owned(item, release), force=True)
     kept = {one.key for one in references}
@@ -185,20 +184,24 @@ def _prepare(target: Target, earlier: Sequence[Object], now: Sequence[Object], u
     return live
 
 
-def _hand_over_replicas(cluster: Cluster, live: Object, earlier: Object | None, now: Object) -> None:
+def _hand_over_replicas(cluster: Cluster, live: Before, had: Before, now: Sequence[Object]) -> None:
     """Whoever drops `replicas` last lets them fall to 1. Before an autoscaler takes them over we hold what there is;
-    afterwards nobody's claim stands against the manifest's.
+    afterwards nobody's claim stands against the manifest's. `had`: the manifests that Helm applied last.
     """
-    one, ours = manifests.reference(live), "replicas" in (earlier or {"spec": {"replicas": 1}})["spec"]
-    if "replicas" not in now["spec"]:
-        if ours:
-            claim = {"apiVersion": one.api_version, "kind": one.kind, "spec": {"replicas": live["spec"]["replicas"]}}
-            cluster.apply(
-                {**claim, "metadata": {"name": one.name, "namespace": one.namespace}}, manager=MANAGER, force=True
-            )
-    elif not ours:
-        fields = {"managedFields": manifests.disown(live, None, "f:replicas")}
-        cluster.patch(one, {"metadata": {**fields, "resourceVersion": live["metadata"]["resourceVersion"]}}, MANAGER)
+    for item in now:
+        one = manifests.reference(item)
+        there, before = live.get(one), had.get(one)
+        if item["kind"] != "Deployment" or there is None:
+            continue
+        helms = before is not None and "replicas" in before["spec"]
+        if "replicas" in item["spec"]:
+            entries = manifests.disown(there, {_HOLDER} if helms else None, "f:replicas")
+            if entries != there["metadata"].get("managedFields"):
+                version = there["metadata"]["resourceVersion"]
+                cluster.patch(one, {"metadata": {"managedFields": entries, "resourceVersion": version}}, _HOLDER)
+        elif helms:
+            claim = {"apiVersion": one.api_version, "kind": one.kind, "spec": {"replicas": there["spec"]["replicas"]}}
+            cluster.apply({**claim, "metadata": {"name": one.name, "namespace": one.namespace}}, manager=_HOLDER)
 
 
 def _sweep(target: Target, now: Sequence[Object]) -> None:
@@ -246,9 +249,11 @@ def _back(target: Target, good: int, earlier: Sequence[Object]) -> str:
     if not good:
         target.engine.uninstall()
         return "uninstalled: there was no revision before it"
+    references = [manifests.reference(item) for item in earlier]
+    _hand_over_replicas(target.cluster, {one: target.cluster.get(one) for one in references}, {}, earlier)
     number = target.engine.rollback(good)
     _mark(target, number, "ready")
-    for one in map(manifests.reference, earlier):
+    for one in references:
         if _ours(target, one):
             target.cluster.patch(one, {"metadata": {"annotations": {_KEEP: None}}}, MANAGER)
     return f"rolled back to revision {good}, as revision {number}"

@@ -87,7 +87,7 @@ def autoscaler(server: ApiServer, item: Object) -> None:
         live = copy.deepcopy(server.find("deployments", item["spec"]["scaleTargetRef"]["name"]))
         assert live
         live["spec"]["replicas"] = max(live["spec"]["replicas"], item["spec"]["minReplicas"])
-        deployment()(server, server.put(live, "kube-controller-manager", "scale"))
+        server.controllers[0](server, server.put(live, "kube-controller-manager", "scale"))
 
 
 def kserve(server: ApiServer, item: Object, *, seconds: float = 0.3) -> None:

@@ -109,6 +109,19 @@ def test_the_number_of_pods_is_handed_to_an_autoscaler_and_back(wordtell_deploy,
     assert wordtell_deploy("apply", "--set", "replicaCount=4").code == 0, "and it is Helm's field again"
 
 
+def test_an_autoscaler_that_came_with_a_failure_leaves_the_number_of_pods_to_helm(wordtell_deploy, server) -> None:
+    """Row 3, and back."""
+    assert wordtell_deploy("apply", "--set", "replicaCount=6").code == 0
+    fail_for(server, "nopull")
+    server.controllers.append(controllers.autoscaler)
+    done = wordtell_deploy("apply", "--set", "hpa=8,image.tag=nopull")
+    assert "rolled back to revision 1, as revision 3" in done.err
+    assert 1 not in replicas(server)
+    assert replicas(server)[-1] == 6
+    done = wordtell_deploy("apply", "--set", "replicaCount=4")
+    assert done.code == 0, done.err
+
+
 def test_an_inference_service_is_judged_by_its_pods_and_by_what_changed(wordtell_deploy, server) -> None:
     """Row 5: its observedGeneration is another object's."""
     server.served |= copy.deepcopy(KSERVE)
@@ -179,7 +192,7 @@ def test_two_applies_at_once(wordtell_deploy, server, kubeconfig) -> None:
 def test_a_killed_apply_is_told_and_mended(server, wordtell_deploy, kubeconfig, there_before) -> None:
     """What no program can catch: Helm's record stays open."""
     if there_before:
-        assert wordtell_deploy("apply").code == 0
+        finished(kubeconfig, "apply")
     revision = 2 if there_before else 1
 
     def slow(_state, item) -> None:
@@ -188,19 +201,14 @@ def test_a_killed_apply_is_told_and_mended(server, wordtell_deploy, kubeconfig, 
             time.sleep(0.3)
 
     server.controllers.append(slow)
-    with other(kubeconfig, "apply", "--force-conflicts") as process:
+    with other(kubeconfig, "apply") as process:
         process.wait(20)
         process.communicate()
     server.controllers.remove(slow)
     done = wordtell_deploy("apply")
     assert f"another command is at work on wordtell (revision {revision}, since " in done.err
-    if there_before:
-        done = wordtell_deploy("rollback")
-        assert done.code == 0, done.err
-    else:
-        assert wordtell_deploy("delete", "--yes").code == 0
-    done = wordtell_deploy("apply")
-    assert done.code == 0, done.err
+    finished(kubeconfig, *(["rollback"] if there_before else ["delete", "--yes"]))
+    finished(kubeconfig, "apply")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -397,7 +405,8 @@ def old_release(server, greeting: str) -> str:
 def other(kubeconfig: Path, *arguments: str) -> subprocess.Popen[str]:
     """The command in a process of its own."""
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "deploy", *arguments, "--chart", str(CHART)]
+    chart = ["--chart", str(CHART)] if arguments[0] == "apply" else []
+    command = [sys.executable, "-m", "deploy", *arguments, *chart]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
