@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -31,52 +30,34 @@ CONNECT_S, READ_S = 5.0, 30.0
 TRIES, LONGEST_WAIT_S = 5, 20.0
 # Requests at once.
 _LANES = 16
-_DISCOVERY = ",".join(
-    f"application/json;g=apidiscovery.k8s.io;v={v};as=APIGroupDiscoveryList" for v in ("v2", "v2beta1")
-)
-MERGE, APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
+_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 
 def connect(kubeconfig: Path | None = None, context: str | None = None) -> Cluster:
     """The cluster of a kubeconfig's context; without any kubeconfig, the one that we run in. Raises ClusterError."""
-    settings = client.Configuration()
+    settings, namespace = client.Configuration(), "default"
     file: str | None = str(kubeconfig or os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
-    namespace = "default"
     try:
         if any(Path(part).is_file() for part in str(file).split(os.pathsep) if part):
             contexts, current = config.list_kube_config_contexts(file)
-            names = [entry["name"] for entry in contexts]
-            if context and context not in names:
-                raise ClusterError(f"there is no context {context!r} in {file}: there are {', '.join(names)}")
+            known = {entry["name"]: entry["context"] for entry in contexts}
+            if context and context not in known:
+                raise ClusterError(f"there is no context {context!r} in {file}: there are {', '.join(known)}")
             config.load_kube_config(file, context, client_configuration=settings, persist_config=False)
-            chosen = next(entry for entry in contexts if entry["name"] == (context or current["name"]))
-            namespace = chosen["context"].get("namespace") or namespace
+            namespace = known[context or current["name"]].get("namespace") or namespace
         elif kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(client_configuration=settings)
             file = None
         else:
             raise ClusterError(f"there is no kubeconfig at {file}: set KUBECONFIG or give --kubeconfig")
+    except ClusterError:
+        raise
     except (config.ConfigException, OSError, KeyError, TypeError, yaml.YAMLError) as error:
-        if isinstance(error, ClusterError):
-            raise
         raise ClusterError(f"{file} is not a usable kubeconfig: {' '.join(str(error).split())}") from None
-    settings.retries = False
-    settings.connection_pool_maxsize = _LANES
+    settings.retries, settings.connection_pool_maxsize = False, _LANES
     return Cluster(client.ApiClient(settings), namespace, file)
-
-
-@dataclass(frozen=True)
-class _Call:
-    """One HTTP request."""
-
-    method: str
-    path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: Object | None = None
-    content: str = "application/json"
-    accept: str = "application/json"
 
 
 class Cluster:
@@ -88,29 +69,24 @@ class Cluster:
     ) -> None:  # fmt: skip
         self._api, self._sleep = api, sleep
         self._served: dict[str, dict[str, Object]] = {}
-        self.namespace, self.kubeconfig = namespace, kubeconfig
-        self.address = str(api.configuration.host)
+        self.namespace, self.kubeconfig, self.address = namespace, kubeconfig, str(api.configuration.host)
 
     def version(self) -> str:
         """The server's version, such as `v1.32.4`."""
-        return str(self._json(_Call("GET", "/version"))["gitVersion"])
+        return str(self._json("GET", "/version")["gitVersion"])
 
     def served(self) -> dict[str, dict[str, Object]]:
         """group/version -> kind -> its resource in discovery, the preferred version of a group first."""
         if not self._served:
-            answers = self.each(lambda root: self._json(_Call("GET", root, accept=_DISCOVERY)), ("/api", "/apis"))
-            groups = [group for answer in answers for group in answer.get("items", [])]
-            if not groups:
-                raise ClusterError(
-                    "the cluster does not tell its kinds in one answer: it is older than Kubernetes 1.27"
-                )
-            self._served = {
-                f"{group['metadata'].get('name', '')}/{version['version']}".strip("/"): {
-                    entry["responseKind"]["kind"]: entry
-                    for entry in version.get("resources", []) if entry.get("responseKind")
-                }
-                for group in groups for version in group["versions"]
-            }  # fmt: skip
+            accept = ",".join(map(_DISCOVERY.format, ("v2", "v2beta1")))
+            answers = self.each(lambda root: self._json("GET", root, accept=accept), ("/api", "/apis"))
+            for group in (group for answer in answers for group in answer.get("items", [])):
+                for version in group["versions"]:
+                    name = f"{group['metadata'].get('name', '')}/{version['version']}".strip("/")
+                    entries = [entry for entry in version.get("resources", []) if entry.get("responseKind")]
+                    self._served[name] = {entry["responseKind"]["kind"]: entry for entry in entries}
+            if not self._served:
+                raise ClusterError("the cluster does not tell its kinds at once: it is older than Kubernetes 1.27")
         return self._served
 
     def kinds(self, api_version: str) -> dict[str, str]:
@@ -126,7 +102,7 @@ class Cluster:
         if wanted.kind not in self.kinds(wanted.api_version):
             return None
         try:
-            return self._json(_Call("GET", self._path(wanted)))
+            return self._json("GET", self._path(wanted))
         except ClusterError as error:
             if error.http == 404:
                 return None
@@ -135,30 +111,29 @@ class Cluster:
     def find(self, api_version: str, kind: str, namespace: str = "", selector: str = "") -> list[Object]:
         """All objects of a kind, in one namespace or in all, whose labels match."""
         query = {"labelSelector": selector} if selector else {}
-        found = self._json(_Call("GET", self._path(Reference(api_version, kind, namespace, "")), query))
+        found = self._json("GET", self._path(Reference(api_version, kind, namespace, "")), query)
         return [{"apiVersion": api_version, "kind": kind, **item} for item in found["items"]]
 
     def apply(self, manifest: Object, *, manager: str = HELM, dry_run: bool = False, force: bool = False) -> Object:
         """Server-side apply; the object as it is, or would be, then."""
         query = {"fieldManager": manager, "fieldValidation": "Strict", "force": str(force).lower()}
         query |= {"dryRun": "All"} if dry_run else {}
-        return self._json(_Call("PATCH", self._path(reference(manifest)), query, manifest, APPLY))
+        return self._json("PATCH", self._path(reference(manifest)), query, manifest, "application/apply-patch+yaml")
 
     def patch(self, wanted: Reference, change: Object, manager: str) -> Object:
         """A merge patch: null takes a field away."""
-        return self._json(_Call("PATCH", self._path(wanted), {"fieldManager": manager}, change, MERGE))
+        query = {"fieldManager": manager}
+        return self._json("PATCH", self._path(wanted), query, change, "application/merge-patch+json")
 
     def create(self, manifest: Object) -> Object:
         """POST: for namespaces, and for reviews, which are questions and not objects."""
-        target = Reference(
-            manifest["apiVersion"], manifest["kind"], manifest.get("metadata", {}).get("namespace", ""), ""
-        )
-        return self._json(_Call("POST", self._path(target), {}, manifest))
+        path = self._path(Reference(manifest["apiVersion"], manifest["kind"], "", ""))
+        return self._json("POST", path, {}, manifest)
 
     def delete(self, wanted: Reference) -> bool:
         """Begin to delete, what depends on the object first; False if it was not there."""
         try:
-            self._json(_Call("DELETE", self._path(wanted), {"propagationPolicy": "Foreground"}))
+            self._json("DELETE", self._path(wanted), {"propagationPolicy": "Foreground"})
         except ClusterError as error:
             if error.http == 404:
                 return False
@@ -170,7 +145,7 @@ class Cluster:
         path = self._path(Reference("v1", "Pod", namespace, pod)) + "/log"
         query = {"container": container, "tailLines": str(lines), "previous": str(previous).lower()}
         try:
-            return self._send(_Call("GET", path, query, accept="*/*")).decode("utf-8", "replace").strip()
+            return self._send("GET", path, query, accept="*/*").decode("utf-8", "replace").strip()
         except ClusterError:
             return ""
 
@@ -182,9 +157,7 @@ class Cluster:
             return cast(socket.socket, forwarder.socket(port))
         except client.ApiException as error:
             reason = " ".join(str(error.reason or error).split())
-            raise ClusterError(
-                f"no port-forward to Pod/{pod}: {reason}; it needs `create` on pods/portforward"
-            ) from None
+            raise ClusterError(f"no port-forward to Pod/{pod}: {reason}; grant `create` on pods/portforward") from None
 
     def each(self, ask: Callable[[Asked], Answer], over: Iterable[Asked]) -> Sequence[Answer]:
         """What `ask` answers for each, several at a time; the first error ends it."""
@@ -199,16 +172,17 @@ class Cluster:
         namespace = f"/namespaces/{target.namespace}" if entry["scope"] == "Namespaced" and target.namespace else ""
         return f"{root}{namespace}/{entry['resource']}" + (f"/{target.name}" if target.name else "")
 
-    def _json(self, call: _Call) -> Object:
-        return cast(Object, json.loads(self._send(call)))
+    def _json(self, *call: Any, **more: Any) -> Object:
+        return cast(Object, json.loads(self._send(*call, **more)))
 
-    def _send(self, call: _Call) -> bytes:
+    def _send(  # noqa: PLR0913, PLR0917  # what HTTP has
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Object | None = None,
+        content: str = "application/json", accept: str = "application/json",
+    ) -> bytes:  # fmt: skip
         """The answer's body. A server that asks for patience is obeyed, within TRIES and LONGEST_WAIT_S."""
-        headers = {"Accept": call.accept, **({"Content-Type": call.content} if call.method != "GET" else {})}
-        request = self._api.param_serialize(
-            call.method, call.path, query_params=list(call.query.items()), header_params=headers, body=call.body,
-            auth_settings=["BearerToken"],
-        )  # fmt: skip
+        headers = {"Accept": accept, **({"Content-Type": content} if method != "GET" else {})}
+        more = {"query_params": list((query or {}).items()), "header_params": headers, "body": body}
+        request = self._api.param_serialize(method, path, auth_settings=["BearerToken"], **more)
         for attempt in range(1, TRIES + 1):
             try:
                 response = self._api.call_api(*request, _request_timeout=(CONNECT_S, READ_S)).response

@@ -1,19 +1,4 @@
-"""Everything that can go wrong in a deployment. Each is one line on standard error, and the exit code 1.
-
-DeployError
-├── RenderError      the chart, a values file or a value is not usable; found before a cluster is asked
-├── ClusterError     what the API server says
-│   ├── Unreachable    it says nothing: refused, timed out, or not trusted (TLS)
-│   ├── Forbidden      403: who may not do what
-│   ├── Conflict       409: another field manager owns what we set
-│   └── Busy           429 or 503, and it stayed so
-├── NotReady         a check of the preflight failed; nothing was changed
-├── Running          another apply of this release is going on
-├── ReleaseFailed    Helm could not install, upgrade, roll back or uninstall
-├── RolloutFailed    the objects are applied, the pods do not become ready
-├── SmokeFailed      the service does not answer as the contract says
-└── NoRevision       there is no such release or revision
-"""
+"""Everything that can go wrong in a deployment. Each is one line on standard error, and the exit code 1."""
 
 from __future__ import annotations
 
@@ -32,11 +17,11 @@ class DeployError(WordtellError):
 
 
 class RenderError(DeployError, ValueError):
-    """The chart or its values cannot be used. The message names the value and the remedy."""
+    """The chart or its values cannot be used; found before a cluster is asked."""
 
 
 class ClusterError(DeployError, OSError):
-    """The API server refused. `http` is the status, 0 if there was no answer."""
+    """The API server refused, with the HTTP status `http`; without one, there is no usable kubeconfig."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
@@ -59,9 +44,8 @@ class Forbidden(ClusterError):
     """The user may not do this; or, with the same status, an admission plugin refuses it."""
 
     def __init__(self, message: str) -> None:
-        verb = re.search(r'cannot (\w+) resource "([^"]+)"(?: in API group "([^"]*)")?', message)
         remedy = "an admission rule of the cluster refuses the object as it is"
-        if verb:
+        if verb := re.search(r'cannot (\w+) resource "([^"]+)"(?: in API group "([^"]*)")?', message):
             resource = ".".join(part for part in (verb[2], verb[3]) if part)
             remedy = f"grant the verb {verb[1]!r} on {resource!r} (docs/deployer.md lists the role)"
         elif "exceeded quota" in message:
@@ -80,10 +64,6 @@ class Conflict(ClusterError):
         super().__init__(message, 409)
 
 
-class Busy(ClusterError):
-    """The API server asked to come back later, more often than we are willing to."""
-
-
 class NotReady(DeployError, RuntimeError):
     """The cluster cannot take what would be applied."""
 
@@ -92,7 +72,7 @@ class NotReady(DeployError, RuntimeError):
 
 
 class Running(DeployError, RuntimeError):
-    """Somebody else is at it."""
+    """Another command is at work on the release."""
 
     def __init__(self, release: Release, revision: int, since: str) -> None:
         super().__init__(
@@ -131,13 +111,12 @@ def refusal(status: int, text: bytes, tries: int) -> ClusterError:
         message, details = str(said["message"]), said.get("details") or {}
     except (ValueError, KeyError, TypeError):
         message, details = text.decode("utf-8", "replace").strip()[:200] or f"HTTP {status}", {}
-    if status in (429, 503):
-        return Busy(f"the API server is overloaded ({status} {tries} times: {message}); try again later", status)
-    if status == 401:
-        message = f"the cluster does not know you (401 {message}); renew the kubeconfig's credentials"
     if status == 403:
         return Forbidden(message)
     if status == 409:
-        causes = [cause for cause in details.get("causes") or [] if cause.get("reason") == "FieldManagerConflict"]
-        return Conflict(message, causes)
+        return Conflict(message, [c for c in details.get("causes") or [] if c.get("reason") == "FieldManagerConflict"])
+    if status == 401:
+        message = f"the cluster does not know you (401 {message}); renew the kubeconfig's credentials"
+    if status in (429, 503):
+        message = f"the API server is overloaded ({status} {tries} times: {message}); try again later"
     return ClusterError(message, status)

@@ -116,28 +116,6 @@ def owner(live: Object) -> Release | None:
     return Release(marks[OWNER], marks.get(OWNER_SPACE, "")) if OWNER in marks else None
 
 
-def check(objects: Iterable[Object]) -> None:
-    """Refuse what the API server would take and nobody can mean. Raises RenderError."""
-    seen: set[Reference] = set()
-    for item in objects:
-        name = reference(item)
-        if name in seen:
-            raise RenderError(f"{name} is rendered twice")
-        seen.add(name)
-        if item["kind"] == "Deployment" and item.get("spec", {}).get("replicas") == 0:
-            raise RenderError(f"{name}: 0 replicas serve nobody; set replicas to 1 or more, or use `delete`")
-        for container in containers(item):
-            resources = container.get("resources") or {}
-            limits = resources.get("limits") or {}
-            for resource, request in (resources.get("requests") or {}).items():
-                limit = limits.get(resource)
-                if limit is not None and quantity(limit) < quantity(request):
-                    raise RenderError(
-                        f"{name}: container {container['name']} requests {request} of {resource}, over its limit of"
-                        f" {limit}; raise resources.limits.{resource} or lower resources.requests.{resource}"
-                    )
-
-
 def pod_spec(manifest: Object) -> Object:
     """The pod that a workload makes: a Deployment's template, a ServingRuntime's or InferenceService's own."""
     spec = manifest.get("spec") or {}

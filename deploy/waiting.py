@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from deploy import manifests, rollout
-from deploy.errors import Busy, ClusterError, Forbidden, RolloutFailed, Unreachable
+from deploy.errors import ClusterError, Forbidden, RolloutFailed
 from deploy.rollout import Observed, Verdict
 from deploy.types import Object, Reference
 
@@ -61,10 +61,8 @@ def wait(cluster: Cluster, objects: Sequence[Object], before: Before, until: flo
     while wanted:
         try:
             found = {one: observe(cluster, one, objects, before.get(one)) for one in wanted}
-        except (Unreachable, Busy) as error:
-            reasons = [error.message]
         except ClusterError as error:
-            if error.http < 500:
+            if 400 <= error.http < 500 and error.http != 429:
                 raise
             reasons = [error.message]
         else:

@@ -72,7 +72,7 @@ def test_an_overloaded_server_is_asked_again_when_it_says(server: ApiServer) -> 
     server.scripted += [
         ("PATCH", "configmaps", Refused(429, "TooManyRequests", "slow down", retry_after="600"))
     ] * TRIES
-    with pytest.raises(errors.Busy, match="429 5 times: slow down"):
+    with pytest.raises(errors.ClusterError, match="429 5 times: slow down"):
         patient(server, waits).apply(CONFIG)
     assert waits[1:] == [20] * (TRIES - 1), "Retry-After is honoured, within reason"
 
