@@ -172,7 +172,8 @@ def run() -> None:
     """Run the command; what goes wrong is one line on standard error, and the exit code 1."""
     given = _parser().parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
     try:
         code = given.run(given)
     except WordtellError as error:

@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Revision:
-    """One of a release, as Helm tells it. `wait` is the label WAIT: until-..., ready, failed, or empty."""
+    """One of a release, as Helm tells it. `wait` is the label WAIT: until-..., ready, unwatched, failed, or empty."""
 
     number: int
     status: str

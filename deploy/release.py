@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,27 +55,34 @@ def apply(target: Target, order: Order, rendered: Rendered, *, force: bool, wait
     """Install or upgrade and wait; what fails is rolled back. One line on how it went."""
     cluster, engine, start = target.cluster, target.engine, time.monotonic()
     until = start + target.seconds
-    past = _idle(engine)
-    if not past and (old := takeover.records(cluster, engine.release)):
+    past, old = engine.history(), takeover.records(cluster, engine.release)
+    if old and not any(revision.good for revision in past):
+        for revision in past:  # of a take-over that did not come to its end: Helm's record, not the objects
+            cluster.delete(engine.record(revision.number))
         target.say(f"taken over from the deployer before Helm: {takeover.take_over(cluster, engine, old)} objects")
-        past = engine.history()
+    past = _idle(engine)
     earlier = engine.objects(_last_good(past).number) if past else []
     before = _prepare(target, earlier, rendered.objects, until, force=force)
     good = [revision for revision in past if revision.good]
-    with _or_back(target, good[-1].number if good else 0, earlier, until):
-        label = f"until-{time.time() + target.seconds:.0f}" if wait else "ready"
+    label = f"until-{time.time() + target.seconds:.0f}" if wait else "unwatched"
+    label += f"-{uuid.uuid4().hex[:8]}"  # by which we know our own revision
+    _idle(engine)
+    with _or_back(target, label, good[-1].number if good else 0, earlier, until):
         number = engine.deploy(order.chart, rendered.values, first=not past, label=label)
         target.say(f"{engine.release.name} revision {number}: {len(rendered.objects)} objects applied")
         if wait:
             waiting.wait(cluster, rendered.objects, before, until, target.show)
-            _mark(target, number, "ready")
+    if not wait:
+        return (
+            f"{engine.release.name} revision {number}: what the chart no longer has stays until an `apply` that waits"
+        )
     try:
+        _mark(target, number, "ready")
         _sweep(target, rendered.objects)
     except WordtellError as error:
-        what = f"{engine.release.name} revision {number} is applied; what the chart no longer has may be left"
+        what = f"{engine.release.name} revision {number} is ready; what the chart no longer has may be left"
         raise ReleaseFailed(f"{what} ({error.message}): `apply` again") from None
-    how = f"ready after {time.monotonic() - start:.0f} s" if wait else "applied; --no-wait does not wait until ready"
-    return f"{engine.release.name} revision {number}: {how}"
+    return f"{engine.release.name} revision {number}: ready after {time.monotonic() - start:.0f} s"
 
 
 def rollback(target: Target, wanted: int | None) -> str:
@@ -91,7 +99,7 @@ def rollback(target: Target, wanted: int | None) -> str:
     objects = engine.objects(chosen)
     before = _prepare(target, engine.objects(), objects, until, force=False)
     number = engine.rollback(chosen)
-    _mark(target, number, f"until-{time.time() + target.seconds:.0f}")
+    _mark(target, number, f"until-{time.time() + target.seconds:.0f}-rollback")
     target.say(f"{engine.release.name} revision {number}: rolled back to {chosen}")
     try:
         waiting.wait(target.cluster, objects, before, until, target.show)
@@ -217,8 +225,10 @@ def _sweep(target: Target, now: Sequence[Object]) -> None:
 
 
 @contextmanager
-def _or_back(target: Target, good: int, earlier: Sequence[Object], until: float) -> Iterator[None]:
-    """What fails inside is rolled back to the revision `good` (0: uninstalled), and the error says so."""
+def _or_back(target: Target, label: str, good: int, earlier: Sequence[Object], until: float) -> Iterator[None]:
+    """What fails inside, if it made a revision with this label, is rolled back to the revision `good` (0: uninstalled),
+    and the error says so.
+    """
     try:
         yield
     except (WordtellError, KeyboardInterrupt) as error:
@@ -226,7 +236,7 @@ def _or_back(target: Target, good: int, earlier: Sequence[Object], until: float)
         tries = 0
         while True:
             try:
-                done = _back(target, good, earlier)
+                done = _back(target, label, good, earlier)
                 break
             except WordtellError as trouble:
                 # An API server that is being restarted comes back; what it was asked for is still owed.
@@ -240,18 +250,18 @@ def _or_back(target: Target, good: int, earlier: Sequence[Object], until: float)
         raise kind(f"{head} [{done}]{log}{tail}") from None
 
 
-def _back(target: Target, good: int, earlier: Sequence[Object]) -> str:
+def _back(target: Target, label: str, good: int, earlier: Sequence[Object]) -> str:
     past = target.engine.history()
-    newest = past[-1].number if past else 0
-    if newest == good:
-        return f"revision {good} stays as it was" if good else "nothing was installed"
-    _mark(target, newest, "failed")
+    ours = [revision.number for revision in past if revision.wait == label]
+    if not ours:
+        return "nothing was changed" + ("; another command is at work" if past and past[-1].number != good else "")
     if not good:
         target.engine.uninstall()
         return "uninstalled: there was no revision before it"
     references = [manifests.reference(item) for item in earlier]
     _hand_over_replicas(target.cluster, {one: target.cluster.get(one) for one in references}, {}, earlier)
     number = target.engine.rollback(good)
+    _mark(target, ours[0], "failed")
     _mark(target, number, "ready")
     for one in references:
         if _ours(target, one):
@@ -263,8 +273,8 @@ def _idle(engine: Engine) -> list[Revision]:
     """The history, if nobody is at work on the release. Raises Running."""
     past = engine.history()
     last = past[-1] if past else None
-    waiting_for = last.wait.removeprefix("until-") if last and last.status == "deployed" else ""
-    if last and (last.status.startswith("pending") or (waiting_for.isdigit() and float(waiting_for) > time.time())):
+    until = last.wait.split("-")[1] if last and last.wait.startswith("until-") and last.status == "deployed" else "0"
+    if last and (last.status.startswith("pending") or float(until) > time.time()):
         raise Running(engine.release, last.number, last.when)
     return past
 

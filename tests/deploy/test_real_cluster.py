@@ -188,6 +188,35 @@ def test_two_applies_at_once(wordtell_deploy, server, kubeconfig) -> None:
     finished(kubeconfig, "apply", "--set", "greeting=second", "--no-wait")
 
 
+def test_of_two_applies_in_the_same_moment_one_is_told(server, kubeconfig) -> None:
+    """Row 7, without a head start: neither rolls the other back."""
+    finished(kubeconfig, "apply")
+    server.controllers[:] = [controllers.deployment(controllers.waiting("ContainerCreating"))]
+    with (
+        other(kubeconfig, "apply", "--set", "greeting=a") as one,
+        other(kubeconfig, "apply", "--set", "greeting=b") as two,
+    ):
+        until(lambda: one.poll() is not None or two.poll() is not None)
+        loser, winner, wanted = (one, two, "b") if one.poll() is not None else (two, one, "a")
+        _, err = loser.communicate(timeout=20)
+        assert loser.returncode == 1
+        assert "another command is at work" in err
+        controllers.deployment()(server, server.find("deployments", "wordtell"))
+        out, err = winner.communicate(timeout=20)
+        assert winner.returncode == 0, err
+    assert "revision 2: ready" in out
+    assert server.find("configmaps", "wordtell")["data"] == {"greeting": wanted}
+
+
+def test_what_the_chart_no_longer_has_stays_if_nobody_waits(wordtell_deploy, server) -> None:
+    assert wordtell_deploy("apply").code == 0
+    done = wordtell_deploy("apply", "--set", "fullnameOverride=fresh", "--no-wait")
+    assert "stays until an `apply` that waits" in done.out
+    assert server.find("deployments", "wordtell") is not None
+    assert wordtell_deploy("apply", "--set", "fullnameOverride=fresh").code == 0
+    assert server.find("deployments", "wordtell") is None
+
+
 @pytest.mark.parametrize("there_before", [True, False])
 def test_a_killed_apply_is_told_and_mended(server, wordtell_deploy, kubeconfig, there_before) -> None:
     """What no program can catch: Helm's record stays open."""
@@ -383,6 +412,24 @@ def test_a_taken_over_release_comes_back_if_the_first_upgrade_fails(wordtell_dep
     assert "rolled back to revision 1" in done.err
     assert server.find("configmaps", "wordtell")["data"] == {"greeting": "{{ .Values.nothing }}"}
     assert server.find("configmaps", "gone") is not None
+
+
+def test_a_take_over_that_was_cut_off_begins_again(wordtell_deploy, server) -> None:
+    """And never ends in Helm's uninstalling what serves."""
+    old_release(server, "hello")
+    fault = Refused(500, "InternalError", "etcdserver: request timed out")
+    server.scripted.append(("PATCH", "/services/wordtell$", fault))
+    assert wordtell_deploy("apply").code == 1
+    assert server.find("deployments", "wordtell") is not None
+    server.controllers.append(
+        lambda state, item: cut.pop()(state, item) if cut and item["kind"] == "ConfigMap" else None
+    )
+    cut = [lambda state, _item: state.scripted.append(("PATCH", "/services/wordtell$", fault))]
+    assert wordtell_deploy("apply").code == 1
+    assert "failed" in wordtell_deploy("history").out
+    done = wordtell_deploy("apply")
+    assert done.code == 0, done.err
+    assert not [event for event in server.events if event[3] == "DELETED" and event[1] in ("services", "deployments")]
 
 
 def old_release(server, greeting: str) -> str:
