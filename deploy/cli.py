@@ -13,7 +13,7 @@ from typing import Any
 
 from bento.errors import WordtellError
 from deploy import engine, preflight, release, render, rollout, smoke, view
-from deploy.errors import NoRevision, NotReady, SmokeFailed
+from deploy.errors import NotReady, SmokeFailed
 from deploy.release import Target
 from deploy.types import Release
 
@@ -49,7 +49,10 @@ def _apply(given: Given) -> int:
     if given.dry_run:
         if not new:
             release.rehearse(target, rendered.objects, force=given.force_conflicts)
-        print(f"{given.name}: the cluster would take all of it; nothing was changed")
+        rest = (
+            "the objects cannot be tried before the namespace is there" if new else "the cluster would take all of it"
+        )
+        print(f"{given.name}: {rest}; nothing was changed")
         return 0
     if new:
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -60,10 +63,7 @@ def _apply(given: Given) -> int:
 
 
 def _history(given: Given) -> int:
-    target = _target(given)
-    past = target.engine.history()
-    if not past:
-        raise NoRevision(target.engine.release)
+    past = _target(given).engine.past()
     print(json.dumps([asdict(one) for one in past], indent=2) if given.json else view.history(past))
     return 0
 
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     order.add_argument("--set-string", dest="sets", action="append", type=lambda text: (True, text), metavar="K=V")
     order.add_argument("--chart", type=Path, default=render.CHART, help="the chart's folder")
-    waits.add_argument("--timeout", type=_seconds, default=600.0, help="seconds until it has to be done")
+    waits.add_argument("--timeout", type=seconds, default=600.0, help="seconds until it has to be done")
     out.add_argument("--json", action="store_true", help="print JSON")
     checked = argparse.ArgumentParser(add_help=False)
     checked.add_argument("--create-namespace", action="store_true", help="make it if it is not there")
@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     found = command("smoke", _smoke, "Score one text and check the answer.")
     found.add_argument("--url", help="ask here, an ingress say; if you leave it out: a ready pod")
     found.add_argument("--api-key", default=os.environ.get("DEPLOY_API_KEY"), help="if the service asks for one")
-    found.add_argument("--timeout", type=_seconds, default=30.0, help="seconds to wait for the answer")
+    found.add_argument("--timeout", type=seconds, default=30.0, help="seconds to wait for the answer")
     found = command("rollback", _rollback, "Go back to an earlier revision, and wait until ready.", waits)
     found.add_argument("revision", nargs="?", type=int, help="if you leave it out: the last good one before this")
     found = command("delete", _delete, "Delete everything of the release. The namespace stays.", waits)
@@ -187,7 +187,8 @@ def _interrupt(number: int, _frame: object) -> None:
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A time that a command may take."""
     if float(text) < 1:
         raise argparse.ArgumentTypeError("give 1 second or more")
     return float(text)

@@ -87,6 +87,12 @@ class Engine:
             for entry in found
         ]  # fmt: skip
 
+    def past(self) -> list[Revision]:
+        """The history of a release that there is. Raises NoRevision."""
+        if not (found := self.history()):
+            raise NoRevision(self.release)
+        return found
+
     def objects(self, revision: int | None = None) -> list[Object]:
         """What a revision consists of, hooks left out. Raises NoRevision."""
         found = self._do(lambda: self._config.get_all(self.release.name, revision=revision))
@@ -101,9 +107,11 @@ class Engine:
         """Install or upgrade, without waiting for pods; the number of the new revision."""
         config, name = self._config, self.release.name
         options = {"wait": "hookOnly", "labels": {WAIT: label}, "description": note or None}
+        # Without values Helm would take those of the revision before, and not what was examined.
+        again = {"reset_values": True, "max_history": _KEPT}
         if first:
             return int(self._do(lambda: config.install(chart, name, values, **options))["revision"])
-        return int(self._do(lambda: config.upgrade(chart, name, values, max_history=_KEPT, **options))["revision"])
+        return int(self._do(lambda: config.upgrade(chart, name, values, **again, **options))["revision"])
 
     def rollback(self, revision: int) -> int:
         """Make an earlier revision the newest again; the number of the new one."""

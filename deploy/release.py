@@ -89,9 +89,7 @@ def rollback(target: Target, wanted: int | None) -> str:
     """Let Helm go back to a revision (None: the last good one before this), and wait."""
     engine, start = target.engine, time.monotonic()
     until = start + target.seconds
-    past = engine.history()
-    if not past:
-        raise NoRevision(engine.release)
+    past = engine.past()
     known = [revision.number for revision in past]
     chosen = wanted or next((revision.number for revision in reversed(past[:-1]) if revision.good), None)
     if chosen not in known:
@@ -124,11 +122,8 @@ def delete(target: Target) -> None:
 
 def inventory(target: Target) -> list[Reference]:
     """Every object of every revision that Helm keeps, once. Raises NoRevision."""
-    past = target.engine.history()
-    if not past:
-        raise NoRevision(target.engine.release)
     found = {}
-    for revision in past:
+    for revision in target.engine.past():
         for one in map(manifests.reference, target.engine.objects(revision.number)):
             found[one.key] = one
     return list(found.values())
@@ -136,9 +131,7 @@ def inventory(target: Target) -> list[Reference]:
 
 def standing(target: Target) -> Standing:
     """What the newest revision has become. Raises NoRevision."""
-    past = target.engine.history()
-    if not past:
-        raise NoRevision(target.engine.release)
+    past = target.engine.past()
     objects = target.engine.objects()
     references = [manifests.reference(item) for item in objects]
     live = dict(zip(references, target.cluster.each(target.cluster.get, references), strict=True))

@@ -20,7 +20,7 @@ CHART = Path(__file__).resolve().parent / "chart" / "wordtell"
 
 @dataclass(frozen=True)
 class Order:
-    """What to render. `sets` are (as text, expression) pairs; they win over the files, a later one over an earlier.
+    """What to render. `sets` are (as text, expression) pairs; they win over the files.
     `form`: plain, helm or kserve.
     """
 
@@ -80,7 +80,7 @@ def values(order: Order) -> dict[str, Any]:
             raise RenderError(f"{file}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
         except helm().HelmError as error:
             raise RenderError(f"{file} is not a mapping of keys to values: {_explain(error.detail, {})}") from None
-    for is_text, whole in order.sets:
+    for is_text, whole in sorted(order.sets, key=lambda pair: pair[0]):  # Helm reads --set-string last
         option = "--set-string" if is_text else "--set"
         # Helm reads an expression on top of what there is: `a[1]=y` changes one item. The library reads it alone, so
         # the pieces between commas are laid over one by one; an item that only fills a gap is null in both readings.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploy.types import Object
 
@@ -28,7 +28,7 @@ _BAD_WAITS = {
 # What a registry answers when trying again cannot help.
 _NO_IMAGE = re.compile(r"not found|manifest unknown|denied|unauthorized|no match for platform", re.IGNORECASE)
 _SURE_CRASHES = 3
-_NO_NODE, _NO_POD, _BAD_SERVICE = 60, 30, 30
+_NO_NODE, _NO_POD, _BAD_SERVICE, _SETTLES = 60, 30, 30, 20
 _BAD_SERVICES = {"ModelLoadFailed", "RuntimeNotRecognized", "NoSupportingRuntime", "InvalidPredictorSpec"}
 _PORT = 3000
 _REVISION = "deployment.kubernetes.io/revision"
@@ -77,9 +77,12 @@ class Verdict:
 
 def judge(seen: Observed) -> Verdict:
     """How a Deployment or InferenceService is doing."""
+    if any(_unseen(item) for item in seen.deployments[-1:]):
+        return Verdict("the cluster has not looked at it yet")
     for pod in newest(seen):
         if failure := _pod(pod, seen.events):
-            return failure
+            # As long as KServe may not have looked, these may be the pods of before.
+            return failure if _settled(seen) else replace(failure, looks=max(failure.looks, _SETTLES))
     if seen.workload["kind"] == "InferenceService":
         return _inference(seen)
     return _deployment(seen.workload, seen)
@@ -111,8 +114,6 @@ def port(seen: Observed, pod: str) -> int:
 
 def _deployment(item: Object, seen: Observed) -> Verdict:
     status = item.get("status") or {}
-    if status.get("observedGeneration", 0) < item["metadata"].get("generation", 0):
-        return Verdict("the cluster has not looked at it yet")
     old = _conditions(seen.before or {}) if item is seen.workload else {}
     # What was so before this apply, unchanged, is not its doing.
     conditions = {kind: entry for kind, entry in _conditions(item).items() if entry != old.get(kind)}
@@ -156,8 +157,18 @@ def _inference(seen: Observed) -> Verdict:
             f"{kind}: {entry.get('reason') or entry['status']}" for kind, entry in conditions.items() if kind != "Ready"
         ]
         return Verdict(ready.get("message") or ", ".join(waits) or "waiting for KServe")
-    same = seen.workload["metadata"].get("generation") == before.get("metadata", {}).get("generation")
-    return Verdict("Ready", True, settled=same or status != before.get("status"))
+    return Verdict("Ready", True, settled=_settled(seen))
+
+
+def _unseen(item: Object) -> bool:
+    return bool((item.get("status") or {}).get("observedGeneration", 0) < item["metadata"].get("generation", 0))
+
+
+def _settled(seen: Observed) -> bool:
+    """Whether KServe has looked at an InferenceService: nothing is new for it, or its status has changed."""
+    before, now = seen.before or {}, seen.workload
+    same = now["metadata"].get("generation") == before.get("metadata", {}).get("generation")
+    return now["kind"] == "Deployment" or same or now.get("status") != before.get("status")
 
 
 def _pod(pod: Object, events: Sequence[Object]) -> Verdict | None:

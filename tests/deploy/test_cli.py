@@ -34,6 +34,13 @@ def test_apply_then_status_then_delete(wordtell_deploy, server) -> None:
     assert "nothing is deployed as wordtell in the namespace shop" in wordtell_deploy("status").err
 
 
+def test_the_values_of_an_apply_are_all_of_them(wordtell_deploy, server) -> None:
+    """Helm would go on with the earlier ones when none are given."""
+    assert wordtell_deploy("apply", "--set", "greeting=first").code == 0
+    assert wordtell_deploy("apply").code == 0
+    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "hello"}
+
+
 def test_wordtells_own_chart_goes_the_same_way(wordtell_deploy, server) -> None:
     done = wordtell_deploy("apply", "--chart", str(render.CHART))
     assert done.code == 0, done.err

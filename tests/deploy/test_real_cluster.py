@@ -271,6 +271,21 @@ def test_pull_errors_that_pass_and_pods_that_wait_for_a_node_have_time(wordtell_
         assert done.code == 0, done.err
 
 
+def test_the_pods_of_a_failure_before_do_not_count_against_the_remedy(wordtell_deploy, server) -> None:
+    """Row 8's kind: the controller takes a moment to look at the new revision."""
+    fail_for(server, "nopull")
+    assert wordtell_deploy("apply", "--set", "image.tag=nopull", "--no-wait").code == 0
+    calm = controllers.deployment()
+
+    def late(state, item) -> None:
+        if item["kind"] == "Deployment":
+            threading.Timer(0.3, lambda: calm(state, item)).start()
+
+    server.controllers[:] = [late]
+    done = wordtell_deploy("apply", "--timeout", "20")
+    assert done.code == 0, done.err
+
+
 def test_a_pool_that_scales_from_zero_is_no_obstacle(wordtell_deploy, server) -> None:
     """Row 8: a way past the check of the nodes."""
     server.objects.pop(("", "nodes", "", "big"))
@@ -290,6 +305,8 @@ def test_a_pool_that_scales_from_zero_is_no_obstacle(wordtell_deploy, server) ->
         (None, [(False, "tag=2"), (True, "text=2,on=true")], {"tag": 2, "text": "2", "on": "true"}),
         ("a: {b: 1, c: 2}", [(False, "a.b=null")], {"a": {"b": None, "c": 2}}),
         (None, [(False, r"a=1\,2")], {"a": "1,2"}),
+        (None, [(True, "a=1"), (False, "a=2")], {"a": "1"}),
+        ("a: 1", [(False, "a=2"), (False, "a=3")], {"a": 3}),
     ],
 )
 def test_set_means_what_helm_means(tmp_path: Path, files, sets, wanted) -> None:
