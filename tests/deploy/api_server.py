@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from http.server import ThreadingHTTPServer
 from typing import Any
 
-from tests.deploy import fields
+from tests.deploy import discovery, fields
 from tests.deploy.fields import Owners
 from tests.deploy.wire import Handler, Refused, Request
 
@@ -131,68 +131,10 @@ class ApiServer:
             if method == request.method and re.search(pattern, request.path):
                 del self.scripted[place]
                 raise refusal
-        parts = request.path.strip("/").split("/")
-        if parts == ["version"]:
-            return {"major": "1", "minor": self.git_version.split(".")[1], "gitVersion": self.git_version}
-        if parts[:2] == ["openapi", "v3"]:
-            return self._openapi("/".join(parts[2:]))
-        if request.aggregated and parts in (["api"], ["apis"]):
-            groups = sorted({version.rpartition("/")[0] for version in self.served})
-            items = [self._aggregated(group) for group in groups if bool(group) == (parts == ["apis"])]
-            return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "items": items}
-        if parts == ["api"]:
-            return {"kind": "APIVersions", "versions": ["v1"]}
-        if parts == ["apis"]:
-            groups = sorted({version.rpartition("/")[0] for version in self.served if "/" in version})
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [self._group(group) for group in groups]}
-        if parts[0] == "apis" and len(parts) == 2:
-            return self._group(parts[1])
-        if len(parts) == (2 if parts[0] == "api" else 3):
-            return self._discovery("/".join(parts[1:]))
+        found = discovery.answer(self.served, self.git_version, request)
+        if found is not None:
+            return found
         return self._object(request, *locate(request.path))
-
-    def _openapi(self, path: str) -> Object:
-        """Helm asks whether a kind's PATCH knows `fieldValidation`."""
-        if not path:
-            roots = [f"apis/{version}" if "/" in version else f"api/{version}" for version in self.served]
-            return {"paths": {root: {"serverRelativeURL": f"/openapi/v3/{root}?hash=1"} for root in roots}}
-        group_version = path.partition("/")[2]
-        group, _, version = group_version.rpartition("/")
-        paths = {}
-        for kind, plural, namespaced in self.served.get(group_version, []):
-            patch = {
-                "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": kind},
-                "parameters": [{"name": "fieldValidation", "in": "query"}, {"name": "dryRun", "in": "query"}],
-            }
-            space = "namespaces/{namespace}/" if namespaced else ""
-            paths[f"/{path}/{space}{plural}/{{name}}"] = {"patch": patch}
-        return {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": self.git_version}, "paths": paths}
-
-    def _aggregated(self, group: str) -> Object:
-        versions = []
-        for served, kinds in self.served.items():
-            if served.rpartition("/")[0] == group:
-                resources = [
-                    {"resource": plural, "responseKind": {"group": "", "version": "", "kind": kind},
-                     "scope": "Namespaced" if namespaced else "Cluster", "singularResource": kind.lower(),
-                     "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"]}
-                    for kind, plural, namespaced in kinds
-                ]  # fmt: skip
-                versions.append({"version": served.rpartition("/")[2], "resources": resources, "freshness": "Current"})
-        return {"metadata": {"name": group}, "versions": versions}
-
-    def _group(self, group: str) -> Object:
-        versions = [{"version": v.split("/")[1], "groupVersion": v} for v in self.served if v.startswith(group + "/")]
-        if not versions:
-            raise Refused(404, "NotFound", "the server could not find the requested resource")
-        return {"kind": "APIGroup", "name": group, "versions": versions, "preferredVersion": versions[0]}
-
-    def _discovery(self, api_version: str) -> Object:
-        if api_version not in self.served:
-            raise Refused(404, "NotFound", "the server could not find the requested resource")
-        resources = [{"name": plural, "kind": kind, "namespaced": n} for kind, plural, n in self.served[api_version]]
-        resources += [{**entry, "name": f"{entry['name']}/status"} for entry in resources]
-        return {"kind": "APIResourceList", "groupVersion": api_version, "resources": resources}
 
     def _object(self, request: Request, key: Key, api_version: str, sub: str) -> Object | str:
         group, plural, namespace, name = key
@@ -258,11 +200,11 @@ class ApiServer:
     def _change(self, request: Request, key: Key) -> Object:
         """PUT, or a merge patch. A `null` in a patch takes the field away; `managedFields` may be set."""
         before = copy.deepcopy(self.objects[key])
-        body = request.body if isinstance(request.body, dict) else _merge_patch(request.body)
+        body = request.body if isinstance(request.body, dict) else fields.merge_patch(request.body)
         asked = body.get("metadata", {}).get("resourceVersion")
         if asked and asked != before["metadata"]["resourceVersion"]:
             raise Refused(409, "Conflict", f'{key[1]} "{key[3]}": the object has been modified')
-        item = body if request.method == "PUT" else _patched(before, body)
+        item = body if request.method == "PUT" else fields.patched(before, body)
         item = {"apiVersion": before["apiVersion"], "kind": before["kind"], **item}
         entries = item["metadata"].pop("managedFields", [])
         named = body.get("metadata", {})
@@ -334,7 +276,7 @@ class ApiServer:
     def _matching(self, key: Key, selector: str) -> list[Object]:
         return [
             item for (group, plural, namespace, _), item in sorted(self.objects.items())
-            if (group, plural) == key[:2] and key[2] in {"", namespace} and selects(selector, item)
+            if (group, plural) == key[:2] and key[2] in {"", namespace} and fields.selects(selector, item)
         ]  # fmt: skip
 
     def follow(self, request: Request) -> Iterator[bytes]:
@@ -353,7 +295,7 @@ class ApiServer:
                     self.changed.wait(min(left, 0.05))
             for version, _, _, kind, item in new:
                 last = version
-                if selects(query.get("labelSelector", ""), item):
+                if fields.selects(query.get("labelSelector", ""), item):
                     line = json.dumps({"type": kind, "object": item}).encode() + b"\n"
                     if how == "drop":
                         yield line[:20]
@@ -374,39 +316,3 @@ def locate(path: str) -> tuple[Key, str, str]:
     group = found["g"] or ""
     key = (group, found["p"], found["ns"] or "", found["n"] or "")
     return key, f"{group}/{found['v']}".strip("/"), found["s"] or ""
-
-
-def selects(selector: str, item: Object) -> bool:
-    """Equality, inequality and existence, which is what the deployer and Helm use."""
-    labels = item["metadata"].get("labels") or {}
-    terms = [re.fullmatch(r"([^!=]+)(!=|==?)?(.*)", term) for term in selector.split(",") if term]
-    return all(
-        labels.get(t[1]) != t[3] if t[2] == "!=" else t[1] in labels and (not t[2] or labels[t[1]] == t[3])
-        for t in terms if t
-    )  # fmt: skip
-
-
-def _merge_patch(operations: list[Object]) -> Object:
-    """RFC 6902's `replace` as a merge patch."""
-    found: Object = {}
-    for operation in operations:
-        assert operation["op"] == "replace", operation
-        *parents, last = operation["path"].strip("/").split("/")
-        at = found
-        for part in parents:
-            at = at.setdefault(part, {})
-        at[last] = operation["value"]
-    return found
-
-
-def _patched(item: Object, patch: Object) -> Object:
-    """RFC 7386."""
-    found = dict(item)
-    for key, value in patch.items():
-        if value is None:
-            found.pop(key, None)
-        elif isinstance(value, dict):
-            found[key] = _patched(found[key] if isinstance(found.get(key), dict) else {}, value)
-        else:
-            found[key] = value
-    return found

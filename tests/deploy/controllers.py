@@ -136,3 +136,14 @@ def kserve_webhook(server: ApiServer, item: Object) -> None:
             if other["metadata"]["name"] != item["metadata"]["name"] and offers(other) & offers(item):
                 message = f"two runtimes with the same priority: {other['metadata']['name']}"
                 raise Refused(403, "Forbidden", f'admission webhook "servingruntime" denied the request: {message}')
+
+
+def fail_for(server: ApiServer, tag: str) -> None:
+    """From now on pods of this image do not come up; all others do."""
+    bad, good = deployment(waiting("ErrImagePull", f"example.org/wordtell:{tag}: not found")), deployment()
+
+    def control(state: ApiServer, item: Object) -> None:
+        text = json.dumps(item["spec"]) if item["kind"] == "Deployment" else ""
+        (bad if f":{tag}" in text else good)(state, item)
+
+    server.controllers[:] = [control]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -185,3 +186,39 @@ def _canonical(value: Any) -> None:
             value["resourceFieldRef"].setdefault("divisor", "0")
         for inner in value.values():
             _canonical(inner)
+
+
+def selects(selector: str, item: Object) -> bool:
+    """Equality, inequality and existence, which is what the deployer and Helm use."""
+    labels = item["metadata"].get("labels") or {}
+    terms = [re.fullmatch(r"([^!=]+)(!=|==?)?(.*)", term) for term in selector.split(",") if term]
+    return all(
+        labels.get(t[1]) != t[3] if t[2] == "!=" else t[1] in labels and (not t[2] or labels[t[1]] == t[3])
+        for t in terms if t
+    )  # fmt: skip
+
+
+def merge_patch(operations: list[Object]) -> Object:
+    """RFC 6902's `replace` as a merge patch."""
+    found: Object = {}
+    for operation in operations:
+        assert operation["op"] == "replace", operation
+        *parents, last = operation["path"].strip("/").split("/")
+        at = found
+        for part in parents:
+            at = at.setdefault(part, {})
+        at[last] = operation["value"]
+    return found
+
+
+def patched(item: Object, patch: Object) -> Object:
+    """RFC 7386."""
+    found = dict(item)
+    for key, value in patch.items():
+        if value is None:
+            found.pop(key, None)
+        elif isinstance(value, dict):
+            found[key] = patched(found[key] if isinstance(found.get(key), dict) else {}, value)
+        else:
+            found[key] = value
+    return found

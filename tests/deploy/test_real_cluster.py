@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import copy
-import gzip
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from bento.settings import ROOT
-from deploy import manifests, preflight, render
-from deploy.types import HELM, Release
+from deploy import preflight, render
+from deploy.types import Release
 from tests.deploy import controllers
 from tests.deploy.api_server import KSERVE
-from tests.deploy.conftest import CHART
 from tests.deploy.wire import Refused
-
-NO_IMAGE = controllers.waiting("ErrImagePull", "example.org/wordtell:nopull: not found")
 
 
 def replicas(server, name: str = "wordtell") -> list[int]:
@@ -33,21 +23,10 @@ def replicas(server, name: str = "wordtell") -> list[int]:
             if plural == "deployments" and item["metadata"]["name"] == name]  # fmt: skip
 
 
-def fail_for(server, tag: str) -> None:
-    """Pods of this image do not come up; all others do."""
-    bad, good = controllers.deployment(NO_IMAGE), controllers.deployment()
-
-    def control(state, item) -> None:
-        text = json.dumps(item["spec"]) if item["kind"] == "Deployment" else ""
-        (bad if f":{tag}" in text else good)(state, item)
-
-    server.controllers[:] = [control]
-
-
 def test_what_serves_goes_when_the_new_one_is_ready_and_not_before(wordtell_deploy, server) -> None:
     """Row 1."""
     assert wordtell_deploy("apply").code == 0
-    fail_for(server, "nopull")
+    controllers.fail_for(server, "nopull")
     done = wordtell_deploy("apply", "--set", "fullnameOverride=fresh,image.tag=nopull")
     assert done.code == 1
     assert "ErrImagePull: example.org/wordtell:nopull: not found" in done.err
@@ -112,7 +91,7 @@ def test_the_number_of_pods_is_handed_to_an_autoscaler_and_back(wordtell_deploy,
 def test_an_autoscaler_that_came_with_a_failure_leaves_the_number_of_pods_to_helm(wordtell_deploy, server) -> None:
     """Row 3, and back."""
     assert wordtell_deploy("apply", "--set", "replicaCount=6").code == 0
-    fail_for(server, "nopull")
+    controllers.fail_for(server, "nopull")
     server.controllers.append(controllers.autoscaler)
     done = wordtell_deploy("apply", "--set", "hpa=8,image.tag=nopull")
     assert "rolled back to revision 1, as revision 3" in done.err
@@ -171,43 +150,6 @@ def test_an_api_server_that_goes_while_helm_applies_leaves_no_open_end(wordtell_
     assert server.find("configmaps", "wordtell")["data"] == {"greeting": "hello"}
 
 
-def test_two_applies_at_once(wordtell_deploy, server, kubeconfig) -> None:
-    """Row 7."""
-    finished(kubeconfig, "apply")
-    server.controllers[:] = [controllers.deployment(controllers.waiting("ContainerCreating"))]
-    with other(kubeconfig, "apply", "--set", "greeting=first") as first:
-        until(lambda: server.find("configmaps", "wordtell")["data"] == {"greeting": "first"})
-        until(lambda: (server.find("secrets", "sh.helm.release.v1.wordtell.v2") or {"metadata": {"labels": {}}})
-              ["metadata"]["labels"].get("status") == "deployed")  # fmt: skip
-        done = wordtell_deploy("apply", "--set", "greeting=second")
-        assert done.code == 1
-        assert "another command is at work on wordtell (revision 2, since " in done.err
-        controllers.deployment()(server, server.find("deployments", "wordtell"))
-        _, err = first.communicate(timeout=20)
-        assert first.returncode == 0, err
-    finished(kubeconfig, "apply", "--set", "greeting=second", "--no-wait")
-
-
-def test_of_two_applies_in_the_same_moment_one_is_told(server, kubeconfig) -> None:
-    """Row 7, without a head start: neither rolls the other back."""
-    finished(kubeconfig, "apply")
-    server.controllers[:] = [controllers.deployment(controllers.waiting("ContainerCreating"))]
-    with (
-        other(kubeconfig, "apply", "--set", "greeting=a") as one,
-        other(kubeconfig, "apply", "--set", "greeting=b") as two,
-    ):
-        until(lambda: one.poll() is not None or two.poll() is not None)
-        loser, winner, wanted = (one, two, "b") if one.poll() is not None else (two, one, "a")
-        _, err = loser.communicate(timeout=20)
-        assert loser.returncode == 1
-        assert "another command is at work" in err
-        controllers.deployment()(server, server.find("deployments", "wordtell"))
-        out, err = winner.communicate(timeout=20)
-        assert winner.returncode == 0, err
-    assert "revision 2: ready" in out
-    assert server.find("configmaps", "wordtell")["data"] == {"greeting": wanted}
-
-
 def test_what_the_chart_no_longer_has_stays_if_nobody_waits(wordtell_deploy, server) -> None:
     assert wordtell_deploy("apply").code == 0
     done = wordtell_deploy("apply", "--set", "fullnameOverride=fresh", "--no-wait")
@@ -215,45 +157,6 @@ def test_what_the_chart_no_longer_has_stays_if_nobody_waits(wordtell_deploy, ser
     assert server.find("deployments", "wordtell") is not None
     assert wordtell_deploy("apply", "--set", "fullnameOverride=fresh").code == 0
     assert server.find("deployments", "wordtell") is None
-
-
-@pytest.mark.parametrize("there_before", [True, False])
-def test_a_killed_apply_is_told_and_mended(server, wordtell_deploy, kubeconfig, there_before) -> None:
-    """What no program can catch: Helm's record stays open."""
-    if there_before:
-        finished(kubeconfig, "apply")
-    revision = 2 if there_before else 1
-
-    def slow(_state, item) -> None:
-        if item["kind"] == "ConfigMap":
-            process.kill()
-            time.sleep(0.3)
-
-    server.controllers.append(slow)
-    with other(kubeconfig, "apply") as process:
-        process.wait(20)
-        process.communicate()
-    server.controllers.remove(slow)
-    done = wordtell_deploy("apply")
-    assert f"another command is at work on wordtell (revision {revision}, since " in done.err
-    finished(kubeconfig, *(["rollback"] if there_before else ["delete", "--yes"]))
-    finished(kubeconfig, "apply")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_an_interrupted_apply_says_so_and_is_taken_back(server, kubeconfig, number) -> None:
-    """Row 15; and the process is called `helm`, whose fields are Helm's."""
-    finished(kubeconfig, "apply")
-    server.controllers[:] = [controllers.deployment(controllers.waiting("ContainerCreating"))]
-    with other(kubeconfig, "apply", "--set", "greeting=first") as process:
-        until(lambda: server.find("configmaps", "wordtell")["data"] == {"greeting": "first"})
-        process.send_signal(number)
-        _, err = process.communicate(timeout=20)
-    assert process.returncode == 1
-    assert "interrupted [rolled back to revision 1, as revision 3]" in err
-    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "hello"}
-    managers = {request.query["fieldManager"] for request in server.requests if "apply-patch" in request.content}
-    assert managers == {"helm"}
 
 
 def test_pull_errors_that_pass_and_pods_that_wait_for_a_node_have_time(wordtell_deploy, server) -> None:
@@ -273,7 +176,7 @@ def test_pull_errors_that_pass_and_pods_that_wait_for_a_node_have_time(wordtell_
 
 def test_the_pods_of_a_failure_before_do_not_count_against_the_remedy(wordtell_deploy, server) -> None:
     """Row 8's kind: the controller takes a moment to look at the new revision."""
-    fail_for(server, "nopull")
+    controllers.fail_for(server, "nopull")
     assert wordtell_deploy("apply", "--set", "image.tag=nopull", "--no-wait").code == 0
     calm = controllers.deployment()
 
@@ -361,7 +264,7 @@ def test_status_tells_what_is_missing_and_its_exit_code_too(wordtell_deploy, ser
     assert "is not there: `apply` brings it back" in done.out
     assert json.loads(wordtell_deploy("status", "--json").out)["missing"] == ["Service/wordtell"]
     assert wordtell_deploy("apply").code == 0
-    fail_for(server, "nopull")
+    controllers.fail_for(server, "nopull")
     assert wordtell_deploy("apply", "--set", "image.tag=nopull", "--no-wait").code == 0
     done = wordtell_deploy("status")
     assert done.code == 1
@@ -400,90 +303,3 @@ def test_busy_servers_are_asked_again(wordtell_deploy, server) -> None:
     server.scripted += [("GET", "/deployments/wordtell$", busy), ("PATCH", "/services/wordtell$", busy)]
     done = wordtell_deploy("apply")
     assert done.code == 0, done.err
-
-
-def test_a_release_of_the_deployer_before_helm_is_taken_over_without_a_gap(wordtell_deploy, server) -> None:
-    """Its revision was a Secret of this form, its field manager `wordtell-deploy`."""
-    old = old_release(server, "hello")
-    uid = server.find("deployments", "wordtell")["metadata"]["uid"]
-    pods = {key for key in server.objects if key[1] == "pods"}
-    done = wordtell_deploy("apply")
-    assert done.code == 0, done.err
-    assert "taken over from the deployer before Helm: 4 objects" in done.out
-    assert server.find("deployments", "wordtell")["metadata"]["uid"] == uid
-    assert not [event for event in server.events if event[3] == "DELETED" and event[1] in ("services", "deployments")]
-    assert {key for key in server.objects if key[1] == "pods"} == pods, "no pod was started anew"
-    assert "ConfigMap/gone deleted: no longer in the chart" in done.out
-    assert server.find("secrets", old) is None
-    managers = {entry["manager"] for entry in server.find("services", "wordtell")["metadata"]["managedFields"]}
-    assert managers == {HELM}
-    assert [line.split()[:2] for line in wordtell_deploy("history").out.splitlines()[1:]] == [
-        ["1", "superseded"], ["2", "deployed"]
-    ]  # fmt: skip
-
-
-def test_a_taken_over_release_comes_back_if_the_first_upgrade_fails(wordtell_deploy, server) -> None:
-    old_release(server, "{{ .Values.nothing }}")
-    fail_for(server, "nopull")
-    done = wordtell_deploy("apply", "--set", "image.tag=nopull,greeting=other")
-    assert "rolled back to revision 1" in done.err
-    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "{{ .Values.nothing }}"}
-    assert server.find("configmaps", "gone") is not None
-
-
-def test_a_take_over_that_was_cut_off_begins_again(wordtell_deploy, server) -> None:
-    """And never ends in Helm's uninstalling what serves."""
-    old_release(server, "hello")
-    fault = Refused(500, "InternalError", "etcdserver: request timed out")
-    server.scripted.append(("PATCH", "/services/wordtell$", fault))
-    assert wordtell_deploy("apply").code == 1
-    assert server.find("deployments", "wordtell") is not None
-    server.controllers.append(
-        lambda state, item: cut.pop()(state, item) if cut and item["kind"] == "ConfigMap" else None
-    )
-    cut = [lambda state, _item: state.scripted.append(("PATCH", "/services/wordtell$", fault))]
-    assert wordtell_deploy("apply").code == 1
-    assert "failed" in wordtell_deploy("history").out
-    done = wordtell_deploy("apply")
-    assert done.code == 0, done.err
-    assert not [event for event in server.events if event[3] == "DELETED" and event[1] in ("services", "deployments")]
-
-
-def old_release(server, greeting: str) -> str:
-    """What the deployer before Helm left in a cluster; the name of its record."""
-    objects = manifests.plain(render.render(render.Order(Release("wordtell", "shop"), chart=CHART)).objects)
-    next(item for item in objects if item["kind"] == "ConfigMap")["data"]["greeting"] = greeting
-    objects.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "gone", "namespace": "shop"}})
-    for item in objects:
-        item["metadata"]["labels"] = {"app.kubernetes.io/instance": "wordtell"} | {
-            "app.kubernetes.io/managed-by": "wordtell-deploy"
-        }
-        server.apply(item, "wordtell-deploy")
-    packed = base64.b64encode(gzip.compress(json.dumps(objects).encode())).decode()
-    labels = {**objects[0]["metadata"]["labels"], "wordtell.dev/revision": "3", "wordtell.dev/state": "deployed"}
-    metadata = {"name": "wordtell.deploy.v3", "namespace": "shop", "labels": labels}
-    server.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"objects": packed}})
-    return "wordtell.deploy.v3"
-
-
-def other(kubeconfig: Path, *arguments: str) -> subprocess.Popen[str]:
-    """The command in a process of its own."""
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(ROOT)}
-    chart = ["--chart", str(CHART)] if arguments[0] == "apply" else []
-    command = [sys.executable, "-m", "deploy", *arguments, *chart]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def finished(kubeconfig: Path, *arguments: str) -> None:
-    with other(kubeconfig, *arguments) as process:
-        _, err = process.communicate(timeout=20)
-    assert process.returncode == 0, err
-
-
-def until(done) -> None:
-    """Wait for what another process does."""
-    for _ in range(1000):
-        if done():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that")
