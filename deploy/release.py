@@ -20,7 +20,6 @@ from deploy.errors import (
     ReleaseFailed,
     RolloutFailed,
     Running,
-    Unreachable,
 )
 from deploy.render import Order, Rendered
 from deploy.types import MANAGER, Object, Reference
@@ -233,7 +232,7 @@ def _or_back(target: Target, label: str, good: int, earlier: Sequence[Object], u
                 break
             except WordtellError as trouble:
                 # An API server that is being restarted comes back; what it was asked for is still owed.
-                tries += not isinstance(trouble, Unreachable)
+                tries += not (isinstance(trouble, ClusterError) and trouble.http == 0)
                 if time.monotonic() > until or tries == _TRIES:
                     done = f"not rolled back: {trouble.message}; `rollback` goes back"
                     break

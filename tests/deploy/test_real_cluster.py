@@ -140,7 +140,9 @@ def test_an_api_server_that_goes_while_helm_applies_leaves_no_open_end(wordtell_
         if item["kind"] == "ConfigMap":
             state.controllers.remove(go)
             state.scripted += [("PATCH", "services", fault)]
-            state.scripted += [("GET", "sh.helm.release.v1.wordtell.v1$", fault)] * 2  # the first ways back fail too
+            # The first ways back fail too, and longer than one would try if there were no hope.
+            state.scripted += [("GET", "^/version$", fault)] * 10
+            state.scripted += [("GET", "sh.helm.release.v1.wordtell.v1$", fault)] * 2
 
     server.controllers.append(go)
     done = wordtell_deploy("apply", "--set", "greeting=other", "--timeout", "20")
