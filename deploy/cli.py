@@ -20,10 +20,9 @@ from deploy.types import Release
 Given = argparse.Namespace
 
 
-def _render(given: Given) -> int:
+def _render(given: Given) -> None:
     order = _order(given, Release(given.name, given.namespace or "default"))
     print(render.render(order).text, end="")
-    return 0
 
 
 def _preflight(given: Given) -> int:
@@ -34,7 +33,7 @@ def _preflight(given: Given) -> int:
     return 1 if preflight.failures(found) else 0
 
 
-def _apply(given: Given) -> int:
+def _apply(given: Given) -> None:
     target = _target(given)
     order = _order(given, target.engine.release)
     rendered = render.render(order)
@@ -53,19 +52,17 @@ def _apply(given: Given) -> int:
             "the objects cannot be tried before the namespace is there" if new else "the cluster would take all of it"
         )
         print(f"{given.name}: {rest}; nothing was changed")
-        return 0
+        return
     if new:
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         target.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space, "labels": labels}})
         print(f"Namespace/{space} created")
     print(release.apply(target, order, rendered, force=given.force_conflicts, wait=given.wait))
-    return 0
 
 
-def _history(given: Given) -> int:
+def _history(given: Given) -> None:
     past = _target(given).engine.past()
     print(json.dumps([asdict(one) for one in past], indent=2) if given.json else view.history(past))
-    return 0
 
 
 def _status(given: Given) -> int:
@@ -74,7 +71,7 @@ def _status(given: Given) -> int:
     return 0 if found.healthy else 1
 
 
-def _smoke(given: Given) -> int:
+def _smoke(given: Given) -> None:
     where, connect = given.url, smoke.at(given.url, given.timeout) if given.url else None
     if connect is None:
         target = _target(given)
@@ -87,26 +84,22 @@ def _smoke(given: Given) -> int:
         connect = smoke.through(target.cluster.forward(space, pod, rollout.port(seen, pod)), given.timeout)
     answer = smoke.score(connect, below=smoke.prefix(given.url), key=given.api_key)
     print(f"{where} {answer}")
-    return 0
 
 
-def _rollback(given: Given) -> int:
+def _rollback(given: Given) -> None:
     print(release.rollback(_target(given), given.revision))
-    return 0
 
 
-def _delete(given: Given) -> int:
+def _delete(given: Given) -> None:
     target = _target(given)
     names = ", ".join(map(str, release.inventory(target)))
     where = f"in {target.engine.release.namespace} of {target.cluster.address}"
     if not given.yes:
         print(f"delete {names} {where}? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-            print("nothing was deleted", file=sys.stderr)
-            return 1
+            raise SystemExit("nothing was deleted")
     release.delete(target)
     print(f"{given.name} deleted: {names}")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -180,7 +173,7 @@ def run() -> None:
         raise SystemExit(f"wordtell-deploy: {error.message}") from None
     except KeyboardInterrupt:
         raise SystemExit("wordtell-deploy: interrupted; `status` says how things are") from None
-    raise SystemExit(code)
+    raise SystemExit(code or 0)
 
 
 def _interrupt(number: int, _frame: object) -> None:

@@ -12,15 +12,7 @@ from typing import TYPE_CHECKING
 from bento.errors import WordtellError
 from deploy import manifests, rollout, takeover, waiting
 from deploy.engine import WAIT, Engine, Revision
-from deploy.errors import (
-    ClusterError,
-    Conflict,
-    NoRevision,
-    NotReady,
-    ReleaseFailed,
-    RolloutFailed,
-    Running,
-)
+from deploy.errors import ClusterError, Conflict, NoRevision, NotReady, ReleaseFailed, RolloutFailed, Running
 from deploy.render import Order, Rendered
 from deploy.types import MANAGER, Object, Reference
 from deploy.view import Standing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import re
 import threading
@@ -302,3 +303,16 @@ def test_an_inference_service_is_waited_for_by_its_conditions(wordtell_deploy, s
     done = wordtell_deploy("apply", "kserve")
     assert done.code == 0, done.err
     assert "http://w.example.org, Ready True" in wordtell_deploy("status").out
+
+
+def test_delete_asks(wordtell_deploy, server, monkeypatch) -> None:
+    assert wordtell_deploy("apply").code == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    done = wordtell_deploy("delete")
+    assert done.code == 1
+    assert "delete ConfigMap/wordtell, Service/wordtell, Deployment/wordtell in shop of http://" in done.err
+    assert "nothing was deleted" in done.err
+    assert server.find("deployments", "wordtell") is not None
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert wordtell_deploy("delete").code == 0
+    assert server.find("deployments", "wordtell") is None
