@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from deploy import manifests
 from deploy.manifests import quantity
 from deploy.needs import Need
-from deploy.types import Finding, Level, Object, Reference
+from deploy.types import MANAGER, Finding, Level, Object, Reference, Release
 
 
-def version(server: str, minimum: str | None) -> Finding:
+def version(server: str, minimum: str) -> Finding:
     """The server against the chart's `kubeVersion`."""
-    have, want = _numbers(server), _numbers(minimum or "")
-    if have < want:
+    if _numbers(server) < _numbers(minimum):
         return Finding("fail", "version", f"the server is {server}; the chart needs {minimum}", "upgrade the cluster")
     return Finding("pass", "version", f"the server is {server}" + (f" (the chart needs {minimum})" if minimum else ""))
 
@@ -25,16 +24,29 @@ def kind(api_version: str, name: str, served: Mapping[str, str], versions: Seque
     """One kind that is rendered. `served`: the kinds under this very version; `versions`: those of its group."""
     if name in served:
         return Finding("pass", "kinds", f"{name} is served in {api_version}")
+    message, remedy = f"{name} ({api_version}) is not known here", f"install what brings {name}, or switch it off"
     if versions:
-        return Finding("fail", "kinds", f"{name} is not served in {api_version}, only in {', '.join(versions)}",
-                       f"upgrade what brings {name} to a version that serves {api_version}")  # fmt: skip
-    return Finding("fail", "kinds", f"{name} ({api_version}) is not known here",
-                   f"install what brings {name}, or switch it off in the values")  # fmt: skip
+        message = f"{name} is not served in {api_version}, only in {', '.join(versions)}"
+        remedy = f"upgrade what brings {name} to a version that serves {api_version}"
+    return Finding("fail", "kinds", message, remedy)
 
 
-def present(what: Reference, why: str, live: Object | None, remedy: str) -> Finding:
+def namespace(name: str, live: Object | None, *, creates: bool) -> Finding:
+    """The namespace of the release: there, and to stay."""
+    if live is None and creates:
+        return Finding("pass", "namespace", f"Namespace/{name} will be created")
+    if live is None:
+        remedy = f"kubectl create namespace {name}, or give --create-namespace"
+        return Finding("fail", "namespace", f"Namespace/{name}, the namespace of the release, is not there", remedy)
+    if live["metadata"].get("deletionTimestamp"):
+        return Finding("fail", "namespace", f"Namespace/{name} is being deleted", "wait until it is gone")
+    return Finding("pass", "namespace", f"Namespace/{name}, the namespace of the release, is there")
+
+
+def present(what: Reference, why: str, live: Object | None) -> Finding:
     """Something that the manifests name and do not bring."""
     if live is None:
+        remedy = f"create it in {what.namespace}, or change the value that names it"
         return Finding("fail", what.kind.lower(), f"{what}, {why}, is not there", remedy)
     return Finding("pass", what.kind.lower(), f"{what}, {why}, is there")
 
@@ -42,16 +54,13 @@ def present(what: Reference, why: str, live: Object | None, remedy: str) -> Find
 def ingress_class(wanted: str | None, classes: Sequence[Object]) -> Finding:
     """The class of an Ingress; None: the cluster's default."""
     names = [item["metadata"]["name"] for item in classes]
-    listed = f"there are: {', '.join(names) or 'none'}"
-    if wanted:
-        if wanted in names:
-            return Finding("pass", "ingress class", f"IngressClass/{wanted} is there")
-        remedy = "set ingress.className to one of these" if names else "install an ingress controller"
-        return Finding("fail", "ingress class", f"there is no IngressClass/{wanted}; {listed}", remedy)
     mark = "ingressclass.kubernetes.io/is-default-class"
-    if any((item["metadata"].get("annotations") or {}).get(mark) == "true" for item in classes):
-        return Finding("pass", "ingress class", "the cluster has a default ingress class")
-    return Finding("fail", "ingress class", f"no default ingress class; {listed}", "set ingress.className")
+    default = any((item["metadata"].get("annotations") or {}).get(mark) == "true" for item in classes)
+    if wanted in names or (not wanted and default):
+        return Finding("pass", "ingress class", f"IngressClass/{wanted} is there" if wanted else "there is a default")
+    what = f"there is no IngressClass/{wanted}" if wanted else "no default ingress class"
+    remedy = "set ingress.className to one of these" if names else "install an ingress controller"
+    return Finding("fail", "ingress class", f"{what}; there are: {', '.join(names) or 'none'}", remedy)
 
 
 def access(denied: Sequence[tuple[str, str]], asked: int, namespace: str) -> Finding:
@@ -62,8 +71,8 @@ def access(denied: Sequence[tuple[str, str]], asked: int, namespace: str) -> Fin
     for verb, resource in denied:
         by_resource[resource].append(verb)
     what = "; ".join(f"{', '.join(verbs)} {resource}" for resource, verbs in by_resource.items())
-    return Finding("fail", "permissions", f"you may not {what} in {namespace}",
-                   "grant these with a Role (docs/deployer.md has one)")  # fmt: skip
+    remedy = "grant these with a Role (docs/deployer.md has one)"
+    return Finding("fail", "permissions", f"you may not {what} in {namespace}", remedy)
 
 
 def quota(found: Object, wanted: Sequence[Need]) -> Finding:
@@ -83,13 +92,20 @@ def quota(found: Object, wanted: Sequence[Need]) -> Finding:
     return Finding("pass", "quota", f"{name} has room")
 
 
-def foreign(live: Sequence[Object]) -> list[Finding]:
-    """Objects of the same name that Helm installed: two masters make a mess."""
-    mark = "meta.helm.sh/release-name"
-    found = [(manifests.reference(item), (item["metadata"].get("annotations") or {}).get(mark)) for item in live]
-    return [Finding("fail", "owner", f"{name} belongs to the Helm release {owner}",
-                    f"go on with `helm upgrade {owner}`, or `helm uninstall {owner}` first, or choose another --name")
-            for name, owner in found if owner]  # fmt: skip
+def foreign(live: Iterable[Object], release: Release) -> list[Finding]:
+    """Objects of the same name that are not this release's, nor the old deployer's: two masters make a mess."""
+    found = []
+    for item in live:
+        owner, labels = manifests.owner(item), item["metadata"].get("labels") or {}
+        ours = labels.get(manifests.MANAGED_BY) == MANAGER and labels.get(manifests.INSTANCE) == release.name
+        if owner == release or ours:
+            continue
+        whose, remedy = "is there and belongs to no Helm release", "delete it, or choose another --name"
+        if owner:
+            whose = f"belongs to the Helm release {owner.name} in {owner.namespace}"
+            remedy = f"`helm uninstall {owner.name}` first, or choose another --name"
+        found.append(Finding("fail", "owner", f"{manifests.reference(item)} {whose}", remedy))
+    return found
 
 
 def _asked(need: Need, key: str) -> Decimal:

@@ -2,229 +2,207 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Sequence
+import os
+import signal
+import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
-
-import typer
-from rich.console import Console
+from typing import Any
 
 from bento.errors import WordtellError
-from deploy import apply as applying
-from deploy import manifests, preflight, release, render, revisions, rollout, smoke, view, waiting
+from deploy import engine, preflight, release, render, rollout, smoke, view
 from deploy.errors import NotReady, SmokeFailed
-from deploy.release import Manner, Target
-from deploy.types import Finding, Object, Reference, Release
+from deploy.release import Target
+from deploy.types import Release
 
-app = typer.Typer(
-    help="Render, check, apply and watch wordtell on a Kubernetes cluster.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-Form = Annotated[
-    Literal["plain", "helm", "kserve"], typer.Argument(help="plain objects, Helm's own output, or KServe's.")
-]
-Applied = Annotated[Literal["plain", "kserve"], typer.Argument(help="A Deployment and friends, or KServe's objects.")]
-Files = Annotated[list[Path] | None, typer.Option("-f", "--values", help="A values file; a later one goes before.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One value, as Helm reads it.")]
-Name = Annotated[str, typer.Option(help="The release: the prefix of all names.")]
-Space = Annotated[str | None, typer.Option("--namespace", "-n", help="If you leave it out: the context's.")]
-Chart = Annotated[Path, typer.Option(help="The chart's folder.")]
-Kubeconfig = Annotated[
-    Path | None, typer.Option(help="If you leave it out: KUBECONFIG, ~/.kube/config, or in-cluster.")
-]
-Context = Annotated[str | None, typer.Option(help="The kubeconfig's context. If you leave it out: the current one.")]
-Timeout = Annotated[float, typer.Option(min=1, help="Seconds to wait until ready.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-NAME, TIMEOUT_S = "wordtell", 600.0
+Given = argparse.Namespace
 
 
-@app.command("render")
-def render_(  # noqa: PLR0913, PLR0917  # one parameter an option
-    form: Form = "plain", values: Files = None, sets: Sets = None, name: Name = NAME, namespace: Space = None,
-    chart: Chart = render.CHART,
-) -> None:  # fmt: skip
-    """Print the manifests as YAML; no cluster is asked. Without --namespace they are for `default`."""
-    order = render.Order(Release(name, namespace or "default"), form, chart, values or (), sets or ())
+def _render(given: Given) -> None:
+    order = _order(given, Release(given.name, given.namespace or "default"))
     print(render.render(order).text, end="")
 
 
-@app.command("preflight")
-def preflight_(  # noqa: PLR0913, PLR0917
-    form: Applied = "plain", values: Files = None, sets: Sets = None, name: Name = NAME, namespace: Space = None,
-    chart: Chart = render.CHART, kubeconfig: Kubeconfig = None, context: Context = None,
-    create_namespace: Annotated[bool, typer.Option("--create-namespace", help="It need not be there yet.")] = False,
-    as_json: Json = False,
-) -> None:  # fmt: skip
-    """Check whether the cluster can take what `apply` would apply; nothing is changed. Exit code 1 if a check fails."""
-    target = _target(name, namespace, kubeconfig, context)
-    order = render.Order(target.release, form, chart, values or (), sets or ())
-    _, found = _examine(target, order, creates_namespace=create_namespace)
-    if as_json:
-        print(json.dumps([asdict(finding) for finding in found], indent=2))
-    else:
-        _console().print(view.findings(found))
-    if preflight.failures(found):
-        raise typer.Exit(1)
+def _preflight(given: Given) -> int:
+    target = _target(given)
+    rendered = render.render(_order(given, target.engine.release))
+    found = preflight.examine(target.cluster, _plan(given, target, rendered))
+    print(json.dumps([asdict(finding) for finding in found], indent=2) if given.json else view.findings(found))
+    return 1 if preflight.failures(found) else 0
 
 
-@app.command("apply")
-def apply_(  # noqa: PLR0913, PLR0917
-    form: Applied = "plain", values: Files = None, sets: Sets = None, name: Name = NAME, namespace: Space = None,
-    chart: Chart = render.CHART, kubeconfig: Kubeconfig = None, context: Context = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="The server checks everything and keeps nothing.")] = False,
-    force: Annotated[bool, typer.Option("--force-conflicts", help="Take fields over from other managers.")] = False,
-    create_namespace: Annotated[bool, typer.Option("--create-namespace", help="Make it if it is not there.")] = False,
-    wait: Annotated[bool, typer.Option(help="Wait until the pods are ready.")] = True,
-    timeout: Timeout = TIMEOUT_S,
-) -> None:  # fmt: skip
-    """Check, apply server-side in dependency order, remove what is gone from the chart, and wait until ready."""
-    target = _target(name, namespace, kubeconfig, context)
-    order = render.Order(target.release, form, chart, values or (), sets or ())
-    objects, found = _examine(target, order, creates_namespace=create_namespace)
+def _apply(given: Given) -> None:
+    target = _target(given)
+    order = _order(given, target.engine.release)
+    rendered = render.render(order)
+    found = preflight.examine(target.cluster, _plan(given, target, rendered))
     if failures := preflight.failures(found):
         raise NotReady(failures)
-    space = Reference("v1", "Namespace", "", target.release.namespace)
-    if create_namespace and target.cluster.get(space) is None:
-        if dry_run:
-            applying.rehearse(target.cluster, [applying.namespace(target.release)], _say)
-            print("the rest cannot be tried before the namespace is there")
-            return
-        applying.apply(target.cluster, [applying.namespace(target.release)], _say)
-    _roll_out(target, objects, Manner(timeout if wait else 0, force, dry_run))
+    for finding in found:
+        if finding.status == "warn":
+            print(f"warning: {finding.message} ({finding.remedy})", file=sys.stderr)
+    space = target.engine.release.namespace
+    new = [f for f in found if f.check == "namespace" and f.message.endswith("will be created")]
+    if given.dry_run:
+        if not new:
+            release.rehearse(target, rendered.objects, force=given.force_conflicts)
+        rest = (
+            "the objects cannot be tried before the namespace is there" if new else "the cluster would take all of it"
+        )
+        print(f"{given.name}: {rest}; nothing was changed")
+        return
+    if new:
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        target.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space, "labels": labels}})
+        print(f"Namespace/{space} created")
+    print(release.apply(target, order, rendered, force=given.force_conflicts, wait=given.wait))
 
 
-@app.command()
-def status(
-    name: Name = NAME,
-    namespace: Space = None,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-    as_json: Json = False,
-) -> None:
-    """Print what is deployed: revision, image, replicas, pods, scalers, address."""
-    target = _target(name, namespace, kubeconfig, context)
-    past = release.history(target)
-    found = release.standing(target, past)
-    if as_json:
-        workloads = [
-            {"name": str(manifests.reference(seen.workload)), "verdict": asdict(verdict),
-             "pods": [asdict(line) for line in rollout.lines(seen)]}
-            for seen, verdict in found.workloads
-        ]  # fmt: skip
-        extras = {str(manifests.reference(item)): view.describe(item) for item in found.extras}
-        history = [{"revision": r.number, "state": r.state, "when": r.when, "note": r.note} for r in past]
-        print(json.dumps({"history": history, "workloads": workloads, "others": extras}, indent=2))
-    else:
-        _console().print(found.table())
+def _history(given: Given) -> None:
+    past = _target(given).engine.past()
+    print(json.dumps([asdict(one) for one in past], indent=2) if given.json else view.history(past))
 
 
-@app.command("smoke")
-def smoke_(  # noqa: PLR0913, PLR0917
-    name: Name = NAME, namespace: Space = None, kubeconfig: Kubeconfig = None, context: Context = None,
-    url: Annotated[str | None, typer.Option(help="Ask here, an ingress say. If you leave it out: a ready pod.")] = None,
-    key: Annotated[str | None, typer.Option("--api-key", envvar="DEPLOY_API_KEY", help="If the service asks.")] = None,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the answer.")] = 30.0,
-) -> None:  # fmt: skip
-    """Score one text and check the answer."""
-    if url:
-        where, connect = url, smoke.at(url, timeout)
-    else:
-        target = _target(name, namespace, kubeconfig, context)
-        observed = [seen for seen, _ in release.standing(target, release.history(target)).workloads]
+def _status(given: Given) -> int:
+    found = release.standing(_target(given))
+    print(json.dumps(found.json(), indent=2) if given.json else found.text())
+    return 0 if found.healthy else 1
+
+
+def _smoke(given: Given) -> None:
+    where, connect = given.url, smoke.at(given.url, given.timeout) if given.url else None
+    if connect is None:
+        target = _target(given)
+        observed = [seen for seen, _ in release.standing(target).workloads]
         ready = [(line.name, seen) for seen in observed for line in rollout.lines(seen) if line.ready]
         if not ready:
-            raise SmokeFailed(f"no pod of {target.release.name} is ready; `status` says why")
+            raise SmokeFailed(f"no pod of {given.name} is ready; `status` says why")
         pod, seen = ready[0]
-        where = f"Pod/{pod}"
-        connect = smoke.through(target.cluster.forward(target.release.namespace, pod, rollout.port(seen, pod)), timeout)
-    answer = smoke.score(connect, below=smoke.prefix(url), key=key)
-    print(
-        f"{where} answered in {answer.seconds * 1000:.0f} ms ({answer.processing_ms:.0f} ms of it scoring):"
-        f" {answer.words} words, mean probability {answer.mean:.2f},"
-        f" {answer.model_version} ({answer.engine}, {answer.precision})"
+        space, where = target.engine.release.namespace, f"Pod/{pod}"
+        connect = smoke.through(target.cluster.forward(space, pod, rollout.port(seen, pod)), given.timeout)
+    answer = smoke.score(connect, below=smoke.prefix(given.url), key=given.api_key)
+    print(f"{where} {answer}")
+
+
+def _rollback(given: Given) -> None:
+    print(release.rollback(_target(given), given.revision))
+
+
+def _delete(given: Given) -> None:
+    target = _target(given)
+    names = ", ".join(map(str, release.inventory(target)))
+    where = f"in {target.engine.release.namespace} of {target.cluster.address}"
+    if not given.yes:
+        print(f"delete {names} {where}? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise SystemExit("nothing was deleted")
+    release.delete(target)
+    print(f"{given.name} deleted: {names}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """All commands; options that several share are defined once."""
+    place, order, waits, out = (argparse.ArgumentParser(add_help=False, allow_abbrev=False) for _ in range(4))
+    place.add_argument("--name", default="wordtell", help="the release: the prefix of all names")
+    place.add_argument("-n", "--namespace", help="if you leave it out: the context's")
+    place.add_argument("--kubeconfig", type=Path, help="if you leave it out: KUBECONFIG, ~/.kube/config, or in-cluster")
+    place.add_argument("--context", help="the kubeconfig's context; if you leave it out: the current one")
+    order.add_argument("-f", "--values", type=Path, action="append", default=[], help="a values file")
+    order.add_argument(
+        "--set", dest="sets", action="append", type=lambda text: (False, text), default=[], metavar="K=V"
+    )
+    order.add_argument("--set-string", dest="sets", action="append", type=lambda text: (True, text), metavar="K=V")
+    order.add_argument("--chart", type=Path, default=render.CHART, help="the chart's folder")
+    waits.add_argument("--timeout", type=seconds, default=600.0, help="seconds until it has to be done")
+    out.add_argument("--json", action="store_true", help="print JSON")
+    checked = argparse.ArgumentParser(add_help=False)
+    checked.add_argument("--create-namespace", action="store_true", help="make it if it is not there")
+    checked.add_argument(
+        "--ignore", action="append", default=[], metavar="CHECK", help="its failure is a warning: nodes"
     )
 
+    parser = argparse.ArgumentParser("wordtell-deploy", description="Check, apply and watch wordtell on Kubernetes.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-@app.command()
-def rollback(  # noqa: PLR0913, PLR0917
-    revision: Annotated[int | None, typer.Argument(help="If you leave it out: the last deployed before this.")] = None,
-    name: Name = NAME, namespace: Space = None, kubeconfig: Kubeconfig = None, context: Context = None,
-    force: Annotated[bool, typer.Option("--force-conflicts", help="Take fields over from other managers.")] = False,
-    timeout: Timeout = TIMEOUT_S,
-) -> None:  # fmt: skip
-    """Apply an earlier revision again, as a new one, ConfigMaps and all, and wait until ready."""
-    target = _target(name, namespace, kubeconfig, context)
-    chosen = revisions.choose(revisions.history(target.cluster, target.release), target.release, revision)
-    note = f"rollback to {chosen.number}"
-    _roll_out(target, chosen.objects, Manner(timeout, force, note=note))
+    def command(name: str, run: Any, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        found = commands.add_parser(name, help=text, description=text, parents=[place, *parents], allow_abbrev=False)
+        found.set_defaults(run=run)
+        return found
 
-
-@app.command()
-def delete(  # noqa: PLR0913, PLR0917
-    name: Name = NAME, namespace: Space = None, kubeconfig: Kubeconfig = None, context: Context = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    pvc: Annotated[bool, typer.Option("--pvc", help="Delete PersistentVolumeClaims, and their data, too.")] = False,
-    timeout: Timeout = 120.0,
-) -> None:  # fmt: skip
-    """Delete everything that was applied and is still ours, the last applied first. Data and the namespace stay."""
-    target = _target(name, namespace, kubeconfig, context)
-    past = release.history(target)
-    kept = applying.KEPT[1:] if pvc else applying.KEPT
-    doomed = [one for one in reversed(revisions.inventory(past)) if one.kind not in kept]
-    if not yes:
-        names = ", ".join(map(str, doomed))
-        typer.confirm(
-            f"delete {names} in {target.release.namespace} of {target.cluster.address}?", abort=True, err=True
-        )
-    gone = [one for one in doomed if applying.delete(target.cluster, target.release, one)]
-    for reference in waiting.vanished(target.cluster, gone, timeout):
-        _say(reference, "deleted")
-    for reference in revisions.inventory(past):
-        if reference.kind in kept:
-            _say(reference, "kept")
-        elif reference not in gone and applying.remains(target.cluster, reference):
-            _say(reference, "left: it is not ours any more")
-    for one in past:
-        revisions.forget(target.cluster, target.release, one)
+    found = command("render", _render, "Print the manifests as YAML; no cluster is asked.", order)
+    found.add_argument("form", nargs="?", default="plain", choices=["plain", "helm", "kserve"])
+    for name, run, text in (
+        ("preflight", _preflight, "Check whether the cluster can take what `apply` would apply; change nothing."),
+        ("apply", _apply, "Check, install or upgrade, wait until ready; roll back what fails."),
+    ):
+        found = command(name, run, text, order, checked, *([out] if name == "preflight" else [waits]))
+        found.add_argument("form", nargs="?", default="plain", choices=["plain", "kserve"])
+    found.add_argument("--dry-run", action="store_true", help="the server checks everything and keeps nothing")
+    found.add_argument("--force-conflicts", action="store_true", help="take fields over from other managers")
+    found.add_argument("--no-wait", dest="wait", action="store_false", help="do not wait until the pods are ready")
+    command("history", _history, "Print the revisions that Helm keeps.", out)
+    command("status", _status, "Print what is deployed; exit code 1 unless it is complete and ready.", out)
+    found = command("smoke", _smoke, "Score one text and check the answer.")
+    found.add_argument("--url", help="ask here, an ingress say; if you leave it out: a ready pod")
+    found.add_argument("--api-key", default=os.environ.get("DEPLOY_API_KEY"), help="if the service asks for one")
+    found.add_argument("--timeout", type=seconds, default=30.0, help="seconds to wait for the answer")
+    found = command("rollback", _rollback, "Go back to an earlier revision, and wait until ready.", waits)
+    found.add_argument("revision", nargs="?", type=int, help="if you leave it out: the last good one before this")
+    found = command("delete", _delete, "Delete everything of the release. The namespace stays.", waits)
+    found.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
 
 
 def main() -> None:
+    """Run the command under Helm's name (see engine.be_helm)."""
+    engine.be_helm()
+    run()
+
+
+def run() -> None:
     """Run the command; what goes wrong is one line on standard error, and the exit code 1."""
+    given = _parser().parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
     try:
-        app(prog_name="wordtell-deploy")
+        code = given.run(given)
     except WordtellError as error:
         raise SystemExit(f"wordtell-deploy: {error.message}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("wordtell-deploy: interrupted; `status` says how things are") from None
+    raise SystemExit(code or 0)
 
 
-def _target(name: str, namespace: str | None, kubeconfig: Path | None, context: str | None) -> Target:
+def _interrupt(number: int, _frame: object) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def seconds(text: str) -> float:
+    """A time that a command may take."""
+    if float(text) < 1:
+        raise argparse.ArgumentTypeError("give 1 second or more")
+    return float(text)
+
+
+def _target(given: Given) -> Target:
     from deploy import cluster  # noqa: PLC0415  # half a second, which `render` and --help need not wait
 
-    found = cluster.connect(kubeconfig, context)
-    return Target(found, Release(name, namespace or found.namespace))
+    found = cluster.connect(given.kubeconfig, given.context)
+    one = Release(given.name, given.namespace or found.namespace)
+    # Several files are KUBECONFIG's, which Helm reads by itself.
+    file = None if os.pathsep in (found.kubeconfig or os.pathsep) else found.kubeconfig
+    progress = view.Progress(lambda line: print(line, file=sys.stderr, flush=True))
+    return Target(found, engine.Engine(one, file, given.context), getattr(given, "timeout", 60.0), show=progress.show)
 
 
-def _examine(target: Target, order: render.Order, *, creates_namespace: bool) -> tuple[list[Object], list[Finding]]:
-    """What is to be applied, and what the preflight finds of it."""
-    rendered = render.render(order)
-    objects, minimum = rendered.objects, rendered.minimum
-    found = preflight.examine(target.cluster, target.release, objects, minimum, creates_namespace=creates_namespace)
-    return objects, found
+def _order(given: Given, one: Release) -> render.Order:
+    return render.Order(one, given.form, given.chart, given.values, given.sets)
 
 
-def _roll_out(target: Target, objects: Sequence[Object], how: Manner) -> None:
-    with view.RolloutView(_console(stderr=True)) as live:
-        done = release.roll_out(target, objects, how, _say, live.show)
-    print(done)
-
-
-def _say(reference: Reference, what: str) -> None:
-    print(f"{reference} {what}")
-
-
-def _console(*, stderr: bool = False) -> Console:
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+def _plan(given: Given, target: Target, rendered: render.Rendered) -> preflight.Plan:
+    return preflight.Plan(
+        target.engine.release, rendered.objects, rendered.minimum, given.create_namespace, given.ignore
+    )

@@ -1,27 +1,13 @@
-"""Everything that can go wrong in a deployment. Each is one line on standard error, and the exit code 1.
-
-DeployError
-├── RenderError      the chart, a values file or a value is not usable; found before a cluster is asked
-├── ClusterError     what the API server says, or that it says nothing
-│   ├── Unconfigured   no kubeconfig, or no such context
-│   ├── Unreachable    refused, timed out, or not trusted (TLS)
-│   ├── Forbidden      403: who may not do what
-│   ├── Conflict       409: another field manager owns what we set
-│   ├── Busy           429 or 503, and it stayed so
-│   └── UnknownKind    the cluster does not serve this kind in this version
-├── NotReady         a check of the preflight failed; nothing was changed
-├── ApplyStopped     some objects are applied and others not: it says which
-├── RolloutFailed    the objects are applied, the pods do not become ready
-├── SmokeFailed      the service does not answer as the contract says
-└── NoRevision       there is no such deployment or revision
-"""
+"""Everything that can go wrong in a deployment. Each is one line on standard error, and the exit code 1."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 
 from bento.errors import WordtellError
-from deploy.types import Reference, Release
+from deploy.types import Release
 
 
 class DeployError(WordtellError):
@@ -31,65 +17,51 @@ class DeployError(WordtellError):
 
 
 class RenderError(DeployError, ValueError):
-    """The chart or its values cannot be used. The message names the value and the remedy."""
+    """The chart or its values cannot be used; found before a cluster is asked."""
 
 
 class ClusterError(DeployError, OSError):
-    """The API server refused. `status` is the HTTP status, 0 if there was no answer."""
+    """The API server refused, with the HTTP status `http`; without one, there is no usable kubeconfig."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.http = status
 
 
-class Unconfigured(ClusterError):
-    """Nobody said which cluster."""
-
-
 class Unreachable(ClusterError):
-    """No answer from the API server."""
+    """No answer from the API server; the message is the innermost reason."""
 
-    def __init__(self, address: str, reason: str) -> None:
-        super().__init__(f"{address} cannot be reached: {reason}")
+    def __init__(self, address: str, error: BaseException) -> None:
+        text = " ".join(str(getattr(error, "reason", None) or error).split()).rpartition(">: ")[2]
+        if "CERTIFICATE_VERIFY_FAILED" in text or "SSL" in text:
+            text = f"its certificate is not trusted ({text}); check certificate-authority-data in the kubeconfig"
+        elif "timed out" in text or isinstance(error, TimeoutError):
+            text = f"it does not answer in time; check the address, a firewall or VPN ({text})"
+        super().__init__(f"{address} cannot be reached: {text}")
 
 
 class Forbidden(ClusterError):
     """The user may not do this; or, with the same status, an admission plugin refuses it."""
 
-    def __init__(self, verb: str, resource: str, message: str) -> None:
-        remedy = f"grant the verb {verb!r} on {resource!r} (docs/deployer.md lists the role that the deployer needs)"
-        if "exceeded quota" in message:
+    def __init__(self, message: str) -> None:
+        remedy = "an admission rule of the cluster refuses the object as it is"
+        if verb := re.search(r'cannot (\w+) resource "([^"]+)"(?: in API group "([^"]*)")?', message):
+            resource = ".".join(part for part in (verb[2], verb[3]) if part)
+            remedy = f"grant the verb {verb[1]!r} on {resource!r} (docs/deployer.md lists the role)"
+        elif "exceeded quota" in message:
             remedy = "raise the ResourceQuota, or lower the replicas or requests"
-        elif "cannot" not in message:
-            remedy = "an admission rule of the cluster refuses the object as it is"
         super().__init__(f"{message}; {remedy}", 403)
-        self.verb, self.resource = verb, resource
 
 
 class Conflict(ClusterError):
     """Fields that we set belong to another field manager."""
 
-    def __init__(self, message: str, managers: Sequence[str], fields: Sequence[str]) -> None:
-        if managers:
-            who, what = ", ".join(dict.fromkeys(managers)), ", ".join(dict.fromkeys(fields))
+    def __init__(self, message: str, causes: Sequence[dict[str, str]]) -> None:
+        if causes:
+            managers = [re.sub(r'conflict with "([^"]*)".*', r"\1", cause["message"]) for cause in causes]
+            who, what = (", ".join(dict.fromkeys(part)) for part in (managers, [cause["field"] for cause in causes]))
             message = f"{who} owns {what}; --force-conflicts takes them over"
         super().__init__(message, 409)
-        self.managers, self.fields = tuple(managers), tuple(fields)
-
-
-class Busy(ClusterError):
-    """The API server asked to come back later, more often than we are willing to."""
-
-    def __init__(self, status: int, tries: int, message: str) -> None:
-        super().__init__(f"the API server is overloaded ({status} {tries} times: {message}); try again later", status)
-
-
-class UnknownKind(ClusterError):
-    """A custom resource definition is missing, or too old or too new."""
-
-    def __init__(self, api_version: str, kind: str, served: Sequence[str]) -> None:
-        have = f"it serves only {', '.join(served)}" if served else "its definition is not installed"
-        super().__init__(f"the cluster does not serve {kind} in {api_version}: {have}", 404)
 
 
 class NotReady(DeployError, RuntimeError):
@@ -99,13 +71,18 @@ class NotReady(DeployError, RuntimeError):
         super().__init__(f"nothing was changed: {'; '.join(failures)}")
 
 
-class ApplyStopped(DeployError, RuntimeError):
-    """An apply ended half way."""
+class Running(DeployError, RuntimeError):
+    """Another command is at work on the release."""
 
-    def __init__(self, applied: Sequence[Reference], rest: Sequence[Reference], cause: WordtellError) -> None:
-        done = f"applied: {_names(applied)}" if applied else "nothing was applied"
-        super().__init__(f"{rest[0]}: {cause.message} [{done}; not applied: {_names(rest)}]")
-        self.applied, self.rest = tuple(applied), tuple(rest)
+    def __init__(self, release: Release, revision: int, since: str) -> None:
+        super().__init__(
+            f"another command is at work on {release.name} (revision {revision}, since {since}): wait for it; if it was"
+            " killed, `rollback`, or `delete` if there was none before"
+        )
+
+
+class ReleaseFailed(DeployError, RuntimeError):
+    """Helm's own message, and what was done about it."""
 
 
 class RolloutFailed(DeployError, RuntimeError):
@@ -120,15 +97,26 @@ class NoRevision(DeployError, LookupError):
     """Nothing is deployed under this name, or not this revision."""
 
     def __init__(self, release: Release, revision: int | None = None, known: Sequence[int] = ()) -> None:
+        message = f"nothing is deployed as {release.name} in the namespace {release.namespace}; see --name, --namespace"
         if known:
             what = f"there is no revision {revision}" if revision else "there is no earlier revision that was deployed"
             message = f"{what} of {release.name}: there are {', '.join(map(str, known))}"
-        else:
-            message = (
-                f"nothing is deployed as {release.name} in the namespace {release.namespace}; see --name, --namespace"
-            )
         super().__init__(message)
 
 
-def _names(references: Sequence[Reference]) -> str:
-    return ", ".join(map(str, references))
+def refusal(status: int, text: bytes, tries: int) -> ClusterError:
+    """What a `Status` object says, as an error of ours. `tries`: how often the request was sent.          (pure)"""
+    try:
+        said = json.loads(text)
+        message, details = str(said["message"]), said.get("details") or {}
+    except (ValueError, KeyError, TypeError):
+        message, details = text.decode("utf-8", "replace").strip()[:200] or f"HTTP {status}", {}
+    if status == 403:
+        return Forbidden(message)
+    if status == 409:
+        return Conflict(message, [c for c in details.get("causes") or [] if c.get("reason") == "FieldManagerConflict"])
+    if status == 401:
+        message = f"the cluster does not know you (401 {message}); renew the kubeconfig's credentials"
+    if status in (429, 503):
+        message = f"the API server is overloaded ({status} {tries} times: {message}); try again later"
+    return ClusterError(message, status)

@@ -1,31 +1,28 @@
-"""Objects as data: parse, check, name, order, and make them ours.                                            (pure)"""
+"""Objects as data: parse, check, name, order.                                                                (pure)"""
 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import yaml
 
 from deploy.errors import RenderError
-from deploy.types import MANAGER, Object, Reference, Release
+from deploy.types import HELM, MANAGER, Object, Reference, Release
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-INSTANCE = "app.kubernetes.io/instance"
+MANAGED_BY, INSTANCE = "app.kubernetes.io/managed-by", "app.kubernetes.io/instance"
+OWNER, OWNER_SPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 HOOK = "helm.sh/hook"
 # What others refer to comes first; what acts on others, custom resources among them, last.
-ORDER = (
-    *("Namespace", "PriorityClass", "ResourceQuota", "LimitRange", "NetworkPolicy", "PodDisruptionBudget"),
-    *("ServiceAccount", "Secret", "ConfigMap", "StorageClass", "PersistentVolume", "PersistentVolumeClaim"),
-    *("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Service", "Deployment", "StatefulSet", "Job"),
-    *("HorizontalPodAutoscaler", "IngressClass", "Ingress"),
-    *("ClusterServingRuntime", "ServingRuntime"),
+_ORDER = (
+    *("Namespace", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "Secret", "ConfigMap"),
+    *("PersistentVolumeClaim", "Role", "RoleBinding", "Service", "Deployment", "HorizontalPodAutoscaler"),
+    *("Ingress", "ServingRuntime"),
 )
-_CLUSTER_SCOPED = {
-    *("Namespace", "PriorityClass", "StorageClass", "PersistentVolume", "ClusterRole", "ClusterRoleBinding"),
-    *("IngressClass", "CustomResourceDefinition", "ClusterServingRuntime", "ClusterStorageContainer"),
-}
+_CLUSTER_SCOPED = {"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "ClusterServingRuntime"}
 _SUFFIXES = {
     **{"": Decimal(1), "m": Decimal("0.001"), "u": Decimal("0.000001"), "n": Decimal("0.000000001")},
     **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", 1)},
@@ -33,28 +30,44 @@ _SUFFIXES = {
 }
 
 
-def parse(text: str, source: str) -> list[Object]:
-    """The objects of a YAML stream, `List`s unpacked. Raises RenderError."""
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that some YAML 1.1 reader takes for something else: `y`, `12345e7`, `0o17`, `1:30`."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:taken-otherwise",
+    re.compile(
+        r"(?:[yYnN]|[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?|[-+]?0[xXoObB][0-9a-fA-F_]+"
+        r"|[-+]?[0-9][0-9_]*(?::[0-9]+)+(?:\.[0-9]*)?|[0-9]{4}-[0-9]+-[0-9]+.*|[-+]?\.(?:inf|nan|Inf|NaN|INF|NAN))$"
+    ),
+    list("yYnN-+.0123456789"),
+)
+
+
+def parse(text: str, source: str, namespace: str = "") -> list[Object]:
+    """The objects of a YAML stream, `List`s unpacked; what has no namespace gets the given one. Raises RenderError."""
     try:
         documents = [document for document in yaml.safe_load_all(text) if document]
     except yaml.YAMLError as error:
-        raise RenderError(f"{source} is not YAML: {_line(error)}") from None
+        raise RenderError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
     found = []
     for document in documents:
-        items = (
-            document.get("items", []) if isinstance(document, dict) and document.get("kind") == "List" else [document]
-        )
-        for item in items:
+        listed = isinstance(document, dict) and document.get("kind") == "List"
+        for item in document.get("items", []) if listed else [document]:
             named = isinstance(item, dict) and item.get("apiVersion") and item.get("kind")
             if not named or not item.get("metadata", {}).get("name"):
                 raise RenderError(f"{source} holds something without apiVersion, kind or metadata.name")
+            if namespace and item["kind"] not in _CLUSTER_SCOPED:
+                item["metadata"].setdefault("namespace", namespace)
             found.append(item)
     return found
 
 
 def dump(objects: Iterable[Object]) -> str:
     """A YAML stream that `kubectl apply -f -` takes."""
-    return yaml.safe_dump_all(objects, sort_keys=False, explicit_start=True, width=120, allow_unicode=True)
+    return str(
+        yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, explicit_start=True, width=120, allow_unicode=True)
+    )
 
 
 def reference(manifest: Object) -> Reference:
@@ -65,77 +78,60 @@ def reference(manifest: Object) -> Reference:
 
 def ordered(objects: Iterable[Object]) -> list[Object]:
     """In dependency order; kinds that we do not know, which are custom resources, last."""
-    rank = {kind: place for place, kind in enumerate(ORDER)}
+    rank = {kind: place for place, kind in enumerate(_ORDER)}
     return sorted(objects, key=lambda item: rank.get(item["kind"], len(rank)))
 
 
-def plain(objects: Iterable[Object], release: Release) -> list[Object]:
-    """What is left without Helm: no hooks, none of its labels and annotations; in its namespace, and ours."""
-    found = []
-    for item in copy.deepcopy(list(objects)):
-        if HOOK in (item["metadata"].get("annotations") or {}):
-            continue
-        metadata = item["metadata"]
-        if item["kind"] not in _CLUSTER_SCOPED:
-            metadata.setdefault("namespace", release.namespace)
-        for part in _metadata(item):
+def unhooked(objects: Iterable[Object]) -> list[Object]:
+    """What an apply applies: no hooks."""
+    return [item for item in objects if HOOK not in (item["metadata"].get("annotations") or {})]
+
+
+def plain(objects: Iterable[Object]) -> list[Object]:
+    """What is left without Helm: no hooks, none of its labels and annotations."""
+    found = copy.deepcopy(ordered(unhooked(objects)))
+    for item in found:
+        for metadata in (item["metadata"], ((item.get("spec") or {}).get("template") or {}).get("metadata") or {}):
             for field in ("labels", "annotations"):
-                kept = {key: value for key, value in (part.get(field) or {}).items() if not key.startswith("helm.sh/")}
+                kept = {key: value for key, value in (metadata.get(field) or {}).items() if "helm.sh/" not in key}
                 if kept.get(MANAGED_BY):
                     kept[MANAGED_BY] = MANAGER
-                part[field] = kept
+                metadata[field] = kept
                 if not kept:
-                    del part[field]
-        metadata["labels"] = {**metadata.get("labels", {}), INSTANCE: release.name, MANAGED_BY: MANAGER}
-        found.append(item)
-    return ordered(found)
+                    del metadata[field]
+    return found
 
 
-def ours(live: Object, release: Release) -> bool:
-    """Whether an object in the cluster was applied by us for this release: no other is ever deleted."""
-    labels = live["metadata"].get("labels") or {}
-    return labels.get(MANAGED_BY) == MANAGER and labels.get(INSTANCE) == release.name
+def owned(item: Object, release: Release) -> Object:
+    """An object with the label and annotations that Helm adds when it applies it."""
+    metadata = item["metadata"]
+    labels = {**(metadata.get("labels") or {}), MANAGED_BY: "Helm"}
+    marks = {**(metadata.get("annotations") or {}), OWNER: release.name, OWNER_SPACE: release.namespace}
+    return {**item, "metadata": {**metadata, "labels": labels, "annotations": marks}}
 
 
-def check(objects: Iterable[Object]) -> None:
-    """Refuse what the API server would take and nobody can mean. Raises RenderError."""
-    seen: set[Reference] = set()
-    for item in objects:
-        name = reference(item)
-        if name in seen:
-            raise RenderError(f"{name} is rendered twice")
-        seen.add(name)
-        if item["kind"] == "Deployment" and item.get("spec", {}).get("replicas") == 0:
-            raise RenderError(f"{name}: 0 replicas serve nobody; set replicas to 1 or more, or use `delete`")
-        for container in containers(item):
-            resources = container.get("resources") or {}
-            limits = resources.get("limits") or {}
-            for resource, request in (resources.get("requests") or {}).items():
-                limit = limits.get(resource)
-                if limit is not None and quantity(limit) < quantity(request):
-                    raise RenderError(
-                        f"{name}: container {container['name']} requests {request} of {resource}, over its limit of"
-                        f" {limit}; raise resources.limits.{resource} or lower resources.requests.{resource}"
-                    )
+def owner(live: Object) -> Release | None:
+    """The Helm release that an object in the cluster belongs to."""
+    marks = live["metadata"].get("annotations") or {}
+    return Release(marks[OWNER], marks.get(OWNER_SPACE, "")) if OWNER in marks else None
 
 
-def pod_spec(manifest: Object) -> Object | None:
-    """The pod that a workload makes: a Deployment's or Job's template, a ServingRuntime's or InferenceService's own."""
+def pod_spec(manifest: Object) -> Object:
+    """The pod that a workload makes: a Deployment's template, a ServingRuntime's or InferenceService's own."""
     spec = manifest.get("spec") or {}
     match manifest["kind"]:
         case "Deployment" | "StatefulSet" | "Job" | "DaemonSet":
-            found: Object = spec["template"]["spec"]
-            return found
+            return dict(spec["template"]["spec"])
         case "ServingRuntime" | "ClusterServingRuntime":
             return dict(spec)
         case "InferenceService":
             return dict(spec.get("predictor") or {})
-    return None
+    return {}
 
 
 def containers(manifest: Object) -> Iterator[Object]:
     """The containers of a workload, in the order of its pod; an InferenceService's `model` counts as one."""
-    spec = pod_spec(manifest) or {}
+    spec = pod_spec(manifest)
     yield from spec.get("containers") or []
     if model := spec.get("model"):
         yield {"name": "model", **model}
@@ -145,23 +141,39 @@ def quantity(value: object) -> Decimal:
     """A resource quantity (`500m`, `12`, `4Gi`, `1e3`) as a number. Raises RenderError."""
     text = str(value)
     number = text.rstrip("numkKMGTPEi")
-    try:
-        return Decimal(number) * _SUFFIXES[text[len(number) :]]
-    except (InvalidOperation, KeyError):
-        pass
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise RenderError(f"{text!r} is not a quantity such as 500m, 12 or 4Gi") from None
+    for digits, suffix in ((number, text[len(number) :]), (text, "")):
+        try:
+            return Decimal(digits) * _SUFFIXES[suffix]
+        except (InvalidOperation, KeyError):
+            continue
+    raise RenderError(f"{text!r} is not a quantity such as 500m, 12 or 4Gi")
 
 
-def _metadata(manifest: Object) -> Iterator[Object]:
-    """An object's metadata, and that of the pods that it makes."""
-    yield manifest["metadata"]
-    template = (manifest.get("spec") or {}).get("template")
-    if isinstance(template, dict) and isinstance(template.get("metadata"), dict):
-        yield template["metadata"]
+def disown(live: Object, managers: set[str] | None, field: str = "") -> list[Object]:
+    """`managedFields` in which these managers (None: all) no longer own `field` (`f:replicas` of the spec), or, if no
+    field is given, in which Helm stands in their place.
+    """
+    entries: list[Object] = copy.deepcopy(live["metadata"].get("managedFields") or [])
+    found: list[Object] = []
+    merged: Object | None = None
+    for entry in entries:
+        mine = managers is None or entry["manager"] in managers
+        if mine and field:
+            (entry["fieldsV1"].get("f:spec") or {}).pop(field, None)
+            if not entry["fieldsV1"].get("f:spec", True):
+                del entry["fieldsV1"]["f:spec"]
+            if not entry["fieldsV1"]:
+                continue
+        elif mine and not entry.get("subresource"):
+            if merged is not None:
+                _unite(merged["fieldsV1"], entry["fieldsV1"])
+                continue
+            entry |= {"manager": HELM, "operation": "Apply"}
+            merged = entry
+        found.append(entry)
+    return found
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _unite(into: Any, other: Any) -> None:
+    for key, value in other.items():
+        _unite(into.setdefault(key, {}), value)

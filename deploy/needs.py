@@ -42,38 +42,36 @@ def references(objects: Sequence[Object]) -> Iterator[tuple[Reference, str]]:
 
 
 def _need(item: Object) -> Need:
-    spec = manifests.pod_spec(item) or {}
-    predictor = item["spec"].get("predictor") or {}
-    replicas = (
-        predictor.get("minReplicas", 1) if item["kind"] == "InferenceService" else item["spec"].get("replicas", 1)
-    )
-    sums: dict[str, dict[str, Decimal]] = {"requests": defaultdict(Decimal), "limits": defaultdict(Decimal)}
+    spec, own = manifests.pod_spec(item), item["spec"]
+    serves = item["kind"] == "InferenceService"
+    replicas = own.get("predictor", {}).get("minReplicas", 1) if serves else own.get("replicas", 1)
+    requests: dict[str, Decimal] = defaultdict(Decimal)
+    limits: dict[str, Decimal] = defaultdict(Decimal)
     for container in manifests.containers(item):
         resources = container.get("resources") or {}
+        most = resources.get("limits") or {}
         # Without a request, the limit is the request.
-        both = {"limits": resources.get("limits") or {}}
-        both["requests"] = {**both["limits"], **(resources.get("requests") or {})}
-        for part, values in both.items():
-            for name, value in values.items():
-                sums[part][name] += quantity(value)
-    return Need(manifests.reference(item), replicas, dict(sums["requests"]), dict(sums["limits"]),
-                spec.get("nodeSelector") or {}, spec.get("tolerations") or [])  # fmt: skip
+        for sums, amounts in ((limits, most), (requests, {**most, **(resources.get("requests") or {})})):
+            for name, amount in amounts.items():
+                sums[name] += quantity(amount)
+    selector, tolerations = spec.get("nodeSelector") or {}, spec.get("tolerations") or []
+    return Need(manifests.reference(item), replicas, requests, limits, selector, tolerations)
 
 
 def _named(item: Object) -> Iterator[tuple[Reference, str]]:
-    spec = manifests.pod_spec(item) or {}
-    space = item["metadata"].get("namespace", "")
+    spec, space = manifests.pod_spec(item), item["metadata"].get("namespace", "")
     for secret in spec.get("imagePullSecrets") or []:
         yield Reference("v1", "Secret", space, secret["name"]), "an image pull secret"
+    kinds = {
+        "persistentVolumeClaim": ("PersistentVolumeClaim", "claimName"),
+        "secret": ("Secret", "secretName"),
+        "configMap": ("ConfigMap", "name"),
+    }
     for volume in spec.get("volumes") or []:
-        if claim := volume.get("persistentVolumeClaim"):
-            yield Reference("v1", "PersistentVolumeClaim", space, claim["claimName"]), f"the volume {volume['name']}"
-        if (secret := volume.get("secret")) and not secret.get("optional"):
-            yield Reference("v1", "Secret", space, secret["secretName"]), f"the volume {volume['name']}"
-        if (source := volume.get("configMap")) and not source.get("optional"):
-            yield Reference("v1", "ConfigMap", space, source["name"]), f"the volume {volume['name']}"
-    for container in spec.get("containers") or []:
-        for variable in container.get("env") or []:
-            key = (variable.get("valueFrom") or {}).get("secretKeyRef")
-            if key and not key.get("optional"):
-                yield Reference("v1", "Secret", space, key["name"]), f"the variable {variable['name']}"
+        for field, (kind, key) in kinds.items():
+            if (source := volume.get(field)) and not source.get("optional"):
+                yield Reference("v1", kind, space, source[key]), f"the volume {volume['name']}"
+    for variable in (entry for container in spec.get("containers") or [] for entry in container.get("env") or []):
+        secret = (variable.get("valueFrom") or {}).get("secretKeyRef")
+        if secret and not secret.get("optional"):
+            yield Reference("v1", "Secret", space, secret["name"]), f"the variable {variable['name']}"

@@ -20,7 +20,7 @@ def room(need: Need, found: Sequence[Object], pods: Sequence[Object] | None) -> 
     namespaces, or None if we may not see them.
     """
     asked = {name: need.requests[name] for name in ("cpu", "memory") if name in need.requests}
-    wish = " and ".join(f"{_show(name, value)}" for name, value in asked.items()) or "no requests"
+    wish = " and ".join(_show(name, value) for name, value in asked.items()) or "no requests"
     usable = [node for node in found if _usable(node, need)]
     if not usable:
         message = f"none of {len(found)} nodes is ready, schedulable and tolerated by {need.name}"
@@ -35,17 +35,12 @@ def room(need: Need, found: Sequence[Object], pods: Sequence[Object] | None) -> 
         return Finding("warn", "nodes", f"{len(large)} nodes have {wish} allocatable; how much is free is not visible",
                        "grant `list` on pods in all namespaces to see it")  # fmt: skip
     used = _used(pods)
-    places = sum(
-        min(
-            (
-                int(max(_allocatable(node, name) - used[node["metadata"]["name"], name], Decimal(0)) // value)
-                for name, value in asked.items()
-                if value
-            ),
-            default=need.replicas,
-        )
-        for node in large
-    )
+    places = 0
+    for node in large:
+        free = {
+            name: max(_allocatable(node, name) - used[node["metadata"]["name"], name], Decimal(0)) for name in asked
+        }
+        places += min((int(free[name] // value) for name, value in asked.items() if value), default=need.replicas)
     if places < need.replicas:
         message = f"{need.replicas} pods with {wish} each, and room for {places} on {len(large)} large enough nodes"
         return Finding("warn", "nodes", message, "free a node, add one, or trust the cluster's autoscaler")
@@ -89,8 +84,10 @@ def _used(pods: Sequence[Object]) -> Mapping[tuple[str, str], Decimal]:
     for pod in pods:
         node = (pod.get("spec") or {}).get("nodeName")
         if node and (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}:
-            for container in pod["spec"].get("containers") or []:
-                for name, value in ((container.get("resources") or {}).get("requests") or {}).items():
+            for requests in [
+                (one.get("resources") or {}).get("requests") for one in pod["spec"].get("containers") or []
+            ]:
+                for name, value in (requests or {}).items():
                     used[node, name] += quantity(value)
     return used
 

@@ -4,48 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from deploy import checks, manifests, needs, nodes
-from deploy.errors import ClusterError, Forbidden
-from deploy.needs import Need
-from deploy.types import Cluster, Finding, Object, Reference, Release
+from deploy.errors import Forbidden
+from deploy.types import Finding, Object, Reference, Release
+
+if TYPE_CHECKING:
+    from deploy.cluster import Cluster
 
 VERBS = ("get", "list", "create", "patch", "delete")
-# What the deployer does besides applying: (verb, group, resource).
+# What an apply does besides applying: Helm keeps its records, we look at the pods. (verb, group, resource)
 OWN = (
-    *((verb, "", "secrets") for verb in ("get", "list", "create", "patch", "delete")),
-    *(("list", "", "pods"), ("watch", "", "pods"), ("get", "", "pods/log"), ("create", "", "pods/portforward")),
-    *(("list", "", "events"), ("list", "apps", "replicasets")),
+    *((verb, "", "secrets") for verb in (*VERBS, "update")),
+    *(("list", "", "pods"), ("get", "", "pods/log"), ("list", "", "events")),
+    *(("list", "apps", "replicasets"), ("list", "apps", "deployments")),
 )
 
 
-def examine(
-    cluster: Cluster,
-    release: Release,
-    objects: Sequence[Object],
-    minimum: str | None,
-    *,
-    creates_namespace: bool = False,
-) -> list[Finding]:
+@dataclass(frozen=True)
+class Plan:
+    """What would be applied where. `ignored` names checks whose failures are warnings."""
+
+    release: Release
+    objects: Sequence[Object]
+    minimum: str = ""
+    creates_namespace: bool = False
+    ignored: Sequence[str] = ()
+
+
+def examine(cluster: Cluster, plan: Plan) -> list[Finding]:
     """All findings, in the order in which they matter. Raises ClusterError if the cluster cannot be reached at all."""
-    found = [checks.version(cluster.version(), minimum)]
-    found += _asked("namespace", "get namespaces", lambda: _namespace(cluster, release))
-    missing = found[-1].status == "fail"
-    if missing and creates_namespace:
-        found[-1] = Finding("pass", "namespace", f"Namespace/{release.namespace} will be created")
-    pairs = sorted({(item["apiVersion"], item["kind"]) for item in objects})
-    for version, kind in pairs:
-        group = version.rpartition("/")[0]
-        found.append(checks.kind(version, kind, cluster.kinds(version), cluster.versions(group)))
-    wanted = needs.needs(objects)
-    found += _asked("nodes", "list nodes", lambda: _nodes(cluster, wanted))
-    found += _asked("permissions", "create selfsubjectaccessreviews", lambda: iter([_access(cluster, release, pairs)]))
-    if not missing:
-        found += _asked("references", "get what pods refer to", lambda: _references(cluster, objects))
-        found += _asked("quota", "list resourcequotas", lambda: _quotas(cluster, release, wanted))
-        found += _asked("owner", "get what is there", lambda: _foreign(cluster, objects))
-    found += _asked("ingress class", "list ingressclasses", lambda: _classes(cluster, objects))
-    return found
+    cluster.served()
+    space = plan.release.namespace
+    gathered: list[tuple[str, str, Callable[[Cluster, Plan], Iterator[Finding]]]] = [
+        ("version", "get /version", lambda c, p: iter([checks.version(c.version(), p.minimum)])),
+        ("namespace", "get namespaces", _namespace),
+        ("kinds", "", _kinds),
+        ("nodes", "list nodes", _nodes),
+        ("permissions", "create selfsubjectaccessreviews", _access),
+        ("references", "get what pods refer to", _references),
+        ("quota", f"list resourcequotas in {space}", _quotas),
+        ("owner", f"get what is in {space}", _foreign),
+        ("ingress class", "list ingressclasses", _classes),
+    ]
+
+    def gather(one: tuple[str, str, Callable[[Cluster, Plan], Iterator[Finding]]]) -> list[Finding]:
+        try:
+            return list(one[2](cluster, plan))
+        except Forbidden as error:
+            return [Finding("warn", one[0], f"not checked: {error.message.split(';')[0]}", f"grant: {one[1]}")]
+
+    found = [finding for part in cluster.each(gather, gathered) for finding in part]
+    return [replace(f, status="warn") if f.status == "fail" and f.check in plan.ignored else f for f in found]
 
 
 def failures(found: Sequence[Finding]) -> list[str]:
@@ -53,20 +65,18 @@ def failures(found: Sequence[Finding]) -> list[str]:
     return [f"{finding.message} ({finding.remedy})" for finding in found if finding.status == "fail"]
 
 
-def _asked(check: str, what: str, gather: Callable[[], Iterator[Finding]]) -> list[Finding]:
-    try:
-        return list(gather())
-    except Forbidden as error:
-        return [Finding("warn", check, f"not checked: {error.message.split(';')[0]}", f"grant: {what}")]
+def _namespace(cluster: Cluster, plan: Plan) -> Iterator[Finding]:
+    live = cluster.get(Reference("v1", "Namespace", "", plan.release.namespace))
+    yield checks.namespace(plan.release.namespace, live, creates=plan.creates_namespace)
 
 
-def _namespace(cluster: Cluster, release: Release) -> Iterator[Finding]:
-    space = Reference("v1", "Namespace", "", release.namespace)
-    remedy = f"kubectl create namespace {release.namespace}, or give --create-namespace"
-    yield checks.present(space, "the namespace of the release", cluster.get(space), remedy)
+def _kinds(cluster: Cluster, plan: Plan) -> Iterator[Finding]:
+    for version, kind in sorted({(item["apiVersion"], item["kind"]) for item in plan.objects}):
+        yield checks.kind(version, kind, cluster.kinds(version), cluster.versions(version.rpartition("/")[0]))
 
 
-def _nodes(cluster: Cluster, wanted: Sequence[Need]) -> Iterator[Finding]:
+def _nodes(cluster: Cluster, plan: Plan) -> Iterator[Finding]:
+    wanted = needs.needs(plan.objects)
     if not wanted:
         return
     found = cluster.find("v1", "Node")
@@ -77,63 +87,50 @@ def _nodes(cluster: Cluster, wanted: Sequence[Need]) -> Iterator[Finding]:
     yield nodes.features(found)
 
 
-def _references(cluster: Cluster, objects: Sequence[Object]) -> Iterator[Finding]:
-    for reference, use in needs.references(objects):
+def _references(cluster: Cluster, plan: Plan) -> Iterator[Finding]:
+    for reference, use in needs.references(plan.objects):
         try:
-            live = cluster.get(reference)
+            yield checks.present(reference, use, cluster.get(reference))
         except Forbidden:
-            yield Finding(
-                "warn", reference.kind.lower(), f"{reference}, {use}, is not visible", f"grant: get {reference.kind}"
-            )
-            continue
-        yield checks.present(
-            reference, use, live, f"create it in {reference.namespace}, or change the value that names it"
-        )
+            remedy = f"grant: get {reference.kind}"
+            yield Finding("warn", reference.kind.lower(), f"{reference}, {use}, is not visible", remedy)
 
 
-def _quotas(cluster: Cluster, release: Release, wanted: Sequence[Need]) -> Iterator[Finding]:
-    for quota in cluster.find("v1", "ResourceQuota", release.namespace):
-        yield checks.quota(quota, wanted)
+def _quotas(cluster: Cluster, plan: Plan) -> Iterator[Finding]:
+    for quota in cluster.find("v1", "ResourceQuota", plan.release.namespace):
+        yield checks.quota(quota, needs.needs(plan.objects))
 
 
-def _foreign(cluster: Cluster, objects: Sequence[Object]) -> Iterator[Finding]:
-    live = []
-    for item in objects:
-        if item["kind"] in cluster.kinds(item["apiVersion"]) and item["kind"] != "Namespace":
-            live.append(cluster.get(manifests.reference(item)))
-    yield from checks.foreign([item for item in live if item])
+def _foreign(cluster: Cluster, plan: Plan) -> Iterator[Finding]:
+    live = cluster.each(lambda item: cluster.get(manifests.reference(item)), plan.objects)
+    yield from checks.foreign([item for item in live if item], plan.release)
 
 
-def _classes(cluster: Cluster, objects: Sequence[Object]) -> Iterator[Finding]:
-    for item in objects:
+def _classes(cluster: Cluster, plan: Plan) -> Iterator[Finding]:
+    for item in plan.objects:
         if item["kind"] == "Ingress":
             classes = cluster.find("networking.k8s.io/v1", "IngressClass")
             yield checks.ingress_class(item["spec"].get("ingressClassName"), classes)
 
 
-def _access(cluster: Cluster, release: Release, pairs: Sequence[tuple[str, str]]) -> Finding:
+def _access(cluster: Cluster, plan: Plan) -> Iterator[Finding]:
     asked = set(OWN)
-    for version, kind in pairs:
-        resource = cluster.kinds(version).get(kind)
-        if resource and kind != "Namespace":
-            asked |= {(verb, version.rpartition("/")[0], resource) for verb in VERBS}
+    for item in plan.objects:
+        if resource := cluster.kinds(item["apiVersion"]).get(item["kind"]):
+            asked |= {(verb, item["apiVersion"].rpartition("/")[0], resource) for verb in VERBS if verb != "list"}
+
+    def allowed(wanted: tuple[str, str, str]) -> bool:
+        verb, group, resource = wanted
+        name, _, sub = resource.partition("/")
+        space = plan.release.namespace
+        attributes = {"namespace": space, "verb": verb, "group": group, "resource": name, "subresource": sub}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        answer = cluster.create({**review, "spec": {"resourceAttributes": attributes}})
+        return bool(answer.get("status", {}).get("allowed"))
+
+    order = sorted(asked)
     denied = [
         (verb, f"{resource}.{group}" if group else resource)
-        for verb, group, resource in sorted(asked)
-        if not _allowed(cluster, release, verb, group, resource)
-    ]
-    return checks.access(denied, len(asked), release.namespace)
-
-
-def _allowed(cluster: Cluster, release: Release, verb: str, group: str, resource: str) -> bool:
-    name, _, sub = resource.partition("/")
-    attributes = {"namespace": release.namespace, "verb": verb, "group": group, "resource": name, "subresource": sub}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    answer = cluster.create(review)
-    if "status" not in answer:
-        raise ClusterError("the cluster does not answer a SelfSubjectAccessReview")
-    return bool(answer["status"].get("allowed"))
+        for (verb, group, resource), granted in zip(order, cluster.each(allowed, order), strict=True) if not granted
+    ]  # fmt: skip
+    yield checks.access(denied, len(order), plan.release.namespace)

@@ -1,27 +1,34 @@
 """Observed objects -> going on, done, or failed and why.                                                     (pure)
 
 A failure is what will not mend itself while somebody waits: an image that cannot be pulled, a container that keeps
-crashing, a pod that fits no node, a quota, a deadline that passed. The message is always the cluster's own.
+crashing, a pod that fits no node, a quota, a deadline that passed. What may pass has to be so in many looks, one a
+second, to be certain. The message is always the cluster's own.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from deploy import manifests
 from deploy.types import Object
 
+_PULL = "check image.repository, image.tag and the pull secrets"
+# Why a container waits -> (looks until it is certain, remedy).
 _BAD_WAITS = {
-    "ImagePullBackOff": "check image.repository, image.tag and imagePullSecrets",
-    "ErrImagePull": "check image.repository, image.tag and imagePullSecrets",
-    "InvalidImageName": "check image.repository and image.tag",
-    "ErrImageNeverPull": "load the image onto the node, or change image.pullPolicy",
-    "CreateContainerConfigError": "a ConfigMap or Secret that the container names is missing",
-    "CreateContainerError": "the container runtime refuses the container",
-    "RunContainerError": "the container runtime cannot start the command",
-    "CrashLoopBackOff": "the log says why; `rollback` brings the revision before it back",
+    "ErrImagePull": (90, _PULL),
+    "ImagePullBackOff": (90, _PULL),
+    "InvalidImageName": (0, "check image.repository and image.tag"),
+    "ErrImageNeverPull": (0, "load the image onto the node, or change image.pullPolicy"),
+    "CreateContainerConfigError": (30, "a ConfigMap or Secret that the container names is missing"),
+    "CreateContainerError": (30, "the container runtime refuses the container"),
+    "RunContainerError": (30, "the container runtime cannot start the command"),
+    "CrashLoopBackOff": (30, "the log says why; `rollback` brings the revision before it back"),
 }
+# What a registry answers when trying again cannot help.
+_NO_IMAGE = re.compile(r"not found|manifest unknown|denied|unauthorized|no match for platform", re.IGNORECASE)
+_SURE_CRASHES = 3
+_NO_NODE, _NO_POD, _BAD_SERVICE, _SETTLES = 60, 30, 30, 20
 _BAD_SERVICES = {"ModelLoadFailed", "RuntimeNotRecognized", "NoSupportingRuntime", "InvalidPredictorSpec"}
 _PORT = 3000
 _REVISION = "deployment.kubernetes.io/revision"
@@ -29,12 +36,17 @@ _REVISION = "deployment.kubernetes.io/revision"
 
 @dataclass(frozen=True)
 class Observed:
-    """What the cluster has for one workload. Events are those of its pods."""
+    """What the cluster has for one workload. `before` is the workload as it was before this apply, `floor` the fewest
+    pods of its autoscaler. `deployments` are KServe's for an InferenceService, the newest last; else the workload.
+    """
 
     workload: Object
+    deployments: Sequence[Object] = ()
     replica_sets: Sequence[Object] = ()
     pods: Sequence[Object] = ()
     events: Sequence[Object] = ()
+    before: Object | None = None
+    floor: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,70 +61,41 @@ class PodLine:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Not failed. `summary` says how far it is."""
+class Verdict:
+    """`done`, or how far it is. With `remedy`, it has failed once it was so in so many `looks`. `pod` and `container`
+    name whose log may say more. `settled` is False as long as KServe may not have looked at an InferenceService yet.
+    """
 
-    done: bool
     summary: str
-
-
-@dataclass(frozen=True)
-class Failure:
-    """It will not become ready. `container` names whose log may say more."""
-
-    subject: str
-    reason: str
-    message: str
-    remedy: str
+    done: bool = False
+    remedy: str = ""
+    looks: int = 0
     pod: str = ""
     container: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.subject}: {self.reason}: {self.message}; {self.remedy}"
+    settled: bool = True
 
 
-def judge(seen: Observed) -> Progress | Failure:
+def judge(seen: Observed) -> Verdict:
     """How a Deployment or InferenceService is doing."""
-    name = manifests.reference(seen.workload)
-    status = seen.workload.get("status") or {}
-    generation = seen.workload["metadata"].get("generation", 0)
-    observed = status.get("observedGeneration", 0 if seen.workload["kind"] == "Deployment" else generation)
-    if observed < generation:
-        return Progress(False, "the cluster has not looked at it yet")
+    if any(_unseen(item) for item in seen.deployments[-1:]):
+        return Verdict("the cluster has not looked at it yet")
     for pod in newest(seen):
         if failure := _pod(pod, seen.events):
-            return failure
-    conditions = {entry["type"]: entry for entry in status.get("conditions") or []}
+            # As long as KServe may not have looked, these may be the pods of before.
+            return failure if _settled(seen) else replace(failure, looks=max(failure.looks, _SETTLES))
     if seen.workload["kind"] == "InferenceService":
-        return _inference(str(name), conditions)
-    stuck = conditions.get("ReplicaFailure", {})
-    if stuck.get("status") == "True":
-        remedy = "raise the ResourceQuota, or lower the replicas or requests"
-        if "quota" not in stuck.get("message", ""):
-            remedy = "an admission rule of the cluster refuses the pods as they are"
-        return Failure(str(name), stuck.get("reason", "ReplicaFailure"), stuck.get("message", ""), remedy)
-    going = conditions.get("Progressing", {})
-    if going.get("reason") == "ProgressDeadlineExceeded":
-        waits = "; ".join(f"{pod.name}: {pod.reason}" for pod in lines(seen) if not pod.ready and pod.reason)
-        message = ", ".join(part for part in (going.get("message", ""), waits) if part)
-        return Failure(str(name), going["reason"], message, "`status` shows the pods, `rollback` goes back")
-    wanted = seen.workload["spec"].get("replicas", 1)
-    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
-    old = status.get("replicas", 0) - updated
-    done = updated >= wanted and available >= wanted and old <= 0
-    summary = f"{available} of {wanted} available, {updated} of the new revision"
-    return Progress(done, summary + (f", {old} old to go" if old > 0 else ""))
+        return _inference(seen)
+    return _deployment(seen.workload, seen)
 
 
 def newest(seen: Observed) -> list[Object]:
     """The pods of the newest ReplicaSet: an earlier revision's crashes are not this one's."""
-    if seen.workload["kind"] == "Deployment":
-        revision = (seen.workload["metadata"].get("annotations") or {}).get(_REVISION)
-        current = [s for s in seen.replica_sets if (s["metadata"].get("annotations") or {}).get(_REVISION) == revision]
-    else:
-        current = sorted(seen.replica_sets, key=lambda item: str(item["metadata"].get("creationTimestamp")))[-1:]
-    sets = {item["metadata"]["uid"] for item in current}
-    return [pod for pod in seen.pods if any(o["uid"] in sets for o in pod["metadata"].get("ownerReferences") or [])]
+    owners = seen.deployments[-1:]
+    sets = {
+        item["metadata"]["uid"] for item in seen.replica_sets for owner in owners
+        if _owned(item, owner["metadata"]["uid"]) and _mark(item) == _mark(owner)
+    }  # fmt: skip
+    return [pod for pod in seen.pods if any(_owned(pod, uid) for uid in sets)]
 
 
 def lines(seen: Observed) -> list[PodLine]:
@@ -129,26 +112,88 @@ def port(seen: Observed, pod: str) -> int:
     return int(ports[0]["containerPort"])
 
 
-def _pod(pod: Object, events: Sequence[Object]) -> Failure | None:
+def _deployment(item: Object, seen: Observed) -> Verdict:
+    status = item.get("status") or {}
+    old = _conditions(seen.before or {}) if item is seen.workload else {}
+    # What was so before this apply, unchanged, is not its doing.
+    conditions = {kind: entry for kind, entry in _conditions(item).items() if entry != old.get(kind)}
+    stuck, going = conditions.get("ReplicaFailure", {}), conditions.get("Progressing", {})
+    if stuck.get("status") == "True":
+        remedy = "raise the ResourceQuota, or lower the replicas or requests"
+        if "quota" not in stuck.get("message", ""):
+            remedy = "an admission rule of the cluster refuses the pods as they are"
+        return Verdict(f"{stuck.get('reason', 'ReplicaFailure')}: {stuck.get('message', '')}", False, remedy, _NO_POD)
+    if going.get("reason") == "ProgressDeadlineExceeded":
+        waits = "; ".join(f"{pod.name}: {pod.reason}" for pod in lines(seen) if not pod.ready and pod.reason)
+        message = ", ".join(part for part in (going.get("message", ""), waits) if part)
+        return Verdict(f"{going['reason']}: {message}", False, "`status` shows the pods, `rollback` goes back")
+    wanted = max(item["spec"].get("replicas", 1), seen.floor)
+    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+    surplus = status.get("replicas", 0) - updated
+    done = updated >= wanted and available >= wanted and surplus <= 0
+    summary = f"{available} of {wanted} available, {updated} of the new revision"
+    return Verdict(summary + (f", {surplus} old to go" if surplus > 0 else ""), done)
+
+
+def _inference(seen: Observed) -> Verdict:
+    """Its `observedGeneration` is another object's: what counts are its pods, and conditions that changed."""
+    status, before = seen.workload.get("status") or {}, seen.before or {}
+    conditions = _conditions(seen.workload)
+    fault = next((entry for entry in conditions.values() if entry.get("reason") in _BAD_SERVICES), None)
+    if fault and fault not in _conditions(before).values():
+        message = f"{fault['reason']}: {fault.get('message', '')}"
+        return Verdict(message, False, "see the ServingRuntime and storageUri", _BAD_SERVICE)
+    parts = ((status.get("components") or {}).get("predictor")) or {}
+    created, latest = parts.get("latestCreatedRevision"), parts.get("latestReadyRevision")
+    if created != latest:
+        return Verdict(f"{created} is not ready yet")
+    for item in seen.deployments[-1:]:
+        verdict = _deployment(item, seen)
+        if not verdict.done:
+            return verdict
+    ready = conditions.get("Ready", {})
+    if ready.get("status") != "True":
+        waits = [
+            f"{kind}: {entry.get('reason') or entry['status']}" for kind, entry in conditions.items() if kind != "Ready"
+        ]
+        return Verdict(ready.get("message") or ", ".join(waits) or "waiting for KServe")
+    return Verdict("Ready", True, settled=_settled(seen))
+
+
+def _unseen(item: Object) -> bool:
+    return bool((item.get("status") or {}).get("observedGeneration", 0) < item["metadata"].get("generation", 0))
+
+
+def _settled(seen: Observed) -> bool:
+    """Whether KServe has looked at an InferenceService: nothing is new for it, or its status has changed."""
+    before, now = seen.before or {}, seen.workload
+    same = now["metadata"].get("generation") == before.get("metadata", {}).get("generation")
+    return now["kind"] == "Deployment" or same or now.get("status") != before.get("status")
+
+
+def _pod(pod: Object, events: Sequence[Object]) -> Verdict | None:
     name = pod["metadata"]["name"]
-    subject = f"Pod/{name}"
     if pod["metadata"].get("deletionTimestamp"):
         return None
     for container in _statuses(pod):
         waiting = (container.get("state") or {}).get("waiting") or {}
         reason = waiting.get("reason", "")
         if reason in _BAD_WAITS:
+            looks, remedy = _BAD_WAITS[reason]
             message = waiting.get("message", "") or "no message"
             if reason == "CrashLoopBackOff":
                 message = _crash(container)
-            return Failure(subject, reason, message, _BAD_WAITS[reason], name, container["name"])
+                looks = 0 if container.get("restartCount", 0) >= _SURE_CRASHES else looks
+            elif remedy == _PULL and _NO_IMAGE.search(message):
+                looks = 0
+            return Verdict(f"Pod/{name}: {reason}: {message}", False, remedy, looks, name, container["name"])
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("reason") == "Unschedulable":
         # A cluster autoscaler says so when it brings a node: then it is worth waiting.
         if any(event.get("reason") == "TriggeredScaleUp" for event in _events(pod, events)):
             return None
         remedy = "free or add a node, or lower resources.requests; `preflight` says what each node has"
-        return Failure(subject, "Unschedulable", scheduled.get("message", ""), remedy, name)
+        return Verdict(f"Pod/{name}: Unschedulable: {scheduled.get('message', '')}", False, remedy, _NO_NODE, name)
     return None
 
 
@@ -156,22 +201,8 @@ def _crash(container: Object) -> str:
     last = (container.get("lastState") or {}).get("terminated") or {}
     said = (last.get("message") or "").strip()
     how = f"{last.get('reason', 'Error')}, exit code {last.get('exitCode', '?')}"
-    return f"container {container['name']} ended {container.get('restartCount', 0)} times ({how})" + (
-        f": {said}" if said else ""
-    )
-
-
-def _inference(name: str, conditions: dict[str, Object]) -> Progress | Failure:
-    ready = conditions.get("Ready", {})
-    if ready.get("status") == "True":
-        return Progress(True, "Ready")
-    waits = [
-        f"{kind}: {entry.get('reason') or entry['status']}" for kind, entry in conditions.items() if kind != "Ready"
-    ]
-    fault = next((entry for entry in conditions.values() if entry.get("reason") in _BAD_SERVICES), None)
-    if fault:
-        return Failure(name, fault["reason"], fault.get("message", ""), "see the ServingRuntime and storageUri")
-    return Progress(False, ready.get("message") or ", ".join(waits) or "waiting for KServe")
+    count = container.get("restartCount", 0)
+    return f"container {container['name']} ended {count} times ({how})" + (f": {said}" if said else "")
 
 
 def _line(pod: Object, events: Sequence[Object], current: bool) -> PodLine:
@@ -200,10 +231,21 @@ def _statuses(pod: Object) -> Iterator[Object]:
     yield from status.get("containerStatuses") or []
 
 
+def _conditions(item: Object) -> dict[str, Object]:
+    return {entry["type"]: entry for entry in (item.get("status") or {}).get("conditions") or []}
+
+
 def _condition(pod: Object, kind: str) -> Object:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return next((entry for entry in conditions if entry["type"] == kind), {})
+    return _conditions(pod).get(kind, {})
 
 
 def _events(pod: Object, events: Sequence[Object]) -> list[Object]:
     return [event for event in events if event.get("involvedObject", {}).get("name") == pod["metadata"]["name"]]
+
+
+def _owned(item: Object, uid: str) -> bool:
+    return any(owner["uid"] == uid for owner in item["metadata"].get("ownerReferences") or [])
+
+
+def _mark(item: Object) -> str | None:
+    return (item["metadata"].get("annotations") or {}).get(_REVISION)

@@ -30,6 +30,12 @@ class Answer:
     engine: str
     precision: str
 
+    def __str__(self) -> str:
+        return (
+            f"answered in {self.seconds * 1000:.0f} ms ({self.processing_ms:.0f} ms of it scoring): {self.words} words,"
+            f" mean probability {self.mean:.2f}, {self.model_version} ({self.engine}, {self.precision})"
+        )
+
 
 def through(sock: socket.socket, timeout_s: float) -> Connect:
     """A connection over a socket that is there already: a port-forward's."""

@@ -1,13 +1,16 @@
-"""The values that pass between the rooms, and what they ask of a cluster."""
+"""The values that pass between the rooms."""
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
+import sys
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import Any, Literal
 
+# Our own field manager: it holds a number of replicas, or a mark, while Helm's manifests change.
 MANAGER = "wordtell-deploy"
+# Helm's: its library takes the name of the process, which is `helm` (see engine.be_helm) unless a test runs us.
+HELM = Path(sys.orig_argv[0]).name
 # A Kubernetes object as JSON has it.
 Object = dict[str, Any]
 Level = Literal["pass", "warn", "fail"]
@@ -52,61 +55,3 @@ class Finding:
     check: str
     message: str
     remedy: str = ""
-
-
-class Cluster(Protocol):
-    """A cluster as the deployer uses it. Every method raises a `deploy.errors.ClusterError`."""
-
-    @property
-    def address(self) -> str:
-        """The API server's URL."""
-        ...
-
-    @property
-    def namespace(self) -> str:
-        """The kubeconfig context's namespace."""
-        ...
-
-    def version(self) -> str:
-        """The server's version, such as `v1.32.4`."""
-        ...
-
-    def versions(self, group: str) -> list[str]:
-        """The versions of an API group that are served, the preferred one first; empty if the group is unknown."""
-        ...
-
-    def kinds(self, api_version: str) -> dict[str, str]:
-        """What is served under a group and version: kind -> the resource's (plural) name in paths and roles."""
-        ...
-
-    def get(self, reference: Reference) -> Object | None:
-        """The object, or None if it is not there."""
-        ...
-
-    def find(self, api_version: str, kind: str, namespace: str = "", selector: str = "") -> list[Object]:
-        """All objects of a kind, in one namespace or in all, whose labels match."""
-        ...
-
-    def apply(self, manifest: Object, *, dry_run: bool = False, force: bool = False) -> Object:
-        """Server-side apply under the field manager `wordtell-deploy`; the object as it is now."""
-        ...
-
-    def create(self, manifest: Object) -> Object:
-        """POST: for reviews, which are questions and not objects."""
-        ...
-
-    def delete(self, reference: Reference, *, dry_run: bool = False) -> bool:
-        """Begin to delete; False if it was not there."""
-        ...
-
-    def watch(self, api_version: str, kind: str, namespace: str, selector: str) -> Iterator[list[Object]]:
-        """All matching objects, again after each change and at least every few seconds; never ends by itself."""
-        ...
-
-    def log(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool) -> str:
-        """The last lines of a container's log; empty if there is none."""
-        ...
-
-    def forward(self, namespace: str, pod: str, port: int) -> socket.socket:
-        """A socket to a pod's port, through the API server."""
-        ...

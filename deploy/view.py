@@ -1,112 +1,104 @@
-"""What is printed: tables, and the live view of a rollout."""
+"""What is printed: tables, and a line for whatever has changed in a rollout."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import TracebackType
-
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from deploy import manifests, rollout
-from deploy.revisions import Revision
-from deploy.rollout import Failure, Observed, Progress
+from deploy.engine import Revision
+from deploy.rollout import Observed, Verdict
 from deploy.types import Finding, Object, Reference
 
-_COLOURS = {"pass": "green", "warn": "yellow", "fail": "red"}
-Seen = Mapping[Reference, tuple[Observed, Progress | Failure]]
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
-def findings(found: Sequence[Finding]) -> Table:
+def findings(found: Sequence[Finding]) -> str:
     """The preflight's table."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("", "check", "finding", "remedy"):
-        table.add_column(column, overflow="fold")
-    for finding in found:
-        mark = Text(finding.status, style=_COLOURS[finding.status])
-        table.add_row(mark, finding.check, finding.message, finding.remedy)
-    return table
+    return table([("", "check", "finding", "remedy"), *((f.status, f.check, f.message, f.remedy) for f in found)])
 
 
-def pods(seen: Observed) -> Table:
-    """Each pod in a line."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("pod", "ready", "restarts", "state"):
-        table.add_column(column, overflow="fold")
-    for line in rollout.lines(seen):
-        ready = Text("yes", style="green") if line.ready else Text("no", style="yellow")
-        state = line.reason if line.current else f"{line.reason} (an earlier revision)"
-        table.add_row(line.name, ready, str(line.restarts), state)
-    return table
+def history(past: Sequence[Revision]) -> str:
+    """The revisions' table."""
+    return table([("revision", "state", "when", "chart"), *((str(r.number), r.state, r.when, r.chart) for r in past)])
 
 
-class RolloutView:
-    """Redrawn in place on a terminal; elsewhere a line whenever something has changed."""
+class Progress:
+    """Prints a line whenever something has changed."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
-        self._last: dict[Reference, str] = {}
+    def __init__(self, say: Any) -> None:
+        self._say = say
+        self._last: set[str] = set()
 
-    def __enter__(self) -> RolloutView:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
-
-    def show(self, seen: Seen) -> None:
-        """Draw what was observed."""
-        said = {
-            name: verdict.summary if isinstance(verdict, Progress) else verdict.reason
-            for name, (_, verdict) in seen.items()
-        }
-        if self._live:
-            parts = [Group(Text(f"{name}: {said[name]}"), pods(observed)) for name, (observed, _) in seen.items()]
-            self._live.update(Group(*parts), refresh=True)
-            return
-        for name, summary in said.items():
-            if self._last.get(name) != summary:
-                self._console.print(f"{name}: {summary}", markup=False)
-        self._last = said
+    def show(self, seen: Mapping[Reference, tuple[Observed, Verdict]]) -> None:
+        """Print what is new in what was observed."""
+        said = [f"{name}: {verdict.summary}" for name, (_, verdict) in seen.items()]
+        for observed, _ in seen.values():
+            said += [
+                f"  Pod/{line.name}: {line.reason}"
+                for line in rollout.lines(observed)
+                if line.current and not line.ready
+            ]
+        for line in said:
+            if line not in self._last:
+                self._say(line)
+        self._last = set(said)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What `status` tells. `extras` are objects whose conditions or addresses matter: scalers, routes, ingresses."""
+    """What `status` tells. `extras` are objects whose conditions or addresses matter; `missing` ought to be there."""
 
     history: Sequence[Revision]
-    workloads: Sequence[tuple[Observed, Progress | Failure]]
+    note: str
+    workloads: Sequence[tuple[Observed, Verdict]]
     extras: Sequence[Object]
+    missing: Sequence[Reference]
 
-    def table(self) -> Group:
+    @property
+    def healthy(self) -> bool:
+        """Whether the newest revision is deployed, complete and ready."""
+        last = self.history[-1]
+        whole = last.status == "deployed" and last.wait != "failed" and not self.missing
+        return whole and all(verdict.done for _, verdict in self.workloads)
+
+    def text(self) -> str:
         """One readable page."""
         now = self.history[-1]
-        head = Table(box=None, show_header=False, pad_edge=False)
-        head.add_column(style="dim")
-        head.add_column(overflow="fold")
-        head.add_row("revision", f"{now.number}, {now.state}, {now.when}" + (f", {now.note}" if now.note else ""))
-        earlier = ", ".join(f"{revision.number} ({revision.state})" for revision in self.history[:-1])
-        if earlier:
-            head.add_row("earlier", earlier)
+        rows = [("revision", f"{now.number}, {now.state}, {now.when}, {self.note}")]
         for seen, verdict in self.workloads:
-            images = ", ".join(
-                str(container["image"]) for container in manifests.containers(seen.workload) if "image" in container
-            )
-            if images:
-                head.add_row("image", images)
-            state = verdict.summary if isinstance(verdict, Progress) else str(verdict)
-            head.add_row(str(manifests.reference(seen.workload)), state)
-        for item in self.extras:
-            head.add_row(str(manifests.reference(item)), describe(item))
-        return Group(head, *(Group(Text(), pods(seen)) for seen, _ in self.workloads if seen.pods))
+            images = [str(one["image"]) for one in manifests.containers(seen.workload) if "image" in one]
+            rows += [("image", ", ".join(images))] if images else []
+            rows.append((str(manifests.reference(seen.workload)), verdict.summary))
+        rows += [(str(manifests.reference(item)), describe(item)) for item in self.extras]
+        rows += [(str(one), "is not there: `apply` brings it back") for one in self.missing]
+        pods = [line for seen, _ in self.workloads for line in rollout.lines(seen)]
+        cells = [("", "pod", "ready", "restarts", "state")] if pods else []
+        for line in pods:
+            state = line.reason if line.current else f"{line.reason} (an earlier revision)"
+            cells.append(("", line.name, "yes" if line.ready else "no", str(line.restarts), state))
+        return table(rows) + ("\n\n" + table(cells) if cells else "")
+
+    def json(self) -> Object:
+        """The same as data."""
+        return {
+            "healthy": self.healthy,
+            "history": [asdict(revision) for revision in self.history],
+            "workloads": [
+                {"name": str(manifests.reference(seen.workload)), "verdict": asdict(verdict),
+                 "pods": [asdict(line) for line in rollout.lines(seen)]}
+                for seen, verdict in self.workloads
+            ],
+            "others": {str(manifests.reference(item)): describe(item) for item in self.extras},
+            "missing": [str(one) for one in self.missing],
+        }  # fmt: skip
 
 
 def describe(item: Object) -> str:
@@ -130,9 +122,7 @@ def describe(item: Object) -> str:
     if status.get("url"):
         parts.append(str(status["url"]))
     for condition in status.get("conditions") or []:
-        healthy = condition["status"] == (
-            "False" if condition["type"] in {"ScalingLimited", "Fallback", "Paused"} else "True"
-        )
-        reason = "" if healthy else f" ({condition.get('reason', 'no reason')}: {condition.get('message', '')})"
-        parts.append(f"{condition['type']} {condition['status']}{reason}")
+        good = "False" if condition["type"] in {"ScalingLimited", "Fallback", "Paused"} else "True"
+        reason = f" ({condition.get('reason', 'no reason')}: {condition.get('message', '')})"
+        parts.append(f"{condition['type']} {condition['status']}{'' if condition['status'] == good else reason}")
     return ", ".join(parts) or "there"

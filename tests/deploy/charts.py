@@ -16,6 +16,8 @@ from deploy.manifests import parse, pod_spec
 from deploy.render import CHART
 
 Objects = list[dict[str, Any]]
+# They come with their own controllers; the API server's schemas do not know them.
+CUSTOM = {"ScaledObject", "HTTPRoute", "ServiceMonitor", "PrometheusRule", "ServingRuntime", "InferenceService"}
 
 
 def generator() -> ModuleType:

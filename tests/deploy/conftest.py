@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from deploy import cli
-from deploy.types import Cluster
+from deploy import cli, waiting
 from tests.deploy import controllers
 from tests.deploy.api_server import ApiServer
 
@@ -55,7 +55,7 @@ def kubeconfig(server: ApiServer, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cluster(kubeconfig: Path) -> Cluster:
+def cluster(kubeconfig: Path) -> Any:
     pytest.importorskip("kubernetes", reason=NEEDS)
     from deploy.cluster import connect  # noqa: PLC0415  # the extra may not be installed
 
@@ -70,19 +70,23 @@ def wordtell_deploy(
     pytest.importorskip("kubernetes", reason=NEEDS)
     pytest.importorskip("helm_python", reason=NEEDS)
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(waiting, "POLL_S", 0.02)
 
     def run(*arguments: str) -> Done:
         if arguments[0] in {"render", "preflight", "apply"} and "--chart" not in arguments:
             arguments = (*arguments, "--chart", str(CHART))
         monkeypatch.setattr("sys.argv", ["wordtell-deploy", *arguments])
         message = io.StringIO()
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
         with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(message):
             try:
-                cli.main()
+                cli.run()  # main() first starts the process anew; see test_a_process_of_its_own
                 code: Any = 0
             except SystemExit as exit_:
                 code = exit_.code
+            finally:
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
         err = message.getvalue()
         if isinstance(code, str):  # the interpreter prints it, and exits with 1
             err, code = f"{err}{code}\n", 1

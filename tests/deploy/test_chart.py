@@ -17,12 +17,10 @@ import yaml
 from bento import __version__, metrics
 from bento.settings import ROOT, ApiSettings, Settings, fields, load
 from tests import clients
-from tests.deploy.charts import CHART, all_values, generator, kinds, only, pod, rendered
+from tests.deploy.charts import CHART, CUSTOM, all_values, generator, kinds, only, pod, rendered
 
 # The oldest that the chart allows, one between, and the newest whose schemas there are.
 KUBERNETES = ("1.27", "1.31", kubernetes_validate.latest_version())
-# They come with their own controllers; the API server's schemas do not know them.
-CUSTOM = {"ScaledObject", "HTTPRoute", "ServiceMonitor", "PrometheusRule", "ServingRuntime", "InferenceService"}
 VALUES = [pytest.param(values, id=name) for name, values in all_values()]
 
 
@@ -236,7 +234,7 @@ def test_threads_follow_the_limit() -> None:
         assert spec
         return dict(spec["containers"][0]["env"][0])
 
-    assert threads("", "Deployment")["valueFrom"] == {"resourceFieldRef": {"resource": "limits.cpu"}}
+    assert threads("", "Deployment")["valueFrom"] == {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "0"}}
     knative = "{kserve: {enabled: true, mode: Knative, storageUri: 's3://a'}, resources: {limits: %s, requests: %s}}"
     for cpu, count in (("4", "4"), ("2500m", "2"), ("0.5", "1")):
         resources = f"{{cpu: {cpu}, memory: 1Gi}}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import json
 import re
 import threading
@@ -15,7 +17,7 @@ import yaml
 from deploy import needs, preflight, render
 from deploy.types import Release
 from tests.deploy import controllers
-from tests.deploy.api_server import Refused
+from tests.deploy.wire import Refused
 
 
 def test_apply_then_status_then_delete(wordtell_deploy, server) -> None:
@@ -33,6 +35,13 @@ def test_apply_then_status_then_delete(wordtell_deploy, server) -> None:
     assert "nothing is deployed as wordtell in the namespace shop" in wordtell_deploy("status").err
 
 
+def test_the_values_of_an_apply_are_all_of_them(wordtell_deploy, server) -> None:
+    """Helm would go on with the earlier ones when none are given."""
+    assert wordtell_deploy("apply", "--set", "greeting=first").code == 0
+    assert wordtell_deploy("apply").code == 0
+    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "hello"}
+
+
 def test_wordtells_own_chart_goes_the_same_way(wordtell_deploy, server) -> None:
     done = wordtell_deploy("apply", "--chart", str(render.CHART))
     assert done.code == 0, done.err
@@ -42,7 +51,7 @@ def test_wordtells_own_chart_goes_the_same_way(wordtell_deploy, server) -> None:
 
 
 def test_the_pods_of_an_inferenceservice_are_counted_once() -> None:
-    values = ("kserve.storageUri=pvc://a/b",)
+    values = ((False, "kserve.storageUri=pvc://a/b"),)
     objects = render.render(render.Order(Release("wordtell", "shop"), "kserve", sets=values)).objects
     assert {item["kind"] for item in objects} == {"ServingRuntime", "InferenceService"}
     (need,) = needs.needs(objects)
@@ -91,7 +100,8 @@ def test_a_crash_brings_the_end_of_the_log(wordtell_deploy, server) -> None:
         in done.err
     )
     assert "the end of its log:\nwordtell: /mnt/models: no manifest.json" in done.err
-    assert "failed" in wordtell_deploy("status").out
+    assert "[uninstalled: there was no revision before it]" in done.err
+    assert "nothing is deployed" in wordtell_deploy("status").err
 
 
 def test_a_failed_rollout_does_not_spoil_the_next(wordtell_deploy, server) -> None:
@@ -101,7 +111,7 @@ def test_a_failed_rollout_does_not_spoil_the_next(wordtell_deploy, server) -> No
     assert wordtell_deploy("apply").code == 0
 
 
-def test_rollback_brings_config_back_and_prunes(wordtell_deploy, server) -> None:
+def test_rollback_brings_config_back_and_takes_away_what_was_not_there(wordtell_deploy, server) -> None:
     server.put({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"}})
     assert wordtell_deploy("apply", "--set", "greeting=first").code == 0
     second = wordtell_deploy("apply", "--set", "greeting=second,ingress.enabled=true,cache=true")
@@ -109,50 +119,60 @@ def test_rollback_brings_config_back_and_prunes(wordtell_deploy, server) -> None
     assert server.find("configmaps", "wordtell")["data"] == {"greeting": "second"}
     done = wordtell_deploy("rollback")
     assert done.code == 0, done.err
-    assert "Ingress/wordtell pruned" in done.out
+    assert "Ingress/wordtell deleted" in done.out
     assert "PersistentVolumeClaim/wordtell-cache kept" in done.out
     assert server.find("configmaps", "wordtell")["data"] == {"greeting": "first"}
     assert server.find("ingresses", "wordtell") is None
-    assert "3, deployed" in wordtell_deploy("status").out
-    assert "rollback to 1" in wordtell_deploy("status").out
+    status = wordtell_deploy("status").out
+    assert "3, deployed" in status
+    assert "Rollback to 1" in status
     assert "there is no revision 9 of wordtell: there are 1, 2, 3" in wordtell_deploy("rollback", "9").err
+    assert [line.split()[:2] for line in wordtell_deploy("history").out.splitlines()] == [
+        ["revision", "state"], ["1", "superseded"], ["2", "superseded"], ["3", "deployed"]
+    ]  # fmt: skip
     wordtell_deploy("delete", "--yes")
     assert server.find("persistentvolumeclaims", "wordtell-cache") is not None, "data stays"
 
 
 def test_a_conflict_is_found_before_anything_is_changed(wordtell_deploy, server) -> None:
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "wordtell", "namespace": "shop"}}
-    server.put({**service, "spec": {"ports": [{"port": 81}]}}, "kubectl-client-side-apply")
-    done = wordtell_deploy("apply")
+    assert wordtell_deploy("apply").code == 0
+    edited = copy.deepcopy(server.find("services", "wordtell"))
+    edited["spec"]["ports"] = [{"port": 81}]
+    server.put(edited, "kubectl-edit")
+    done = wordtell_deploy("apply", "--set", "greeting=other")
     assert done.code == 1
-    assert "Service/wordtell: kubectl-client-side-apply owns .spec.ports; --force-conflicts" in done.err
-    assert "nothing was applied" in done.err
-    assert server.find("configmaps", "wordtell") is None
-    assert wordtell_deploy("apply", "--force-conflicts").code == 0
+    assert "Service/wordtell: kubectl-edit owns .spec.ports; --force-conflicts" in done.err
+    assert "nothing was changed" in done.err
+    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "hello"}
+    done = wordtell_deploy("apply", "--force-conflicts")
+    assert done.code == 0, done.err
+    assert server.find("services", "wordtell")["spec"]["ports"] == [{"port": 80, "targetPort": 3000}]
 
 
-def test_an_apply_that_stops_half_way_says_what_was_applied(wordtell_deploy, server) -> None:
+def test_an_apply_that_stops_half_way_is_taken_back(wordtell_deploy, server) -> None:
     # The rehearsal passes, and the server fails in the middle of the real one.
     def fail(state, item) -> None:
         if item["kind"] == "ConfigMap":
+            state.controllers.remove(fail)
             state.scripted.append(("PATCH", "services", Refused(500, "InternalError", "etcdserver: request timed out")))
 
     server.controllers.append(fail)
     done = wordtell_deploy("apply")
     assert done.code == 1
-    assert (
-        "Service/wordtell: etcdserver: request timed out [applied: ConfigMap/wordtell; not applied: Service/wordtell,"
-        " Deployment/wordtell]" in done.err
-    )
-    assert "failed" in wordtell_deploy("status").out
-    assert wordtell_deploy("delete", "--yes").code == 0
+    assert "etcdserver: request timed out [uninstalled: there was no revision before it]" in done.err
+    assert done.err.count("\n") == 1
     assert server.find("configmaps", "wordtell") is None
+    assert wordtell_deploy("apply").code == 0
+    server.controllers.append(fail)
+    done = wordtell_deploy("apply", "--set", "greeting=other")
+    assert "etcdserver: request timed out [rolled back to revision 1, as revision 3]" in done.err
+    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "hello"}
 
 
 def test_dry_run_changes_nothing(wordtell_deploy, server) -> None:
     before = set(server.objects)
     done = wordtell_deploy("apply", "--dry-run")
-    assert "Deployment/wordtell would be applied" in done.out
+    assert "the cluster would take all of it" in done.out
     assert set(server.objects) == before
 
 
@@ -169,8 +189,8 @@ def test_create_namespace(wordtell_deploy, server) -> None:
     ("arguments", "said"),
     [
         (["--set", "replcaCount=2"], "did you mean 'replicaCount'?"),
-        (["--set", "replicaCount=0"], "Deployment/wordtell: 0 replicas serve nobody"),
-        (["--set", "resources.limits.cpu=4"], "requests 12 of cpu, over its limit of 4"),
+        (["--set", "image.tag=2"], "at '/image/tag': got number, want string; --set-string gives text"),
+        (["--chart", str(render.CHART), "--set", "resources.limits.cpu=4"], "is below resources.requests.cpu (12)"),
         (["--set", "replicaCount"], "write --set key=value"),
         (["-f", "nowhere.yaml"], "nowhere.yaml: No such file or directory"),
         (["--chart", "nowhere"], "nowhere is not a chart"),
@@ -246,15 +266,6 @@ def test_smoke_through_a_port_forward_and_at_an_address(wordtell_deploy, server,
     assert "not an http" in wordtell_deploy("smoke", "--url", "ftp://x").err
 
 
-def test_delete_leaves_what_somebody_else_took_over(wordtell_deploy, server) -> None:
-    assert wordtell_deploy("apply").code == 0
-    server.put(
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "wordtell", "namespace": "shop"}}, "kubectl"
-    )
-    assert "Service/wordtell left: it is not ours any more" in wordtell_deploy("delete", "--yes").out
-    assert server.find("services", "wordtell") is not None
-
-
 def test_the_role_in_the_document_grants_what_preflight_asks_for() -> None:
     page = (Path(__file__).parents[2] / "docs" / "deployer.md").read_text()
     role = next(
@@ -292,3 +303,16 @@ def test_an_inference_service_is_waited_for_by_its_conditions(wordtell_deploy, s
     done = wordtell_deploy("apply", "kserve")
     assert done.code == 0, done.err
     assert "http://w.example.org, Ready True" in wordtell_deploy("status").out
+
+
+def test_delete_asks(wordtell_deploy, server, monkeypatch) -> None:
+    assert wordtell_deploy("apply").code == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    done = wordtell_deploy("delete")
+    assert done.code == 1
+    assert "delete ConfigMap/wordtell, Service/wordtell, Deployment/wordtell in shop of http://" in done.err
+    assert "nothing was deleted" in done.err
+    assert server.find("deployments", "wordtell") is not None
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert wordtell_deploy("delete").code == 0
+    assert server.find("deployments", "wordtell") is None

@@ -34,6 +34,12 @@ seccompProfile:
   valueFrom:
     resourceFieldRef:
       resource: limits.cpu
+      divisor: "0" # as the API server keeps it: one core
+{{- end }}
+{{- if and .Values.kserve.enabled (not (dig "model" "name" "" .Values.config)) }}
+# KServe's clients call the model by the name of the InferenceService.
+- name: WORDTELL_MODEL__NAME
+  value: {{ include "wordtell.fullname" . | quote }}
 {{- end }}
 {{- if include "wordtell.mounted" . }}
 # So that a missing mount is an error, not the baked model.
@@ -48,7 +54,7 @@ seccompProfile:
 - name: WORDTELL_API__KEYS
   valueFrom:
     secretKeyRef:
-      name: {{ . }}
+      name: {{ . | quote }}
       key: keys
 {{- end }}
 {{- with .Values.extraEnv }}
@@ -56,8 +62,18 @@ seccompProfile:
 {{- end }}
 {{- end }}
 
+{{/* Quantities as text, as the API server keeps them: a number would be another value, and belong to nobody else. */}}
+{{- define "wordtell.resources" -}}
+{{- range $part, $amounts := .Values.resources -}}
+{{ $part }}:
+  {{- range $name, $amount := $amounts }}
+  {{ $name }}: {{ toString $amount | quote }}
+  {{- end }}
+{{ end -}}
+{{- end }}
+
 {{- define "wordtell.container" -}}
-image: {{ include "wordtell.image" . }}
+image: {{ include "wordtell.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 env:
   {{- include "wordtell.env" . | nindent 2 }}
@@ -67,7 +83,7 @@ envFrom:
       name: {{ include "wordtell.fullname" . }}
 {{- end }}
 resources:
-  {{- toYaml .Values.resources | nindent 2 }}
+  {{- include "wordtell.resources" . | nindent 2 }}
 securityContext:
   {{- include "wordtell.securityContext" . | nindent 2 }}
 volumeMounts:
@@ -78,7 +94,7 @@ volumeMounts:
     mountPath: /mnt/models
     {{- if eq .Values.model.source "pvc" }}
     {{- with .Values.model.pvc.subPath }}
-    subPath: {{ . }}
+    subPath: {{ . | quote }}
     {{- end }}
     {{- end }}
     readOnly: true
@@ -128,7 +144,7 @@ lifecycle:
 {{- with .Values.image.pullSecrets -}}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end }}

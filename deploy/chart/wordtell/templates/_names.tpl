@@ -28,7 +28,7 @@ labels:
 {{- end }}
 
 {{- define "wordtell.serviceAccount" -}}
-{{ .Values.serviceAccount.create | ternary (include "wordtell.fullname" .) "default" | default .Values.serviceAccount.name }}
+{{ .Values.serviceAccount.name | default (ternary (include "wordtell.fullname" .) "default" .Values.serviceAccount.create) }}
 {{- end }}
 
 {{- define "wordtell.image" -}}

@@ -1,0 +1,147 @@
+"""Helm's own engine: the one importer of `helm_python`. A release's life is Helm's; what it says becomes our errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deploy import manifests
+from deploy.errors import ClusterError, NoRevision, ReleaseFailed, RenderError
+from deploy.types import HELM, Object, Reference, Release
+
+# A label of Helm's record of a revision: what became of its pods. "until-<unix time>" while somebody waits for them.
+WAIT = "wordtell.dev/wait"
+# Revisions that Helm keeps, as its command does.
+_KEPT = 10
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One of a release, as Helm tells it. `wait` is the label WAIT: until-..., ready, unwatched, failed, or empty."""
+
+    number: int
+    status: str
+    when: str
+    chart: str
+    wait: str
+
+    @property
+    def good(self) -> bool:
+        """Whether it was deployed, and its pods did not fail."""
+        return self.status in ("deployed", "superseded") and self.wait != "failed"
+
+    @property
+    def state(self) -> str:
+        """Helm's word, and what became of the pods if that is something else."""
+        if self.wait.startswith("until-") and self.status == "deployed":
+            return "deployed, waiting"
+        return f"{self.status}, failed" if self.wait == "failed" and self.status != "failed" else self.status
+
+
+def helm() -> Any:
+    """The module, loaded when it is needed: its library has 80 MB. Raises RenderError."""
+    try:
+        import helm_python  # noqa: PLC0415
+    except ImportError:
+        raise RenderError("this needs helm-python-sdk: pip install 'wordtell[deploy]'") from None
+    return helm_python
+
+
+def be_helm() -> None:
+    """Start this process anew under the name `helm`, which Helm's library takes for the name of its field manager.
+
+    Otherwise fields would belong to `python3.11` or whatever the interpreter is called, and `helm upgrade` by hand, or
+    another interpreter, would conflict with them. The SDK has no other way to set it.
+    """
+    if os.name == "posix" and HELM != "helm":
+        os.execv(sys.executable, [str(Path(sys.executable).parent / "helm"), *sys.orig_argv[1:]])  # noqa: S606
+
+
+class Engine:
+    """The releases of one name in one namespace. Every method raises ReleaseFailed or ClusterError."""
+
+    def __init__(self, release: Release, kubeconfig: str | None = None, context: str | None = None) -> None:
+        self.release = release
+        self._pool = ThreadPoolExecutor(1)
+        self._config = self._do(
+            lambda: helm().Config(kubeconfig_path=kubeconfig, kube_context=context, namespace=release.namespace)
+        )
+
+    def history(self) -> list[Revision]:
+        """All revisions that Helm keeps, the oldest first; none if there is no release."""
+        try:
+            found = self._do(lambda: self._config.history(self.release.name))
+        except NoRevision:
+            return []
+        return [
+            Revision(
+                entry["revision"], entry["status"], entry["deployed_at"],
+                f"{entry['chart_name']}-{entry['chart_version']}", (entry.get("labels") or {}).get(WAIT, ""),
+            )
+            for entry in found
+        ]  # fmt: skip
+
+    def past(self) -> list[Revision]:
+        """The history of a release that there is. Raises NoRevision."""
+        if not (found := self.history()):
+            raise NoRevision(self.release)
+        return found
+
+    def objects(self, revision: int | None = None) -> list[Object]:
+        """What a revision consists of, hooks left out. Raises NoRevision."""
+        found = self._do(lambda: self._config.get_all(self.release.name, revision=revision))
+        return manifests.parse(found["summary"]["manifest"], "Helm's record", self.release.namespace)
+
+    def description(self) -> str:
+        """What Helm notes of the newest revision."""
+        found = self._do(lambda: self._config.get_all(self.release.name))
+        return str(found["info"].get("description", ""))
+
+    def deploy(self, chart: Path, values: Object, *, first: bool, label: str, note: str = "") -> int:
+        """Install or upgrade, without waiting for pods; the number of the new revision."""
+        config, name = self._config, self.release.name
+        options = {"wait": "hookOnly", "labels": {WAIT: label}, "description": note or None}
+        # Without values Helm would take those of the revision before, and not what was examined.
+        again = {"reset_values": True, "max_history": _KEPT}
+        if first:
+            return int(self._do(lambda: config.install(chart, name, values, **options))["revision"])
+        return int(self._do(lambda: config.upgrade(chart, name, values, **again, **options))["revision"])
+
+    def rollback(self, revision: int) -> int:
+        """Make an earlier revision the newest again; the number of the new one."""
+        self._do(lambda: self._config.rollback(self.release.name, version=revision, wait="hookOnly"))
+        return self.history()[-1].number
+
+    def uninstall(self) -> None:
+        """Begin to delete everything, and the record."""
+        self._do(lambda: self._config.uninstall(self.release.name, wait="hookOnly"))
+
+    def record(self, revision: int) -> Reference:
+        """The Secret in which Helm keeps a revision."""
+        return Reference("v1", "Secret", self.release.namespace, f"sh.helm.release.v1.{self.release.name}.v{revision}")
+
+    def _do(self, call: Callable[[], Result]) -> Result:
+        """Call the library. What interrupts us waits until Helm's step has ended, so that its record is whole."""
+        running = self._pool.submit(call)
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            print("stopping: Helm ends its step first", file=sys.stderr)
+            running.exception()
+            raise
+        except helm().HelmNotFoundError:
+            raise NoRevision(self.release) from None
+        except helm().HelmKubeError as error:
+            raise ClusterError(_line(error)) from None
+        except helm().HelmError as error:
+            raise ReleaseFailed(_line(error)) from None
+
+
+def _line(error: Any) -> str:
+    return " ".join(str(error.detail).split())
