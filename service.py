@@ -19,6 +19,7 @@ from bento.errors import WordtellError
 
 logs.guard()
 memory.share_heap()
+
 logging.getLogger("wordtell").setLevel(logging.INFO)
 
 try:

@@ -70,20 +70,24 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    async def send(self, size: Size) -> Outcome:
-        """One request, now."""
+    def body(self, size: Size) -> bytes:
+        """A request's body, of texts that no other has."""
         texts = [" ".join(self._random.choices(_VOCABULARY, k=size.words)) for _ in range(size.texts)]
-        body = json.dumps(self._server.body(texts)).encode()
+        return json.dumps(self._server.body(texts)).encode()
+
+    async def send(self, size: Size, body: bytes | None = None) -> Outcome:
+        """One request, now."""
+        body = body or self.body(size)
         start = time.perf_counter()
         try:
             answer = await self._client.post(
                 self._server.path, content=body, headers={"content-type": "application/json"}
             )
-            status, wait = answer.status_code, answer.headers.get("retry-after")
+            status, wait = answer.status_code, _retry_after(answer.headers)
         except httpx.TransportError:
             status, wait = 0, None
         end = time.perf_counter()
-        return Outcome(size, start - self._begin, end - start, status, float(wait) if wait else None)
+        return Outcome(size, start - self._begin, end - start, status, wait)
 
     def _mix(self, sizes: Sequence[Size]) -> Iterator[Size]:
         """Sizes by their shares, exactly so in every fifty: most words are in the few largest, and chance would decide
@@ -94,10 +98,16 @@ class Client:
 
     async def open_loop(self, rate: float, seconds: float, sizes: Sequence[Size] = SIZES) -> list[Outcome]:
         """Poisson arrivals, `rate` a second, whatever becomes of those before; waits for the last answer."""
-        tasks, start, at, mix = [], time.perf_counter(), 0.0, self._mix(sizes)
+        at, mix = 0.0, self._mix(sizes)
+        plan: list[tuple[float, Size, bytes]] = []  # made before: to make a large body takes as long as a refusal
         while (at := at + self._random.expovariate(rate)) < seconds:
+            size = next(mix)
+            plan.append((at, size, self.body(size)))
+        self._begin = start = time.perf_counter()
+        tasks = []
+        for at, size, body in plan:
             await asyncio.sleep(max(0.0, start + at - time.perf_counter()))
-            tasks.append(asyncio.create_task(self.send(next(mix))))
+            tasks.append(asyncio.create_task(self.send(size, body)))
         return list(await asyncio.gather(*tasks))
 
     async def closed_loop(self, callers: int, seconds: float, sizes: Sequence[Size] = SIZES) -> list[Outcome]:
@@ -122,6 +132,14 @@ class Client:
         """How many windows wordtell runs at a time."""
         found = re.search(r"^wordtell_lanes (\S+)$", (await self._client.get("/metrics")).text, re.MULTILINE)
         return float(found[1]) if found else 1.0
+
+
+def _retry_after(headers: httpx.Headers) -> float | None:
+    """Seconds; in milliseconds where the server says them, since Retry-After is in whole seconds."""
+    if milliseconds := headers.get("retry-after-ms"):
+        return float(milliseconds) / 1000
+    seconds = headers.get("retry-after")
+    return float(seconds) if seconds else None
 
 
 def words_per_second(outcomes: Sequence[Outcome], start: float, seconds: float) -> float:

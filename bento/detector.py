@@ -132,8 +132,12 @@ class Detector:
         return self._scheduler.whole
 
     def expect_room(self, characters: int) -> None:
-        """Raises Overloaded when the backlog has no room for about so much text; a text costs nothing before this."""
-        self._scheduler.expect_room(self._density.tokens(characters))
+        """Raises Overloaded when the backlog has no room for half of so much text: before anything is paid for it.
+
+        Half, because texts that are known, and characters that a body has escaped, cost less than its length says.
+        """
+        likely = self._density.tokens(characters)
+        self._scheduler.expect_room(likely // 2, likely)
 
     async def score(
         self,

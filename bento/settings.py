@@ -122,7 +122,7 @@ class ApiSettings(_Section):
         16 * 1024 * 1024, description="Most bytes that the bodies of all requests hold together."
     )
     max_connections: Positive = Field(
-        1024, description="Most open connections. A new one ends the one that has been idle longest."
+        4096, description="Most open connections. A new one ends the one that has been idle longest."
     )
     receive_timeout_s: float = Field(
         30, gt=0, le=3600, description="A request that has not arrived whole by then, from its first byte, gets 408."

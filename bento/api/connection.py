@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import time
 import uuid
 from array import array
@@ -17,7 +18,9 @@ from typing import Any, ClassVar
 
 import httptools
 from uvicorn import config as uvicorn_config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import is_ssl
 
 from bento import metrics
 from bento.api.body import ARRIVAL, Arrival
@@ -35,7 +38,7 @@ except ImportError:  # Windows has none of these
 logger = logging.getLogger("wordtell")
 
 # Bytes that are read from a socket at a time: so much may be parsed before others get their turn.
-_READ = 16 * 1024
+_READ = 32 * 1024
 _HEAD = 32 * 1024
 # Requests that a client may send ahead of its answers on one connection.
 _AHEAD = 16
@@ -44,8 +47,10 @@ _AHEAD = 16
 _LINGER_S = 2.0
 _LINGER_BODIES = 16
 # Requests that are begun in one turn of the event loop, about a millisecond each; probes are begun at once.
-_BEGIN = 8
+_BEGIN = 4
 _PROBES = ("/livez", "/readyz")
+# What Linux calls a connection whose other end is closed.
+_LEFT = getattr(select, "POLLRDHUP", None)
 # The headers by which a client offers another protocol.
 _OFFER = (b"upgrade", b"connection", b"http2-settings")
 # Connections that are looked at for one that may make room for a new one.
@@ -72,8 +77,12 @@ class Connection(HttpToolsProtocol):
     _queue: ClassVar[deque[tuple[Connection, RequestResponseCycle, Any]]] = deque()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has connected."""
-        super().connection_made(transport)
+        """A client has connected. As uvicorn does it, without asking the system again what the transport knows."""
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server, self.client = (_address(transport.get_extra_info(name)) for name in ("sockname", "peername"))
+        self.scheme = "https" if is_ssl(transport) else "http"
         self._timer: asyncio.TimerHandle | None = None
         self._in_head = False
         self._advances = False  # whether what is being parsed brought a request further
@@ -182,6 +191,14 @@ class Connection(HttpToolsProtocol):
         else:
             self._wait(self.limits.receive_timeout_s if self._in_head else self.limits.keep_alive_s)
 
+    def has_left(self) -> bool:
+        """Has its client closed it, even if the event loop has not come to see that?"""
+        if _LEFT is None:  # only Linux tells
+            return False
+        state = select.poll()
+        state.register(self.transport.get_extra_info("socket"), _LEFT)
+        return bool(state.poll(0))
+
     def is_silent(self) -> bool:
         """Has its client sent nothing that is not read yet?"""
         unread = array("i", [0])
@@ -232,7 +249,7 @@ class Connection(HttpToolsProtocol):
     def _begin_some(self) -> None:
         for _ in range(min(_BEGIN, len(self._queue))):
             connection, cycle, app = self._queue.popleft()
-            if cycle.disconnected:
+            if cycle.disconnected or connection.has_left():
                 metrics.HTTP_REQUESTS.labels("other", CLIENT_CLOSED_REQUEST).inc()
             else:
                 super(Connection, connection)._start_asgi_task(cycle, app)
@@ -289,6 +306,11 @@ class _Lingering:
             self._connection.linger()
         else:
             self._connection.close()
+
+
+def _address(found: object) -> tuple[str, int] | None:
+    """Host and port; None for a Unix socket."""
+    return (str(found[0]), int(found[1])) if isinstance(found, tuple) and len(found) >= 2 else None
 
 
 def _allow_files(connections: int) -> int:

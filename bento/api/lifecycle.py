@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 
-from bento import cpu
+from bento import cpu, memory
 from bento.detector import Detector
 from bento.errors import ConfigError, ModelNotReady, WordtellError
 from bento.settings import ROOT, Settings
@@ -52,6 +52,7 @@ class Lifecycle:
         cpu.step_back()
         try:
             self._detector = Detector.load(self.settings)
+            memory.settle()
         except WordtellError as error:
             logger.error("the model cannot be served: %s", error.message)
             self._fault = error if isinstance(error, ModelNotReady) else ModelNotReady(error.message)

@@ -87,8 +87,7 @@ class Desk:
         detector = self._lifecycle.detector
         if model is not None:
             named(detector, model, version)
-        # Half of what the length says: texts that are known, and characters that are escaped, cost less.
-        detector.expect_room(declared_length(request) // 2)
+        detector.expect_room(declared_length(request))
         if self._open >= self._most:
             raise ConnectionsFull(self._open)
         self._open += 1

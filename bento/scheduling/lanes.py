@@ -55,9 +55,10 @@ class Scheduler:
         """Whether every lane still runs: a lane outlives whatever a run raises, so this is false by a fault of ours."""
         return self._closed or all(lane.is_alive() for lane in self._lanes)
 
-    def expect_room(self, tokens: int) -> None:
+    def expect_room(self, tokens: int, likely: int | None = None) -> None:
         """Raises Overloaded when others wait and these tokens would take the backlog over its limit.
 
+        likely: how many they will be, where `tokens` is the least that they can be: so many want room the next time.
         Raises ModelNotReady once closed.
         """
         with self._changed:
@@ -65,7 +66,7 @@ class Scheduler:
             waiting = self._backlog.tokens + self._reserved
             if waiting and waiting + tokens > self._limits.max_queue_tokens:
                 limit = self._limits.max_queue_tokens
-                raise Overloaded(waiting, limit, self._seconds_until_room(waiting, tokens))
+                raise Overloaded(waiting, limit, self._seconds_until_room(waiting, likely or tokens))
 
     @contextmanager
     def admission(self, tokens: int) -> Iterator[Job]:
