@@ -110,6 +110,8 @@ class Connection(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self.pipeline.clear()
+        self._running.clear()
+        self.cycle = None  # type: ignore[assignment]  # which holds this connection
 
     def data_received(self, data: bytes) -> None:
         """Some bytes, of one request or of several."""

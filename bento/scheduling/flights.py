@@ -57,9 +57,10 @@ class Flights:
         """One asker less. When the last one leaves, what has not begun of the work is dropped."""
         flight.waiting -= 1
         if flight.waiting == 0 and not flight.found.done():
+            work = flight.work
             self._end(flight, lambda future: future.cancel())
-            if flight.work is not None:
-                flight.work.cancel()
+            if work is not None:
+                work.cancel()
 
     def abandon(self, flight: Flight) -> None:
         """It was never begun: those who joined it must begin anew."""
@@ -74,6 +75,7 @@ class Flights:
         if flight.found.done():
             return
         del self._all[flight.key]
+        flight.work = None  # which holds the flight
         give(flight.found)
         if not flight.found.cancelled():
             flight.found.exception()  # seen, even if every asker has left

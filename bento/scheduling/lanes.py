@@ -34,6 +34,8 @@ class Scheduler:
         self._most_tokens = min(limits.max_batch_tokens, longest)
         self._changed = threading.Condition()
         self._backlog = Backlog()
+        # Not in a callback of the future: it would hold its text, the text holds it, and only a collector ends that.
+        self._unfinished: dict[Future[Done], Text] = {}
         self._costs = Costs()
         self._wide_speed: float | None = None
         self._reserved = 0
@@ -100,13 +102,14 @@ class Scheduler:
         if job.submitted is None:
             job.submitted = time.perf_counter()
         queued = [Text(job, windows, on_window) for windows in texts]
-        for text in queued:
-            text.future.add_done_callback(lambda _, text=text: self._forget(text))  # type: ignore[misc]
         with self._changed:
             self._expect_open()
             self._backlog.add(job, queued)
+            self._unfinished |= {text.future: text for text in queued}
             self._expect(job, max(0, job.expected - sum(text.waiting_tokens for text in queued)))
             self._changed.notify_all()
+        for text in queued:
+            text.future.add_done_callback(self._forget)
         return [text.future for text in queued]
 
     def close(self) -> None:
@@ -202,9 +205,9 @@ class Scheduler:
             with suppress(InvalidStateError):  # cancelled in this moment
                 text.future.set_result(Done(in_order, text.job.queue_s or 0.0))
 
-    def _forget(self, text: Text) -> None:
+    def _forget(self, future: Future[Done]) -> None:
         with self._changed:
-            self._backlog.forget(text)
+            self._backlog.forget(self._unfinished.pop(future))
             self._show()
 
     def _count_for(self, longest: int) -> int:
