@@ -195,6 +195,8 @@ class Connection(HttpToolsProtocol):
 
     def has_left(self) -> bool:
         """Has its client closed it, even if the event loop has not come to see that?"""
+        if self.transport.is_closing():
+            return True
         if _LEFT is None:  # only Linux tells
             return False
         state = select.poll()
@@ -249,14 +251,17 @@ class Connection(HttpToolsProtocol):
             self.loop.call_soon(self._begin_some)
 
     def _begin_some(self) -> None:
-        for _ in range(min(_BEGIN, len(self._queue))):
-            connection, cycle, app = self._queue.popleft()
-            if cycle.disconnected or connection.has_left():
-                metrics.HTTP_REQUESTS.labels("other", CLIENT_CLOSED_REQUEST).inc()
-            else:
-                super(Connection, connection)._start_asgi_task(cycle, app)
-        if self._queue:
-            self.loop.call_soon(self._begin_some)
+        try:
+            for _ in range(min(_BEGIN, len(self._queue))):
+                connection, cycle, app = self._queue.popleft()
+                if cycle.disconnected or connection.has_left():
+                    metrics.HTTP_REQUESTS.labels("other", CLIENT_CLOSED_REQUEST).inc()
+                    connection.close()
+                else:
+                    super(Connection, connection)._start_asgi_task(cycle, app)
+        finally:  # whatever becomes of one, the others are begun
+            if self._queue:
+                self.loop.call_soon(self._begin_some)
 
     def _is_answered_early(self) -> bool:
         """Is the rest of a request still coming that has been answered already?"""
@@ -304,7 +309,7 @@ class _Lingering:
 
     def close(self) -> None:
         """The answer is the last one."""
-        if self._connection.cycle.more_body:
+        if self._connection.cycle is not None and self._connection.cycle.more_body:
             self._connection.linger()
         else:
             self._connection.close()
