@@ -20,7 +20,7 @@ from bento.errors import ArtifactError, ConfigError, Overloaded, TextTooLong, Un
 from bento.settings import ROOT, ApiSettings, CpuSettings, ModelSettings, Settings
 from bento.text.tokenizer import Tokenizer
 from bento.text.words import score, split
-from bento.types import FloatArray, IntArray
+from bento.types import Encoding, FloatArray, IntArray
 from tests import fakes
 
 EMBEDDED = ROOT / "models" / "wordtell-small"
@@ -361,4 +361,28 @@ def test_the_speed_is_known_after_the_warm_up(fake_folder: ModelFolder) -> None:
     detector = Detector(fake_folder, fakes.LookupRunner(), Settings(model=ModelSettings(window_overlap=16)), lanes=2)
     detector.warm_up()
     assert detector._scheduler.tokens_per_second is not None
+    detector.close()
+
+
+def test_a_short_request_waits_for_one_part_of_each_long_one(fake_folder: ModelFolder) -> None:
+    seen: list[str] = []
+
+    class Told(Tokenizer):
+        def encode_all(self, texts: Sequence[str], most: int | None = None) -> list[Encoding]:
+            seen.append(texts[0][:1])
+            return super().encode_all(texts, most)
+
+    detector = Detector(fake_folder, fakes.LookupRunner(), bounded(max_queue_tokens=10_000_000), lanes=1)
+    detector._tokenizer = Told(fake_folder.tokenizer)
+    seen.clear()
+
+    async def all_at_once() -> None:
+        long = [[f"{letter}{index} " + "word " * 300 for index in range(20)] for letter in "bcdefghijk"]
+        tasks = [asyncio.ensure_future(detector.score(texts)) for texts in long]
+        await asyncio.sleep(0)
+        tasks.append(asyncio.ensure_future(detector.score(["a", "a b", "a b c"])))
+        await asyncio.gather(*tasks)
+
+    asyncio.run(all_at_once())
+    assert seen.index("a") <= 2 * 10  # of 200 parts
     detector.close()
