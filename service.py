@@ -12,7 +12,7 @@ from bentoml._internal.server.http import traffic
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bento import logs, memory, settings
-from bento.api import app, connection
+from bento.api import app, listening
 from bento.api.edge import Edge
 from bento.api.lifecycle import Lifecycle, check
 from bento.errors import WordtellError
@@ -29,7 +29,7 @@ except WordtellError as error:
 
 _lifecycle = Lifecycle(_settings)
 _app = app.create(_lifecycle)
-connection.install(_settings.api)
+listening.install(_settings.api)
 
 
 class _Untimed:

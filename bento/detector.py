@@ -247,7 +247,8 @@ class Detector:
         try:
             scores = self._align(prepared, work.result())
         except BaseException as error:
-            self._flights.end_from_thread(flight, partial(_fail, error=error))
+            # Bound here: a variable of this frame would hold the error, whose trace holds the frame.
+            self._flights.end_from_thread(flight, lambda future, error=error: future.set_exception(error))  # type: ignore[misc]
             return
         flight.queue_s = work.result().queue_s
         self._cache.put(owner, text, scores)
@@ -306,10 +307,6 @@ class Detector:
     def _probabilities(self, logits: FloatArray) -> FloatArray:
         content: FloatArray = np.asarray(self._tokenizer.content(logits))
         return words.positive_probability(content, self.manifest.positive_indices, self.manifest.activation)
-
-
-def _fail(future: asyncio.Future[FloatArray], error: BaseException) -> None:
-    future.set_exception(error)
 
 
 def _parts(texts: Iterable[str]) -> Iterator[list[str]]:

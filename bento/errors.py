@@ -101,17 +101,11 @@ class TooManySentences(RequestError):
     status = 400
     code = "too_many_sentences"
 
-    def __init__(self, field: str, count: int, limit: int) -> None:
-        super().__init__(f"{field} has {count} texts; the limit is {limit}: split the request", field)
+    def __init__(self, field: str, count: int, limit: int, *, counted: bool = True) -> None:
+        found = count if counted else f"more than {count - 1}"
+        super().__init__(f"{field} has {found} texts; the limit is {limit}: split the request", field)
         self.count = count
         self.limit = limit
-
-    @classmethod
-    def more_than(cls, fault: TooManySentences) -> TooManySentences:
-        """The same, where not all texts were counted."""
-        found = cls(fault.field or "", fault.count, fault.limit)
-        found.message = found.message.replace(f"has {fault.count}", f"has more than {fault.count - 1}")
-        return found
 
 
 class TooManyWords(RequestError):

@@ -7,7 +7,6 @@ bounded here: the seconds and bytes of a head, requests sent ahead, bytes sent b
 from __future__ import annotations
 
 import asyncio
-import logging
 import select
 import time
 import uuid
@@ -17,7 +16,6 @@ from itertools import islice
 from typing import Any, ClassVar
 
 import httptools
-from uvicorn import config as uvicorn_config
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import is_ssl
@@ -29,13 +27,10 @@ from bento.errors import ConnectionsFull, HeadTooLarge, MalformedHttp, MethodNot
 from bento.settings import ApiSettings
 
 try:
-    import resource
     from fcntl import ioctl
     from termios import FIONREAD
 except ImportError:  # Windows has none of these
-    resource = ioctl = None  # type: ignore[assignment]
-
-logger = logging.getLogger("wordtell")
+    ioctl = None  # type: ignore[assignment]
 
 # Bytes that are read from a socket at a time: so much may be parsed before others get their turn.
 _READ = 32 * 1024
@@ -55,15 +50,6 @@ _LEFT = getattr(select, "POLLRDHUP", None)
 _OFFER = (b"upgrade", b"connection", b"http2-settings")
 # Connections that are looked at for one that may make room for a new one.
 _LOOK = 64
-# Files that the process has open beside its connections.
-_FILES = 128
-
-
-def install(limits: ApiSettings) -> None:
-    """Make uvicorn use this class, wherever it is started from in this process, and allow so many open files."""
-    Connection.limits = limits
-    Connection.most = _allow_files(limits.max_connections)
-    uvicorn_config.HTTP_PROTOCOLS["auto"] = f"{__name__}:Connection"
 
 
 class Connection(HttpToolsProtocol):
@@ -318,18 +304,3 @@ class _Lingering:
 def _address(found: object) -> tuple[str, int] | None:
     """Host and port; None for a Unix socket."""
     return (str(found[0]), int(found[1])) if isinstance(found, tuple) and len(found) >= 2 else None
-
-
-def _allow_files(connections: int) -> int:
-    """Raise the process's limit of open files for this many connections, and return how many it allows."""
-    if resource is None:
-        return connections
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _FILES
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return connections
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    if allowed < wanted:
-        logger.warning("api.max_connections is %d, but the system allows %d open files", connections, hard)
-    return max(1, allowed - _FILES)

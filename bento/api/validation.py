@@ -98,7 +98,9 @@ def check_count(count: int, limits: ApiSettings, field: str) -> None:
 def _first_fault(fault: ErrorDetails, example: str, cut: bool) -> RequestError:
     context: dict[str, Any] = fault.get("ctx", {})
     if isinstance(ours := context.get("error"), RequestError):
-        return TooManySentences.more_than(ours) if cut and isinstance(ours, TooManySentences) else ours
+        if cut and isinstance(ours, TooManySentences):
+            return TooManySentences(str(ours.field), ours.count, ours.limit, counted=False)
+        return ours
     field = _path(fault["loc"])[:64]  # an unknown field's name is the client's, of any length
     match fault["type"]:
         case "extra_forbidden":
