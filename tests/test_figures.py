@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from bento import artifact
+from bento.detector import Detector
 from bento.settings import ROOT, ModelSettings, Settings
 from examples import make_mixed
 from train.card import render, table
