@@ -13,6 +13,7 @@ import platform
 import sys
 import threading
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -119,11 +120,12 @@ def instruction_set(root: Path = Path("/")) -> str:
 def step_back() -> None:
     """Let this thread, and those that it starts, give way to the process's other threads when all cores are busy.
 
-    So probes and refusals do not wait for the model. Only Linux has priorities a thread.
+    So probes and refusals do not wait for the model. Only Linux has priorities a thread; a sandbox may forbid them.
     """
     if sys.platform == "linux":
         own = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, own, min(19, os.getpriority(os.PRIO_PROCESS, own) + _STEP))
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, own, min(19, os.getpriority(os.PRIO_PROCESS, own) + _STEP))
 
 
 def _upwards(mount: Path, path: str) -> list[Path]:

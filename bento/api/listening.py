@@ -36,7 +36,10 @@ def _allow_files(connections: int) -> int:
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return connections
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    except (OSError, ValueError):  # macOS has a lower limit than it says
+        allowed = soft
     if allowed < wanted:
-        logger.warning("api.max_connections is %d, but the system allows %d open files", connections, hard)
+        logger.warning("api.max_connections is %d, but the system allows %d open files", connections, allowed)
     return max(1, allowed - _FILES)
