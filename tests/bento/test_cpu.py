@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -112,3 +116,45 @@ def test_hardware_threads_of_one_core_count_once(tmp_path: Path) -> None:
     assert cpu.physical(tmp_path, {0, 4, 1}) == 2
     assert cpu.physical(tmp_path, {0, 99}) is None
     assert cpu.physical(tmp_path / "nothing", {0}) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_vnni amx_int8", "amx"),
+        ("flags\t\t: avx2 avx512f avx512_vnni", "avx512vnni"),
+        ("flags\t\t: avx2 avx512f", "avx512"),
+        ("flags\t\t: avx2 avx_vnni", "avxvnni"),
+        ("flags\t\t: avx avx2", "avx2"),
+        ("Features\t: fp asimd asimddp i8mm", "i8mm"),
+        ("Features\t: fp asimd asimddp", "dotprod"),
+        ("flags\t\t: fpu", platform.machine()),
+        ("", platform.machine()),
+    ],
+)
+def test_the_instruction_set_is_the_best_that_the_processor_has(tmp_path: Path, line: str, name: str) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text(f"processor\t: 0\n{line}\n", encoding="ascii")
+    assert cpu.instruction_set(tmp_path) == name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities a thread")
+def test_a_thread_that_steps_back_takes_those_it_starts_with_it() -> None:
+    seen: list[int] = []
+
+    def own() -> None:
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    def work() -> None:
+        cpu.step_back()
+        own()
+        child = threading.Thread(target=own)
+        child.start()
+        child.join()
+
+    own()
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+    own()
+    assert seen == [seen[0], min(19, seen[0] + 10), min(19, seen[0] + 10), seen[0]]
