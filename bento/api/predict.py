@@ -35,7 +35,7 @@ def router(api: ApiSettings, desk: Desk) -> APIRouter:
         async with desk.serve(request) as turn:
             asked = await turn.read(lambda body: parse_predict(body, api))
             scores = await turn.score(asked.sentences, "sentences")
-        offsets = [words.split(text).tolist() for text in asked.sentences] if "offsets" in asked.include else None
+        offsets = list(map(_offsets, asked.sentences)) if "offsets" in asked.include else None
         answer = _respond(turn.detector, scores, offsets, turn.seconds)
         return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
@@ -47,6 +47,10 @@ def _body(limits: ApiSettings) -> dict[str, Any]:
     schema = PredictRequest.model_json_schema()
     schema["properties"]["sentences"] |= documented_texts(limits)
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _offsets(text: str) -> list[tuple[int, int]]:
+    return [(start, stop) for start, stop in words.split(text).tolist()]
 
 
 def _respond(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,7 @@ def server(fake_folder: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -
     settings = {"WORDTELL_MODEL__CHECKPOINT_DIR": str(fake_folder.path), "WORDTELL_MODEL__WINDOW_OVERLAP": "16"}
     with Server(tmp_path_factory.mktemp("server") / "log", settings) as server:
         yield server
+        assert not re.findall(r".*(?:Warning|Traceback).*", server.log.read_text())
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,4 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The model that the project ships. No cache: the tests ask what the model says, not what it has said."""
     with Server(tmp_path_factory.mktemp("embedded") / "log", {"WORDTELL_API__CACHE_MB": "0"}) as server:
         yield server
+        assert not re.findall(r".*(?:Warning|Traceback).*", server.log.read_text())
