@@ -35,7 +35,7 @@ def parse(
     `check` finds, or far too much in it.
     """
     begun = at_most(body, _TOKENS_A_TEXT * limits.max_sentences + _TOKENS_BESIDE)
-    cut = len(begun) < len(body)
+    cut = begun is not body  # closed brackets can make a beginning as long as the whole
     try:
         found = model.model_validate(_decode(begun), context=limits)
         if not cut:
