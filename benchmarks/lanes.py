@@ -25,9 +25,9 @@ import psutil
 
 from benchmarks import dimensions, harness
 from bento import artifact
+from bento.engines.fused import INPUTS
+from bento.engines.onnx import OUTPUT
 from bento.native import LIBRARY
-from bento.runners.fused import INPUTS
-from bento.runners.onnx import OUTPUT
 from bento.settings import ROOT
 
 TEXTS, WORDS = 16, 350

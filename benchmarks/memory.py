@@ -20,7 +20,7 @@ import psutil
 from benchmarks import dimensions, harness
 from bento import artifact
 from bento.cpu import Plan
-from bento.runners.fused import FusedRunner
+from bento.engines.fused import FusedRunner
 from bento.settings import ROOT
 
 LANES = (1, 2, 4, 8)

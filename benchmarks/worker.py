@@ -135,7 +135,7 @@ def _wordtell(order: Order) -> tuple[Engine, list[str]]:
     """As it serves: its scheduler, one lane a core, the portable graph or the fused one."""
     from bento import artifact
     from bento.cpu import Plan
-    from bento.runners.fused import FusedRunner, load
+    from bento.engines.fused import FusedRunner, load
     from bento.scheduling.lanes import Scheduler
     from bento.settings import ApiSettings
 

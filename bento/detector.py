@@ -15,9 +15,8 @@ import numpy as np
 from bento import artifact, cpu, metrics
 from bento.artifact import ModelFolder
 from bento.cache import ScoreCache
+from bento.engines import Runner, fused
 from bento.errors import ArtifactError, ConfigError, TextTooLong, Untokenisable
-from bento.runners import Runner
-from bento.runners import fused as runners
 from bento.scheduling.backlog import Done
 from bento.scheduling.costs import Density
 from bento.scheduling.flights import Abandoned, Flight, Flights
@@ -114,7 +113,7 @@ class Detector:
         cores = cpu.detect()
         plan = cpu.plan(cores, settings.cpu)
         folder = artifact.load(settings.model.checkpoint_dir)
-        detector = cls(folder, runners.load(folder, plan, settings.cpu.fused), settings, plan.lanes)
+        detector = cls(folder, fused.load(folder, plan, settings.cpu.fused), settings, plan.lanes)
         detector.warm_up()
         logger.info("lanes: %d x %d threads, from %s and %s", plan.lanes, plan.threads_per_lane, cores, settings.cpu)
         logger.info(

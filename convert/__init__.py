@@ -1,7 +1,7 @@
 """Checkpoint -> ONNX (FP32, INT8) -> a model folder that `bento` serves.
 
 May: import torch, transformers and onnx_ir, which nothing in `bento` may; import `bento` (errors, artifact, words,
-tokenizer, runners), never the other way round, so that what a conversion checks is what will be served.
+tokenizer, engines), never the other way round, so that what a conversion checks is what will be served.
 May not: execute code of a checkpoint (no `trust_remote_code`, no pickles beyond plain weights), or leave half a folder.
 
 The way of a conversion:

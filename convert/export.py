@@ -16,7 +16,7 @@ import torch
 from onnx_ir.passes.common import CheckerPass, ClearMetadataAndDocStringPass, ShapeInferencePass
 
 from bento.artifact import EXTERNAL_DATA, Precision
-from bento.runners.onnx import INPUTS, OUTPUT
+from bento.engines.onnx import INPUTS, OUTPUT
 from convert import deberta, quantize
 from convert.checkpoint import Checkpoint
 from convert.deberta import Encoder

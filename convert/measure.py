@@ -21,9 +21,9 @@ import numpy as np
 from bento import artifact, cpu
 from bento.artifact import Manifest
 from bento.detector import Detector
+from bento.engines import Batching, Runner
+from bento.engines.fused import FusedRunner, load
 from bento.errors import ArtifactError
-from bento.runners import Batching, Runner
-from bento.runners.fused import FusedRunner, load
 from bento.settings import ApiSettings, CpuSettings, ModelSettings, Settings
 from bento.text.tokenizer import Tokenizer
 from bento.text.words import positive_probability

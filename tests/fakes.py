@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from bento.artifact import MANIFEST, MODEL, TOKENIZER, FileRecord, Manifest, ModelFolder
-from bento.runners import Batching
+from bento.engines import Batching
 from bento.types import FloatArray, IntArray
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

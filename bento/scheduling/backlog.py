@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from bento.runners import Batching
+from bento.engines import Batching
 from bento.types import FloatArray, IntArray
 
 # Tokens that a request of weight 1 earns each round: about one short text. A long window is run on credit and paid for

@@ -14,8 +14,8 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 
 from bento import metrics
+from bento.engines import Batching, Runner
 from bento.errors import ModelNotReady, Overloaded
-from bento.runners import Batching, Runner
 from bento.scheduling.backlog import Backlog, Done, Item, Job, Text
 from bento.scheduling.costs import Costs
 from bento.settings import ApiSettings

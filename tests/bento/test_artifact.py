@@ -11,8 +11,8 @@ import pytest
 
 from bento import artifact
 from bento.artifact import MANIFEST, MODEL, TOKENIZER
+from bento.engines.onnx import OnnxRunner
 from bento.errors import ArtifactError
-from bento.runners.onnx import OnnxRunner
 from bento.text.tokenizer import Tokenizer
 from tests import fakes
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bento.runners import Batching
+from bento.engines import Batching
 from bento.scheduling.backlog import ALIKE, QUANTUM, Backlog, Item, Job, Text
 
 LONGEST = 500

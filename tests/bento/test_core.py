@@ -35,8 +35,8 @@ from starlette.requests import ClientDisconnect
 from bento.api.body import Bodies
 from bento.api.scoring import Turn
 from bento.detector import Detector, Scores
+from bento.engines import Batching
 from bento.errors import DeadlineExceeded, ModelNotReady, Overloaded
-from bento.runners import Batching
 from bento.scheduling.backlog import Backlog, Item, Job, Text
 from bento.settings import ApiSettings, ModelSettings, Settings
 from bento.text.tokenizer import Tokenizer

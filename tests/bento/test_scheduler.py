@@ -11,8 +11,8 @@ from concurrent.futures import CancelledError, Future
 import numpy as np
 import pytest
 
+from bento.engines import Batching
 from bento.errors import ModelNotReady, Overloaded
-from bento.runners import Batching
 from bento.scheduling.backlog import Done, Job
 from bento.scheduling.lanes import Scheduler
 from bento.settings import ApiSettings

@@ -19,10 +19,10 @@ from numpy.testing import assert_allclose
 from bento import artifact
 from bento.artifact import FUSED, MODEL
 from bento.cpu import Plan
+from bento.engines import fused, onnx
+from bento.engines.fused import FusedRunner
 from bento.errors import ArtifactError
 from bento.native import LIBRARY
-from bento.runners import fused, onnx
-from bento.runners.fused import FusedRunner
 from convert import checkpoint, export, folder, quantize
 from tests.convert.conftest import CHECKPOINTS, LABELS, VOCABULARY, MakeCheckpoint, build
 

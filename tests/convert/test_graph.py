@@ -15,7 +15,7 @@ from transformers.models.deberta_v2.configuration_deberta_v2 import DebertaV2Con
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
 from bento import artifact
-from bento.runners.onnx import OnnxRunner
+from bento.engines.onnx import OnnxRunner
 from convert import checkpoint, deberta, export, folder, quantize
 from convert.errors import ExportError
 from tests.convert.conftest import DEBERTA_V3, MakeCheckpoint

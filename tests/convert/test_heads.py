@@ -13,9 +13,9 @@ from numpy.testing import assert_allclose
 
 from bento import artifact
 from bento.cpu import Plan
+from bento.engines.fused import FusedRunner
+from bento.engines.onnx import OnnxRunner
 from bento.native import LIBRARY
-from bento.runners.fused import FusedRunner
-from bento.runners.onnx import OnnxRunner
 from convert import checkpoint
 from convert.conversion import convert
 from convert.errors import CheckpointError

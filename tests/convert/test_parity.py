@@ -15,7 +15,7 @@ import transformers
 from numpy.testing import assert_allclose
 
 from bento import artifact
-from bento.runners.onnx import OnnxRunner
+from bento.engines.onnx import OnnxRunner
 from convert import checkpoint, export, folder, quantize, sensitivity
 from tests.convert.conftest import CHECKPOINTS, LABELS, VOCABULARY, build
 

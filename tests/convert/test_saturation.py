@@ -17,8 +17,8 @@ import pytest
 from onnx import TensorProto
 
 from bento import artifact
-from bento.runners import onnx as runners
-from bento.runners.saturation import PRODUCT, saturates
+from bento.engines import onnx as runners
+from bento.engines.saturation import PRODUCT, saturates
 from bento.settings import ROOT
 
 QEMU = shutil.which("qemu-x86_64")
@@ -27,7 +27,7 @@ IDS = [np.arange(5, 5 + length) for length in (3, 40)]
 SCRIPT = """
 import json, sys
 from bento import artifact
-from bento.runners import onnx
+from bento.engines import onnx
 from tests.convert.test_saturation import EMBEDDED, IDS
 from pathlib import Path
 found = {"saturates": onnx.saturates()}

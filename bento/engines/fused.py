@@ -12,10 +12,10 @@ import numpy as np
 from bento import memory
 from bento.artifact import EXTERNAL_DATA, ModelFolder
 from bento.cpu import Plan
+from bento.engines import Batching, Runner
+from bento.engines.onnx import OUTPUT, OnnxRunner, session
 from bento.errors import ArtifactError
 from bento.native import LIBRARY
-from bento.runners import Batching, Runner
-from bento.runners.onnx import OUTPUT, OnnxRunner, session
 from bento.types import FloatArray, IntArray
 
 INPUTS = ("input_ids", "boundaries")

@@ -10,9 +10,9 @@ import onnxruntime as ort
 
 from bento import cpu
 from bento.artifact import ModelFolder
+from bento.engines import Batching
+from bento.engines.saturation import saturates
 from bento.errors import ArtifactError
-from bento.runners import Batching
-from bento.runners.saturation import saturates
 from bento.types import FloatArray, IntArray
 
 INPUTS = ("input_ids", "attention_mask")

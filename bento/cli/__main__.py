@@ -1,0 +1,5 @@
+"""`python -m bento.cli`, as `wordtell`."""
+
+from bento.cli import main
+
+main()

@@ -1,0 +1,24 @@
+"""`wordtell serve`: the HTTP server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from bento import settings
+
+
+def serve(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",  # noqa: S104 - as bentoml serve does
+) -> NoReturn:
+    """Serve over HTTP: `bentoml serve` of this folder, stopped gracefully."""
+    grace = settings.load().settings.api.shutdown_s
+    settings.pin(os.environ)  # bentoml serve reads the settings in the folder of service.py
+    environment = {"BENTOML_DO_NOT_TRACK": "True", **os.environ}
+    command = [sys.executable, "-m", "bentoml", "serve", str(settings.ROOT)]
+    options = ["--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(round(grace))]
+    os.execve(sys.executable, [*command, *options], environment)  # noqa: S606 - no shell is wanted
