@@ -10,7 +10,7 @@ import bentoml
 import click
 
 from bento import logs, memory, settings
-from bento.api import app, layers, listening
+from bento.api import app, healthcheck, layers, listening
 from bento.api.edge import Edge
 from bento.api.lifecycle import Lifecycle, check
 from bento.errors import WordtellError
@@ -52,11 +52,13 @@ class Wordtell:
         if serve is None:
             return
         settings.pin(os.environ)  # the worker will be started in this folder, wherever `bentoml serve` was
+        # An option that was not given is None there; these are BentoML's own defaults.
+        host, port = serve.params["host"] or "0.0.0.0", serve.params["port"] or 3000  # noqa: S104
         try:
-            # An option that was not given is None there; these are BentoML's own defaults.
-            check(serve.params["host"] or "0.0.0.0", serve.params["port"] or 3000)  # noqa: S104
+            check(host, port)
         except WordtellError as error:
             raise logs.refusal(error) from None
+        healthcheck.remember(port)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:

@@ -6,17 +6,21 @@ capabilities:
   drop: [ALL]
 readOnlyRootFilesystem: true
 runAsNonRoot: true
-runAsUser: 1034
+{{- with .Values.user }}
+runAsUser: {{ . }}
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
 {{/* For the whole pod. The group lets the user read volumes that belong to root. */}}
 {{- define "wordtell.podSecurityContext" -}}
-fsGroup: 1034
-runAsGroup: 1034
+{{- with .Values.user }}
+fsGroup: {{ . }}
+runAsGroup: {{ . }}
+runAsUser: {{ . }}
+{{- end }}
 runAsNonRoot: true
-runAsUser: 1034
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
@@ -67,7 +71,7 @@ seccompProfile:
 {{- range $part, $amounts := .Values.resources -}}
 {{ $part }}:
   {{- range $name, $amount := $amounts }}
-  {{ $name }}: {{ toString $amount | quote }}
+  {{ $name }}: {{ eq $name "memory" | ternary (include "wordtell.memory" (dict "asked" $amount "root" $)) (toString $amount) | quote }}
   {{- end }}
 {{ end -}}
 {{- end }}
