@@ -50,6 +50,10 @@ seccompProfile:
 - name: WORDTELL_MODEL__CHECKPOINT_DIR
   value: /mnt/models
 {{- end }}
+{{- if .Values.model.publicKeyConfigMap }}
+- name: WORDTELL_MODEL__REQUIRE_SIGNATURE
+  value: /etc/wordtell/public.pem
+{{- end }}
 {{- with include "wordtell.basePath" . }}
 - name: WORDTELL_API__BASE_PATH
   value: {{ . }}
@@ -93,6 +97,11 @@ securityContext:
 volumeMounts:
   - name: tmp
     mountPath: /tmp
+  {{- if .Values.model.publicKeyConfigMap }}
+  - name: public-key
+    mountPath: /etc/wordtell
+    readOnly: true
+  {{- end }}
   {{- if and (include "wordtell.mounted" .) (not .Values.kserve.enabled) }}
   - name: model
     mountPath: /mnt/models
@@ -157,6 +166,14 @@ imagePullSecrets:
 name: tmp
 emptyDir:
   sizeLimit: 256Mi
+{{- end }}
+
+{{- define "wordtell.publicKey" -}}
+{{- with .Values.model.publicKeyConfigMap -}}
+- name: public-key
+  configMap:
+    name: {{ . | quote }}
+{{- end }}
 {{- end }}
 
 {{- define "wordtell.topologySpread" -}}
