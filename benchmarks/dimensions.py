@@ -143,12 +143,13 @@ def _save_checkpoint(name: str, out: Path) -> None:
 def _save_stock(name: str, out: Path) -> None:
     import transformers
 
+    from benchmarks.stock import trace
     from convert import export
 
     model = transformers.DebertaV2ForTokenClassification.from_pretrained(
         checkpoint(name), attn_implementation="eager"
     ).eval()
-    export.save({artifact.MODEL: export.trace(model)}, out, export.SINGLE_FILE_BYTES)
+    export.save({artifact.MODEL: trace(model)}, out, export.SINGLE_FILE_BYTES)
 
 
 def _save_classic(name: str, out: Path) -> None:
