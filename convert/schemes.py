@@ -21,7 +21,7 @@ def check(folder: Path, config: Mapping[str, Any]) -> None:
     family = FAMILIES[config["model_type"]]
     activations = {name: config.get(name) for name in family.activations}
     refused = family.refused(config)
-    _refuse(folder, "its positions are of a scheme that is not computed here", _foreign(config, family) | refused)
+    _refuse(folder, "its attention is of a scheme that is not computed here", _foreign(config, family) | refused)
     unknown = {name: value for name, value in activations.items() if value is not None and value not in ACTIVATIONS}
     _refuse(folder, "its activation is not computed here", unknown, f"these are: {', '.join(ACTIVATIONS)}")
 
