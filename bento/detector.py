@@ -259,7 +259,7 @@ class Detector:
         most = self.manifest.position_limit
         if most is not None and longest > most:
             raise ConfigError(
-                f"model.max_tokens is {longest}: this model has positions for {most} tokens; lower it or leave it empty",
+                f"model.max_tokens is {longest}: the model has positions for {most} tokens; lower it or leave it empty",
                 "model.max_tokens",
             )
         if longest > settings.api.max_batch_tokens:

@@ -252,7 +252,7 @@ def test_a_window_with_more_tokens_than_the_model_has_positions_is_refused(fake_
     limited = replace(fake_folder, manifest=replace(fake_folder.manifest, position_limit=64))
     runner = fakes.LookupRunner()
     settings = Settings(model=ModelSettings(window_overlap=8, max_tokens=65))
-    with pytest.raises(ConfigError, match=r"model\.max_tokens is 65: this model has positions for 64 tokens; lower it"):
+    with pytest.raises(ConfigError, match=r"model\.max_tokens is 65: the model has positions for 64 tokens; lower it"):
         Detector(limited, runner, settings, lanes=1)
     Detector(limited, runner, Settings(model=ModelSettings(window_overlap=8, max_tokens=64)), lanes=1).close()
 
