@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from bento import artifact, cpu, metrics
+from bento import artifact, cpu, metrics, signing
 from bento.artifact import ModelFolder
 from bento.cache import ScoreCache
 from bento.engines import Runner, fused
@@ -112,6 +112,8 @@ class Detector:
         started = time.perf_counter()
         cores = cpu.detect()
         plan = cpu.plan(cores, settings.cpu)
+        if settings.model.require_signature:
+            signing.verify(settings.model.checkpoint_dir, settings.model.require_signature)
         folder = artifact.load(settings.model.checkpoint_dir)
         detector = cls(folder, fused.load(folder, plan, settings.cpu.fused), settings, plan.lanes)
         detector.warm_up()

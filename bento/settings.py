@@ -97,6 +97,9 @@ class ModelSettings(_Section):
         description="The model folder, as `make convert` writes it. One mounted at /mnt/models goes before those in"
         " models/, unless the environment names one.",
     )
+    require_signature: Path | None = Field(
+        None, description="A public key (PEM): only a model folder that `wordtell sign` signed with its key is served."
+    )
     max_tokens: int | None = Field(
         None, ge=16, description="Longest window, special tokens included. Empty: what the model was made for."
     )
