@@ -38,7 +38,8 @@ class Portable(Encoder):
         layers = self.its.layers
         windows, bases = {layer.window for layer in layers}, {layer.rotary_base for layer in layers} - {0.0}
         if bases or windows != {0} or self.its.buckets is not None:
-            self.place = self.op("Range", np.array(0), self.op("Squeeze", self.length), np.array(1))
+            count = self.op("Cast", self.op("Squeeze", self.length), to=ir.DataType.INT32)  # half of what lengths take
+            self.place = self.op("Range", np.int32(0), count, np.int32(1))
         if windows != {0} or self.its.buckets is not None:
             columns, rows = (self.op("Unsqueeze", self.place, np.array([axis])) for axis in (0, 1))
             self.distance = self.op("Sub", rows, columns)
@@ -113,7 +114,7 @@ class Portable(Encoder):
         """What is added to scores [heads, batch, query, key], so that padding and far keys get no share."""
         if not window:
             return padding
-        far = self.op("Greater", self.op("Abs", self.distance), np.array(window))
+        far = self.op("Greater", self.op("Abs", self.distance), np.int32(window))
         return self.op("Add", padding, self.op("Where", far, np.float32(MASKED), np.float32(0)))
 
     def _rotation(self, base: float) -> tuple[ir.Value, ir.Value]:
@@ -135,11 +136,11 @@ class Portable(Encoder):
     def _bias(self) -> ir.Value:
         """What every head adds for each distance [heads, query, key]."""
         of_distances = self.weight(f"{self.its.bias}.weight").T[:, self.its.buckets]
-        index = self.op("Add", self._clipped(), np.array(self.its.reach))
+        index = self.op("Add", self._clipped(), np.int32(self.its.reach))
         return self.op("Gather", self.constant(of_distances, f"{self.its.bias}.of_distances"), index, axis=1)
 
     def _clipped(self) -> ir.Value:
-        return self.op("Clip", self.distance, np.array(-self.its.reach), np.array(self.its.reach))
+        return self.op("Clip", self.distance, np.int32(-self.its.reach), np.int32(self.its.reach))
 
     def _buckets(self) -> tuple[ir.Value, tuple[ir.Value, ir.Value]]:
         """Buckets of all pairs [heads of a step, batch, query, key], from the first in use; bounds of those in use."""
@@ -150,7 +151,7 @@ class Portable(Encoder):
         first = self.op("Gather", table, self.op("Sub", np.array([reach]), last), axis=0)
         stop = self.op("Gather", table, self.op("Add", last, np.array([reach])), axis=0)
         stop = self.op("Add", stop, np.array([1], np.int32))
-        bucket = self.op("Gather", table, self.op("Add", self._clipped(), np.array(reach)), axis=0)
+        bucket = self.op("Gather", table, self.op("Add", self._clipped(), np.int32(reach)), axis=0)
         batch = self.op("Shape", self.ids, start=0, end=1)
         together = self.op("Div", np.array([self.its.heads]), self.steps)
         shape = self.op("Concat", together, batch, self.length, self.length, axis=0)
