@@ -266,6 +266,12 @@ class Detector:
     def _window_limit(self, settings: Settings) -> int:
         """Tokens of a text that fit into one window."""
         longest = settings.model.max_tokens or self.manifest.max_tokens
+        most = self.manifest.position_limit
+        if most is not None and longest > most:
+            raise ConfigError(
+                f"model.max_tokens is {longest}: the model has positions for {most} tokens; lower it or leave it empty",
+                "model.max_tokens",
+            )
         if longest > settings.api.max_batch_tokens:
             raise ConfigError(
                 f"api.max_batch_tokens is {settings.api.max_batch_tokens}, less than one window of {longest} tokens:"
