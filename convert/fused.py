@@ -28,7 +28,7 @@ WITH_PRODUCT = frozenset({"gelu"})
 
 
 def supports(its: Description) -> bool:
-    """Whether there are operators for all of this encoder. They neither rotate, nor add a bias, nor sum before a norm."""
+    """Whether there are operators for all of this encoder: none rotates, adds a bias, or sums before a norm."""
     return its.head_size in HEAD_SIZES and not its.bias and not its.pre_norm
 
 
