@@ -9,7 +9,7 @@ from functools import partial
 import bentoml
 import click
 
-from bento import logs, memory, settings
+from bento import logs, memory, settings, tracing
 from bento.api import app, healthcheck, layers, listening
 from bento.api.edge import Edge
 from bento.api.lifecycle import Lifecycle, check
@@ -22,13 +22,15 @@ logging.getLogger("wordtell").setLevel(logging.INFO)
 
 try:
     _settings = settings.load().settings
+    layers.replace()
 except WordtellError as error:
     raise logs.refusal(error) from None
+if _settings.log.format == "json":
+    logs.write_json()
 
 _lifecycle = Lifecycle(_settings)
 _app = app.create(_lifecycle)
 listening.install(_settings.api)
-layers.thin()
 
 
 @bentoml.service(
@@ -64,6 +66,7 @@ class Wordtell:
     def stop(self) -> None:
         """Once the last admitted request is answered."""
         _lifecycle.stop()
+        tracing.stop()
 
     def __is_ready__(self) -> bool:
         return _lifecycle.detector is not None

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -167,12 +167,19 @@ class CpuSettings(_Section):
     fused: bool = Field(True, description="Use wordtell's own operators where they are built and the model has them.")
 
 
+class LogSettings(_Section):
+    """How the server's log is written."""
+
+    format: Literal["text", "json"] = Field("text", description="text, or json: an object a line, with trace ids.")
+
+
 class Settings(_Section):
     """Every setting of wordtell."""
 
     model: ModelSettings = ModelSettings()
     api: ApiSettings = ApiSettings()
     cpu: CpuSettings = CpuSettings()
+    log: LogSettings = LogSettings()
 
 
 @dataclass(frozen=True)

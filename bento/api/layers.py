@@ -1,4 +1,4 @@
-"""BentoML's own layers around our routes: those that cost each request more than they give are left out."""
+"""BentoML's own layers around our routes: those that cost each request more than they give are replaced."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.server.http import traffic
 from opentelemetry.instrumentation import asgi
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bento import tracing
+from bento.api.traced import Traced
 
 
 class _Nothing:
@@ -20,15 +23,23 @@ class _Nothing:
         await self._app(scope, receive, send)
 
 
-def thin() -> None:
-    """To be called before BentoML builds its application.
+def _traced(app: ASGIApp, **options: Any) -> Traced:
+    """In the place of BentoML's tracing layer, which takes no OpenTelemetry variables and knows no stages."""
+    return Traced(app, tracing.start())
+
+
+def replace() -> None:
+    """To be called before BentoML builds its application. Raises ConfigError.
 
     The timeout layer goes: our own deadline says what happened. BentoML's keeps a timer for every request until its
     time has passed, answered or not, and keeps the task of a client that went away for as long.
 
-    The tracing layer goes while BentoML's configuration names no exporter of traces: nobody sees its four spans of a
-    request, which take the event loop as long as all else that a refusal needs.
+    The tracing layer becomes ours when OpenTelemetry's variables name a collector. Else it goes, unless BentoML's
+    configuration names an exporter: nobody sees its four spans of a request, which take the event loop as long as all
+    else that a refusal needs.
     """
     traffic.TimeoutMiddleware = _Nothing  # type: ignore[misc, assignment]
-    if BentoMLContainer.tracing.exporter_type.get() is None:
+    if tracing.wanted():
+        asgi.OpenTelemetryMiddleware = _traced  # type: ignore[misc, assignment]
+    elif BentoMLContainer.tracing.exporter_type.get() is None:
         asgi.OpenTelemetryMiddleware = _Nothing  # type: ignore[misc, assignment]

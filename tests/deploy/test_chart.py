@@ -273,7 +273,7 @@ def test_the_service_has_the_families_that_are_asked_for() -> None:
 
 
 def test_alerts_and_panels_ask_for_metrics_that_there_are() -> None:
-    exported = set(re.findall(r"^# TYPE (wordtell_\w+)", metrics.exposition().decode(), re.MULTILINE))
+    exported = set(re.findall(r"^# TYPE (wordtell_\w+)", metrics.exposition()[0].decode(), re.MULTILINE))
     exported |= {f"{name}{end}" for name in exported for end in ("_bucket", "_sum", "_count")}
     for name in ("rules.yaml", "dashboard.json"):
         asked = set(re.findall(r"\bwordtell_\w+", (CHART / "files" / name).read_text()))
