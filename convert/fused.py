@@ -23,13 +23,13 @@ from convert.nodes import Array
 DOMAIN = "wordtell"
 # Head sizes that the attention kernel is made for: whole vectors of eight.
 HEAD_SIZES = range(8, 257, 8)
-# Activations that a product in INT8 can end with.
-WITH_PRODUCT = frozenset({"gelu", "gelu_tanh", "relu", "silu"})
+# Activations that a product in INT8 ends with; others are nodes of their own.
+WITH_PRODUCT = frozenset({"gelu"})
 
 
 def supports(its: Description) -> bool:
-    """Whether there are operators for all of this encoder."""
-    return its.head_size in HEAD_SIZES
+    """Whether there are operators for all of this encoder: none rotates, adds a bias, or sums before a norm."""
+    return its.head_size in HEAD_SIZES and not its.bias and not its.pre_norm
 
 
 class Fused(Encoder):
@@ -94,6 +94,8 @@ class Fused(Encoder):
 
     def norm(self, name: str, value: ir.Value, residual: ir.Value | None = None) -> ir.Value:
         """See Encoder."""
+        if residual is None:
+            return super().norm(name, value)
         return self._add_norm(name, value, residual, outputs=2)[0]
 
     def linear(self, product: Product, value: ir.Value, activation: str | None = None, gated: bool = False) -> ir.Value:
@@ -105,7 +107,9 @@ class Fused(Encoder):
         constants = [self.constant(narrow, names[0]), self.constant(scales.squeeze(0), names[1])]
         bias = None if product.bias is None else self.constant(product.bias, f"{product.name}.bias")
         inside = activation if activation in WITH_PRODUCT else None
-        attributes = {"activation": inside, "gated": int(gated)} if inside else {}
+        attributes: dict[str, Any] = {"gelu": int(inside == "gelu")}
+        if inside and (gated or inside != "gelu"):
+            attributes = {"activation": inside, "gated": int(gated)}
         value, halved = self.own("QuantizedLinear", 2, self.narrow.get(value, value), *constants, bias, **attributes)
         self.narrow[value] = halved
         self.optional += [value, halved]
@@ -145,7 +149,7 @@ class Fused(Encoder):
         return self.int8 and product.weight not in self.exact and quantize.worthwhile(product.matrix)
 
     def _add_norm(
-        self, name: str, value: ir.Value, residual: ir.Value | None, outputs: int
+        self, name: str, value: ir.Value, residual: ir.Value, outputs: int
     ) -> tuple[ir.Value, ir.Value | None]:
         """The norm of a sum, and with three outputs the sum."""
         inputs = (value, residual, *self.gains(name))

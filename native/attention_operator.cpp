@@ -1,4 +1,4 @@
-// DisentangledAttention: glue between ONNX Runtime and attention.h.
+// Attention, and DisentangledAttention, its name before it was general: glue between ONNX Runtime and attention.h.
 
 #include <vector>
 
@@ -29,39 +29,43 @@ const float* widened(const Tensor& table, const Tensor& scales, std::vector<floa
 // -> the context of every token
 //
 // query, key and value are all FP32 or all bfloat16, [tokens, heads * head_size]. Position tables are FP32, or s8 with
-// scales [heads * positions]: what is packed here is not wanted in each session as well, four times as wide.
-class DisentangledAttention {
+// scales [heads * positions]: what is packed here is not wanted in each session as well, four times as wide. Without
+// them there are no buckets either, and the attribute head_size says how wide a head is.
+class GeneralAttention {
  public:
-  static constexpr const char* name = "DisentangledAttention";
+  static constexpr const char* name = "Attention";
   static constexpr Argument inputs[] = {{ElementType::undefined},     {ElementType::undefined},
                                         {ElementType::undefined},     {ElementType::s64},
-                                        {ElementType::s32},           {ElementType::undefined, optional},
+                                        {ElementType::s32, optional}, {ElementType::undefined, optional},
                                         {ElementType::undefined, optional}, {ElementType::f32, optional},
                                         {ElementType::f32, optional}};
   static constexpr Argument outputs[] = {{ElementType::f32}};
 
-  explicit DisentangledAttention(const KernelInfo& info) : heads_(info.integer("heads")) {
-    const Tensor buckets = info.constant(4, "buckets");
+  explicit GeneralAttention(const KernelInfo& info) : heads_(info.integer("heads")) {
+    const Tensor buckets = info.constant(4, "buckets", optional);
     const Tensor keys = info.constant(5, "position keys", optional);
     const Tensor queries = info.constant(6, "position queries", optional);
     const Tensor key_scales = info.constant(7, "scales of the position keys", optional);
     const Tensor query_scales = info.constant(8, "scales of the position queries", optional);
-    buckets.expect("buckets", {-1});
-    if (buckets.size() % 2 == 0) throw std::invalid_argument("buckets must be of the distances -reach ... reach");
     const Tensor& table = keys ? keys : queries;
+    if (bool(table) != bool(buckets)) throw std::invalid_argument("buckets and position tables need each other");
+    if (buckets) buckets.expect("buckets", {-1});
+    if (buckets && buckets.size() % 2 == 0) {
+      throw std::invalid_argument("buckets must be of the distances -reach ... reach");
+    }
     if (table) table.expect("position table", {heads_, -1, -1});
     if (keys && queries) queries.expect("position queries", {heads_, keys.shape()[1], keys.shape()[2]});
     AttentionConstants constants{};
     constants.heads = static_cast<int>(heads_);
-    constants.buckets = buckets.data<const int32_t>();
-    constants.reach = static_cast<int>(buckets.size() / 2);
-    constants.positions = table ? static_cast<int>(table.shape()[1]) : 0;
+    static constexpr int32_t nowhere = 0;
+    constants.buckets = buckets ? buckets.data<const int32_t>() : &nowhere;
+    constants.reach = buckets ? static_cast<int>(buckets.size() / 2) : 0;
+    constants.positions = table ? static_cast<int>(table.shape()[1]) : 1;
     const auto precision = info.integer("int8") != 0 ? Precision::int8 : Precision::fp32;
-    if (!table) throw std::invalid_argument("one of the position tables must be given");
-    constants.head_size = static_cast<int>(table.shape()[2]);
+    constants.head_size = static_cast<int>(table ? table.shape()[2] : info.integer("head_size"));
     check_scales(keys, key_scales, "scales of the position keys");
     check_scales(queries, query_scales, "scales of the position queries");
-    for (int64_t i = 0; i < buckets.size(); ++i) {
+    for (int64_t i = 0; i < 2 * constants.reach + 1; ++i) {
       if (constants.buckets[i] < 0 || constants.buckets[i] >= constants.positions) {
         throw std::invalid_argument("a bucket is outside the position table");
       }
@@ -71,7 +75,7 @@ class DisentangledAttention {
     for (const Tensor& part : {keys, queries, key_scales, query_scales}) {
       if (part) key.add(part.data<const void>(), part.size() * (part.type() == ElementType::s8 ? 1 : sizeof(float)));
     }
-    key.add(constants.buckets, buckets.size() * sizeof(int32_t));
+    key.add(constants.buckets, (2 * constants.reach + 1) * sizeof(int32_t));
     attention_ = shared<Attention>(key, [&] {
       std::vector<float> wide_keys, wide_queries;
       constants.position_key = widened(keys, key_scales, wide_keys);
@@ -136,8 +140,16 @@ class DisentangledAttention {
   std::shared_ptr<const Attention> attention_;
 };
 
+// As graphs call it that were written before.
+class DisentangledAttention : public GeneralAttention {
+ public:
+  static constexpr const char* name = "DisentangledAttention";
+  using GeneralAttention::GeneralAttention;
+};
+
 }  // namespace
 
+const OrtCustomOp* attention() { return custom_op<GeneralAttention>(); }
 const OrtCustomOp* disentangled_attention() { return custom_op<DisentangledAttention>(); }
 
 }  // namespace wordtell

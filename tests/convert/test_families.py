@@ -21,6 +21,7 @@ from convert.conversion import convert
 from convert.order import Order
 from tests.convert.conftest import CHECKPOINTS, CORPUS, SPECIAL, MakeCheckpoint
 from tests.convert.test_checkpoint import edit, refusal
+from tests.convert.test_fused import COVERED
 from tests.convert.test_verify import quiet
 
 
@@ -134,8 +135,8 @@ def test_a_checkpoint_with_its_own_kind_of_tokenizer_is_converted_and_verified(
     result = convert(order, quiet)
     served = artifact.load(order.out)
     assert result.variants["fp32"].served.max_dp < 1e-4
-    assert (served.fused is not None) == (result.manifest.architecture in names.ARCHITECTURES)
+    assert (served.fused is not None) == (kind in COVERED)
     assert served.manifest.position_limit == checkpoint.read(str(folder)).position_limit
     assert Tokenizer(served.tokenizer).special_tokens == 2
     if LIBRARY.exists():
-        assert result.variants["fp32"].fused is not None
+        assert (result.variants["fp32"].fused is not None) == (kind in COVERED)
