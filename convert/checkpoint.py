@@ -15,7 +15,7 @@ import torch
 import transformers
 
 from bento.artifact import Activation
-from convert import files, heads, labels, lora, names, schemes, tokenizer, weights
+from convert import families, files, heads, labels, lora, names, schemes, tokenizer, weights
 from convert.errors import CheckpointError
 from convert.lora import Adapter
 from convert.names import HeadActivation
@@ -86,7 +86,7 @@ def read(source: str, base: str | None = None, head_activation: HeadActivation |
     folder = _locate(base or adapter.base)[0] if adapter else given
     config = _config(folder)
     architecture = _architecture(folder, config, adapter)
-    schemes.check_positions(folder, config)
+    schemes.check(folder, config)
     model = _model(folder, config, architecture, adapter, head_activation)
     own = adapter is not None and files.genuine(given / names.TOKENIZER).is_file()
     text = tokenizer.read(given if own else folder, int(model.config.vocab_size))
@@ -104,7 +104,7 @@ def read(source: str, base: str | None = None, head_activation: HeadActivation |
         labels=ordered,
         activation=schemes.activation(folder, config, len(ordered)),
         card=card.read_text(encoding="utf-8") if card.is_file() else None,
-        position_limit=_position_limit(model.config, architecture),
+        position_limit=_position_limit(model),
     )
 
 
@@ -176,7 +176,7 @@ def _model(
             state_dict=renamed,
             local_files_only=True,
             dtype=torch.float32,
-            attn_implementation="eager",  # plain MatMul and Softmax, which quantisers know
+            attn_implementation="eager",  # the formula as it stands, which every family has
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # it names them then, and we refuse them
         )
@@ -211,8 +211,9 @@ def _model(
     return model.eval().requires_grad_(False)
 
 
-def _position_limit(config: Any, architecture: names.Architecture) -> int | None:
-    if architecture.relative and not getattr(config, "position_biased_input", True):
+def _position_limit(model: Any) -> int | None:
+    """Rows of absolute positions that tokens can take; None where there are none such."""
+    parts = families.describe(model.config).embeddings
+    if parts.positions is None:
         return None
-    rows = int(config.max_position_embeddings)
-    return rows - int(config.pad_token_id) - 1 if architecture.offset else rows
+    return len(model.get_parameter(f"{parts.positions}.weight")) - parts.first_position

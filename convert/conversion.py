@@ -65,6 +65,7 @@ def convert(order: Order, stage: Stage) -> Result:
             activation=read.activation,
             word_score=order.word_score,
             max_tokens=read.max_tokens(order.max_tokens),
+            position_limit=read.position_limit,
             files={},
         )
     with folder.replacing(order.out) as new:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 
-from bento import metrics
+from bento import metrics, tracing
 from bento.engines import Batching, Runner
 from bento.errors import ModelNotReady, Overloaded
 from bento.scheduling.backlog import Backlog, Done, Item, Job, Text
@@ -78,7 +78,7 @@ class Scheduler:
         """
         with self._changed:
             self.expect_room(tokens)
-            job = Job()
+            job = Job(span=tracing.current())
             self._expect(job, tokens)
         try:
             yield job
@@ -159,7 +159,7 @@ class Scheduler:
             for job in {id(item.text.job): item.text.job for item in batch}.values():
                 if job.queue_s is None and job.submitted is not None:
                     job.queue_s = now - job.submitted
-                    metrics.STAGE_SECONDS.labels("queue").observe(job.queue_s)
+                    metrics.stage("queue", job.queue_s, [job.span])
             return alone
 
     def _run(self, batch: Sequence[Item], alone: bool) -> None:
@@ -187,7 +187,8 @@ class Scheduler:
         metrics.WINDOWS.inc(len(batch))
         metrics.BATCH_WINDOWS.observe(len(batch))
         metrics.BATCH_TOKENS.observe(tokens + padding)
-        metrics.STAGE_SECONDS.labels("run").observe(seconds)
+        requests = [item.text.job.span for item in batch]
+        metrics.stage("run", seconds, requests, windows=len(batch), tokens=tokens)
         with self._changed:
             if wide:  # it says nothing of a lane's speed, but is all that is known before the first load
                 self._wide_speed = tokens / seconds
