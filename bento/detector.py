@@ -19,6 +19,7 @@ from bento.artifact import ModelFolder
 from bento.cache import ScoreCache
 from bento.engines import Runner, fused
 from bento.errors import ArtifactError, ConfigError, TextTooLong, Untokenisable
+from bento.passages import UNCALIBRATED
 from bento.scheduling.backlog import Done
 from bento.scheduling.costs import Density
 from bento.scheduling.flights import Abandoned, Flight, Flights
@@ -100,6 +101,7 @@ class Detector:
         self.manifest = folder.manifest
         self.name = settings.model.name or folder.manifest.name
         self.engine = runner.engine
+        self.threshold = UNCALIBRATED
         self._api = settings.api
         self._tokenizer = Tokenizer(folder.tokenizer)
         self._alignment = Alignment(self._tokenizer, self.manifest)

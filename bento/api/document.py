@@ -9,15 +9,15 @@ from typing import Any, cast
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationInfo, field_validator
 
-from bento.api import passages
+from bento import passages
 from bento.api.errors import documented, shape
 from bento.api.events import EVENT_STREAM, EventStream, event
 from bento.api.models import Metadata, metadata
-from bento.api.passages import Span, Summary
 from bento.api.scoring import FAULTS, Desk, Turn, rounded
 from bento.api.validation import NOT_BLANK, check_text, parse
 from bento.detector import Scores
 from bento.errors import TextTooLong, WordtellError
+from bento.passages import Span, Summary
 from bento.settings import ApiSettings
 
 _PATH = "/api/v1/predict/document"
@@ -134,13 +134,13 @@ def _event(data: BaseModel) -> bytes:
 
 def _respond(turn: Turn, text: str, where: passages.Offsets, scores: Scores) -> DocumentResponse:
     probabilities = rounded(scores.words[0])
-    found = passages.find(turn.detector, text, probabilities)
+    found = passages.find(text, probabilities, turn.detector.threshold)
     return DocumentResponse.model_construct(
         probabilities=probabilities,
         offsets=where,
         spans=found,
         summary=passages.summarise(probabilities, found),
-        metadata=metadata(turn.detector, scores, turn.seconds, passages.threshold(turn.detector)),
+        metadata=metadata(turn.detector, scores, turn.seconds, turn.detector.threshold),
     )
 
 

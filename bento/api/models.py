@@ -6,10 +6,10 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictStr, ValidationInfo, field_validator
 
-from bento.api.passages import INCLUDABLE, Span, Summary, Threshold
 from bento.api.validation import check_texts, parse
 from bento.detector import Detector, Scores
 from bento.errors import InvalidRequest
+from bento.passages import INCLUDABLE, Span, Summary, Threshold
 from bento.settings import ApiSettings
 
 _EXAMPLE: list[JsonValue] = [

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from bento.api import passages
+from bento import passages
 from bento.api.errors import documented
 from bento.api.models import PredictRequest, PredictResponse, metadata, parse_predict
 from bento.api.scoring import FAULTS, Desk, Turn, rounded
@@ -55,8 +55,8 @@ def _respond(turn: Turn, asked: PredictRequest, scores: Scores) -> PredictRespon
     if "offsets" in wanted:
         answer.offsets = list(map(passages.offsets, texts))
     if wanted & {"spans", "summary"}:
-        found = [passages.find(detector, text, of_text) for text, of_text in zip(texts, probabilities, strict=True)]
-        answer.metadata.threshold = passages.threshold(detector)
+        answer.metadata.threshold = threshold = detector.threshold
+        found = [passages.find(text, values, threshold) for text, values in zip(texts, probabilities, strict=True)]
         if "spans" in wanted:
             answer.spans = found
         if "summary" in wanted:

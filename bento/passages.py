@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, Field
 
-from bento.detector import Detector
 from bento.text import spans, words
 
 # What a request may ask for besides the probabilities.
@@ -47,20 +46,18 @@ class Threshold(BaseModel):
     promise: str | None = Field(None, description="What the calibration promises at this threshold; absent: nothing.")
 
 
+UNCALIBRATED = Threshold(value=0.5)
+
+
 def offsets(text: str) -> Offsets:
     """Where each word stands: first code point, and the one after its last."""
     return [(start, stop) for start, stop in words.split(text).tolist()]
 
 
-def threshold(detector: Detector) -> Threshold:
-    """That of the model."""
-    return Threshold(value=0.5)
-
-
-def find(detector: Detector, text: str, probabilities: Sequence[float]) -> list[Span]:
+def find(text: str, probabilities: Sequence[float], threshold: Threshold) -> list[Span]:
     """The passages of a text, by its probabilities as they are answered."""
     where = words.split(text)
-    found = spans.find(np.asarray(probabilities), threshold(detector).value)
+    found = spans.find(np.asarray(probabilities), threshold.value)
     return [
         Span(
             start=int(where[passage.first, 0]),
