@@ -52,7 +52,9 @@ class Alignment:
         stitched = windows.stitch(text.windows[: len(pieces)], pieces)
         rule = self._manifest.word_score
         marks = self._tokenizer.marks(encoding)[:settled] if rule == "first" else None
-        return words.score(text.words[:known], encoding.offsets[:settled], stitched[:settled], rule, marks)
+        scores = words.score(text.words[:known], encoding.offsets[:settled], stitched[:settled], rule, marks)
+        # A beginning of which the tokenizer keeps nothing will have the score of the first word behind it.
+        return scores if scores.any() or len(pieces) == len(text.windows) else scores[:0]
 
 
 @dataclass(eq=False)

@@ -100,7 +100,7 @@ async function once(words, signal) {
       view.add(0, data.probabilities);
       model = data.metadata.model_version;
       panel.show(data);
-      status(`Done: ${words.length.toLocaleString("en")} words, ${view.passages.length} passages marked.`);
+      status(`Done: ${words.length.toLocaleString("en")} words; passages marked: ${view.passages.length}.`);
     }
   }
 }
@@ -157,15 +157,17 @@ function put(text) {
   $("score").focus();
 }
 
-async function copy() {
-  const html = toHtml(result());
-  const blobs = { "text/html": new Blob([html], { type: "text/html" }), "text/plain": new Blob([view.words.text], { type: "text/plain" }) };
-  try {
-    await navigator.clipboard.write([new ClipboardItem(blobs)]);
-    status("Copied, with its colours.");
-  } catch {
-    warn("The browser did not let this page copy. Over plain http it never does, except on this machine itself.");
-  }
+/** By a copy event: the Clipboard API is there over https only, and would strip colours by the page's own policy. */
+function copy() {
+  const fill = (event) => {
+    event.preventDefault();
+    event.clipboardData.setData("text/html", toHtml(result()));
+    event.clipboardData.setData("text/plain", view.words.text);
+  };
+  document.addEventListener("copy", fill, { once: true });
+  if (document.execCommand("copy")) status("Copied, with its colours.");
+  else warn("The browser did not let this page copy: select the text and copy it yourself.");
+  document.removeEventListener("copy", fill);
 }
 
 /** @returns {import("./exports.js").Result} */

@@ -1,6 +1,6 @@
 /** What a reader takes along. Every form says which model, which threshold, and that it is no proof. */
 
-import { colourOf, LEVELS, levelOf, percent } from "./scale.js";
+import { LEVELS, levelOf, lightColourOf, percent } from "./scale.js";
 
 export const CAVEAT = "A model's estimate, no proof of who wrote it.";
 
@@ -114,7 +114,7 @@ function* runs(words, scores, passages) {
 
 /** The light theme's colours, by level: what is taken along is read on white. */
 function palette() {
-  return Array.from({ length: LEVELS }, (_, level) => colourOf(`light-${level}`));
+  return Array.from({ length: LEVELS }, (_, level) => lightColourOf(level));
 }
 
 function textOf(words, first, last) {

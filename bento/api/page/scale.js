@@ -20,7 +20,7 @@ export function percent(probability) {
   return `${whole} %`;
 }
 
-/** The colour of a level, as the style sheet has it. @param {number} level */
-export function colourOf(level) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--level-${level}`).trim();
+/** The light theme's colour of a level, as the style sheet has it. @param {number} level */
+export function lightColourOf(level) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--light-${level}`).trim();
 }
