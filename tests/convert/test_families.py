@@ -116,7 +116,9 @@ def of_words() -> tokenizers.Tokenizer:
 def of_pieces() -> tokenizers.Tokenizer:
     """As CamemBERT has it: pieces of texts, <s> and </s> around them."""
     scores = [("<s>NOTUSED", 0.0), ("<pad>", 0.0), ("</s>NOTUSED", 0.0), ("<unk>", 0.0), ("<unk>NOTUSED", -100.0)]
-    scores += [(token, -float(place)) for place, token in enumerate(["▁", "▁a", "e", "o", "the", "ing"], 1)]
+    scores += [
+        (token, -float(place)) for place, token in enumerate(["<s>", "</s>", "▁", "▁a", "e", "o", "the", "ing"], 1)
+    ]
     fast = transformers.CamembertTokenizer(vocab=scores).backend_tokenizer
     assert isinstance(fast, tokenizers.Tokenizer)
     return fast
