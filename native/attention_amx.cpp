@@ -98,27 +98,27 @@ inline __m512 power_of_two(__m512 x) {
   return _mm512_scalef_ps(power, x);
 }
 
-// sum += rows x columns, tiles of all of a head's steps; `columns` is held in registers where it fits. The intrinsics
-// want registers by their written numbers, so this cannot be a function.
+// sum += rows x columns, tiles of all of a head's steps; `columns` is held in registers where it fits. Registers go by their
+// written numbers, so this cannot be a function.
 #define ADD_PRODUCT(sum, rows, columns)                       \
   do {                                                        \
     const Half *left = rows, *right = columns;                \
-    _tile_loadd(4, left, 64);                                 \
-    if (steps_ > 2) _tile_loadd(6, right, 64);                \
-    _tile_dpbf16ps(sum, 4, 6);                                \
+    load_tile<4>(left, 64);                                 \
+    if (steps_ > 2) load_tile<6>(right, 64);                \
+    add_halves<sum, 4, 6>();                                \
     if (steps_ == 2) {                                        \
-      _tile_loadd(5, left + kTileSize, 64);                   \
-      _tile_dpbf16ps(sum, 5, 7);                              \
+      load_tile<5>(left + kTileSize, 64);                   \
+      add_halves<sum, 5, 7>();                              \
     }                                                         \
     for (int step = 1; steps_ > 2 && step < steps_; ++step) { \
-      _tile_loadd(5, left + step * kTileSize, 64);            \
-      _tile_loadd(7, right + step * kTileSize, 64);           \
-      _tile_dpbf16ps(sum, 5, 7);                              \
+      load_tile<5>(left + step * kTileSize, 64);            \
+      load_tile<7>(right + step * kTileSize, 64);           \
+      add_halves<sum, 5, 7>();                              \
     }                                                         \
   } while (false)
 #define PRODUCT(sum, rows, columns)  \
   do {                               \
-    _tile_zero(sum);                 \
+    zero_tile<sum>();                 \
     ADD_PRODUCT(sum, rows, columns); \
   } while (false)
 
@@ -232,17 +232,17 @@ class Head {
     alignas(64) Half ones[kTileSize];
     for (Half& one : ones) one = 0x3f80;
     const size_t share_bytes = static_cast<size_t>(share_width_) * sizeof(Half);
-    _tile_loadd(6, ones, 64);
-    _tile_zero(0);
-    _tile_zero(1);
+    load_tile<6>(ones, 64);
+    zero_tile<0>();
+    zero_tile<1>();
     for (int step = range_.begin / 2; step < (range_.end + 1) / 2; ++step) {
-      _tile_loadd(4, shares_ + step * kStep, share_bytes);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_loadd(5, shares_ + kTile * share_width_ + step * kStep, share_bytes);
-      _tile_dpbf16ps(1, 5, 6);
+      load_tile<4>(shares_ + step * kStep, share_bytes);
+      add_halves<0, 4, 6>();
+      load_tile<5>(shares_ + kTile * share_width_ + step * kStep, share_bytes);
+      add_halves<1, 5, 6>();
     }
-    _tile_stored(0, sums_[0], 64);
-    _tile_stored(1, sums_[0] + kTile * kTile, 64);
+    store_tile<0>(sums_[0], 64);
+    store_tile<1>(sums_[0] + kTile * kTile, 64);
     for (int i = 0; i < kPair; ++i) totals[i] = sums_[0][i * kTile];
   }
 
@@ -282,8 +282,8 @@ class Head {
   // The right side of the next products, where it fits into two registers.
   void hold(const Half* columns) const {
     if (steps_ > 2) return;
-    _tile_loadd(6, columns, 64);
-    if (steps_ == 2) _tile_loadd(7, columns + kTileSize, 64);
+    load_tile<6>(columns, 64);
+    if (steps_ == 2) load_tile<7>(columns + kTileSize, 64);
   }
 
   // Column x of q.PK into registers 1 and 2: with tile block + 2 - x. It is column x of the second block, x - 1 of the
@@ -299,11 +299,11 @@ class Head {
   void store_ring(int x) const {
     if (head_.keys.tiles == nullptr) return;
     float* to = ring_ + (x % kRing + 1) * kTile;
-    _tile_stored(1, to, kRingBytes);
-    _tile_stored(2, to + kTile * kRingWidth, kRingBytes);
+    store_tile<1>(to, kRingBytes);
+    store_tile<2>(to + kTile * kRingWidth, kRingBytes);
     if (x % kRing != kRing - 1) return;
-    _tile_stored(1, ring_, kRingBytes);  // the ring's last tile lies to the left of its first one, too
-    _tile_stored(2, ring_ + kTile * kRingWidth, kRingBytes);
+    store_tile<1>(ring_, kRingBytes);  // the ring's last tile lies to the left of its first one, too
+    store_tile<2>(ring_ + kTile * kRingWidth, kRingBytes);
   }
 
   // q.PK + q.k of both query blocks and key block j, and PQ.k of the 48 distances in it. Stores the column of
@@ -316,29 +316,29 @@ class Head {
     constexpr size_t sheared = kRingBytes - sizeof(float);
     hold(keys);
     if (ring) {
-      _tile_loadd(0, ring_ + ((j + 2) % kRing + 1) * kTile, sheared);
-      _tile_loadd(3, ring_ + kTile * kRingWidth + ((j + 1) % kRing + 1) * kTile, sheared);
+      load_tile<0>(ring_ + ((j + 2) % kRing + 1) * kTile, sheared);
+      load_tile<3>(ring_ + kTile * kRingWidth + ((j + 1) % kRing + 1) * kTile, sheared);
     } else {
-      _tile_zero(0);
-      _tile_zero(3);
+      zero_tile<0>();
+      zero_tile<3>();
     }
     ADD_PRODUCT(0, queries_, keys);
     ADD_PRODUCT(3, queries_ + steps_ * kTileSize, keys);
     store_ring(x - 1);
     if (queries) {
       PRODUCT(1, tile_at(head_.queries, block - j), keys);
-      _tile_stored(0, sums, 64);
+      store_tile<0>(sums, 64);
       PRODUCT(2, tile_at(head_.queries, block - j + 1), keys);
-      _tile_stored(3, sums + kTile * kTile, 64);
+      store_tile<3>(sums + kTile * kTile, 64);
       PRODUCT(0, tile_at(head_.queries, block - j + 2), keys);
-      _tile_stored(1, terms, 64);
-      _tile_stored(2, terms + kTile * kTile, 64);
+      store_tile<1>(terms, 64);
+      store_tile<2>(terms + kTile * kTile, 64);
       fill_ring(block, x);
-      _tile_stored(0, terms + 2 * kTile * kTile, 64);
+      store_tile<0>(terms + 2 * kTile * kTile, 64);
     } else {
       fill_ring(block, x);
-      _tile_stored(0, sums, 64);
-      _tile_stored(3, sums + kTile * kTile, 64);
+      store_tile<0>(sums, 64);
+      store_tile<3>(sums + kTile * kTile, 64);
     }
   }
 
@@ -363,26 +363,26 @@ class Head {
     const size_t share_bytes = static_cast<size_t>(share_width_) * sizeof(Half);
     const size_t row_bytes = static_cast<size_t>(columns_) * kTile * sizeof(float);
     for (int c = 0; c < columns_; c += 2) {
-      _tile_zero(0);
-      _tile_zero(1);
-      _tile_zero(2);
-      _tile_zero(3);
+      zero_tile<0>();
+      zero_tile<1>();
+      zero_tile<2>();
+      zero_tile<3>();
       for (int step = range_.begin / 2; step < (range_.end + 1) / 2; ++step) {
         const Half* values = values_ + (step * columns_ + c) * kTileSize;
-        _tile_loadd(4, shares_ + step * kStep, share_bytes);
-        _tile_loadd(6, values, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, values + kTileSize, 64);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, shares_ + kTile * share_width_ + step * kStep, share_bytes);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
+        load_tile<4>(shares_ + step * kStep, share_bytes);
+        load_tile<6>(values, 64);
+        add_halves<0, 4, 6>();
+        load_tile<7>(values + kTileSize, 64);
+        add_halves<1, 4, 7>();
+        load_tile<5>(shares_ + kTile * share_width_ + step * kStep, share_bytes);
+        add_halves<2, 5, 6>();
+        add_halves<3, 5, 7>();
       }
       float* to = mixed_ + c * kTile;
-      _tile_stored(0, to, row_bytes);
-      _tile_stored(1, to + kTile, row_bytes);
-      _tile_stored(2, to + kTile * columns_ * kTile, row_bytes);
-      _tile_stored(3, to + kTile * columns_ * kTile + kTile, row_bytes);
+      store_tile<0>(to, row_bytes);
+      store_tile<1>(to + kTile, row_bytes);
+      store_tile<2>(to + kTile * columns_ * kTile, row_bytes);
+      store_tile<3>(to + kTile * columns_ * kTile + kTile, row_bytes);
     }
   }
 

@@ -73,52 +73,52 @@ void multiply_block(const PackedWeight& weight, const uint8_t* rows, int lower, 
   const int steps = weight.padded_depth / depth_tile;
   // The sums that it reads were stored just now: from the second step on they can be read without a wait.
   const int pace = steps == 1 ? most_rows : (done.count + steps - 2) / (steps - 1);
-  _tile_zero(0);
-  if (columns > 1) _tile_zero(1);
-  if (columns > 2) _tile_zero(2);
+  zero_tile<0>();
+  if (columns > 1) zero_tile<1>();
+  if (columns > 2) zero_tile<2>();
   if (with_lower) {
-    _tile_zero(3);
-    if (columns > 1) _tile_zero(4);
-    if (columns > 2) _tile_zero(5);
+    zero_tile<3>();
+    if (columns > 1) zero_tile<4>();
+    if (columns > 2) zero_tile<5>();
   }
   for (int step = 0; step < steps; ++step) {
     const int8_t* w = panels + step * tile_bytes;
-    _tile_loadd(7, w, depth_tile);
-    _tile_loadd(6, rows + step * depth_tile, row_stride);
-    _tile_dpbusd(0, 6, 7);
+    load_tile<7>(w, depth_tile);
+    load_tile<6>(rows + step * depth_tile, row_stride);
+    add_bytes<0, 6, 7>();
     if (columns > 1) {
-      _tile_loadd(7, w + across, depth_tile);
-      _tile_dpbusd(1, 6, 7);
+      load_tile<7>(w + across, depth_tile);
+      add_bytes<1, 6, 7>();
     }
     if (columns > 2) {
-      _tile_loadd(7, w + 2 * across, depth_tile);
-      _tile_dpbusd(2, 6, 7);
+      load_tile<7>(w + 2 * across, depth_tile);
+      add_bytes<2, 6, 7>();
     }
     if (with_lower) {  // and back: the last weights are there already, the others in the first-level cache
-      _tile_loadd(6, lower_rows + step * depth_tile, row_stride);
+      load_tile<6>(lower_rows + step * depth_tile, row_stride);
       if (columns > 2) {
-        _tile_dpbusd(5, 6, 7);
-        _tile_loadd(7, w + across, depth_tile);
+        add_bytes<5, 6, 7>();
+        load_tile<7>(w + across, depth_tile);
       }
       if (columns > 1) {
-        _tile_dpbusd(4, 6, 7);
-        _tile_loadd(7, w, depth_tile);
+        add_bytes<4, 6, 7>();
+        load_tile<7>(w, depth_tile);
       }
-      _tile_dpbusd(3, 6, 7);
+      add_bytes<3, 6, 7>();
     }
     ahead.advance();
     if (step > 0) done.advance(pace);
   }
   done.advance(most_rows);  // nothing is left, but where there was one step only
   constexpr int row_bytes = most_columns * sizeof(int32_t);
-  _tile_stored(0, next.sums, row_bytes);
-  if (columns > 1) _tile_stored(1, next.sums + tile, row_bytes);
-  if (columns > 2) _tile_stored(2, next.sums + 2 * tile, row_bytes);
+  store_tile<0>(next.sums, row_bytes);
+  if (columns > 1) store_tile<1>(next.sums + tile, row_bytes);
+  if (columns > 2) store_tile<2>(next.sums + 2 * tile, row_bytes);
   if (with_lower) {
     int32_t* const lower_sums = next.sums + lower * most_columns;
-    _tile_stored(3, lower_sums, row_bytes);
-    if (columns > 1) _tile_stored(4, lower_sums + tile, row_bytes);
-    if (columns > 2) _tile_stored(5, lower_sums + 2 * tile, row_bytes);
+    store_tile<3>(lower_sums, row_bytes);
+    if (columns > 1) store_tile<4>(lower_sums + tile, row_bytes);
+    if (columns > 2) store_tile<5>(lower_sums + 2 * tile, row_bytes);
   }
 }
 
