@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -97,6 +97,9 @@ class ModelSettings(_Section):
         description="The model folder, as `make convert` writes it. One mounted at /mnt/models goes before those in"
         " models/, unless the environment names one.",
     )
+    require_signature: Path | None = Field(
+        None, description="A public key (PEM): only a model folder that `wordtell sign` signed with its key is served."
+    )
     max_tokens: int | None = Field(
         None, ge=16, description="Longest window, special tokens included. Empty: what the model was made for."
     )
@@ -164,12 +167,19 @@ class CpuSettings(_Section):
     fused: bool = Field(True, description="Use wordtell's own operators where they are built and the model has them.")
 
 
+class LogSettings(_Section):
+    """How the server's log is written."""
+
+    format: Literal["text", "json"] = Field("text", description="text, or json: an object a line, with trace ids.")
+
+
 class Settings(_Section):
     """Every setting of wordtell."""
 
     model: ModelSettings = ModelSettings()
     api: ApiSettings = ApiSettings()
     cpu: CpuSettings = CpuSettings()
+    log: LogSettings = LogSettings()
 
 
 @dataclass(frozen=True)

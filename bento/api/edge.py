@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bento import metrics
+from bento.api import traced
 from bento.api.cors import Cors
 from bento.api.errors import CLIENT_CLOSED_REQUEST, respond
 from bento.errors import InvalidRequest, MethodNotAllowed, NotFound, RequestError, WordtellError
@@ -74,8 +75,9 @@ class Edge:
         except RequestError as refused:  # a preflight request: every other error is told further in
             await respond(refused, scope["path"])(scope, receive, send_counted)
         route = getattr(scope.get("route"), "path", "other")
+        traced.name(scope[_SENT]["method"], route, request_id)
         metrics.HTTP_REQUESTS.labels(route, status).inc()
-        metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - started)
+        metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - started, metrics.exemplar())
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask the routes; tell what went wrong there."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from opentelemetry.trace import SpanContext
+
 from bento.engines import Batching
 from bento.types import FloatArray, IntArray
 
@@ -29,7 +31,8 @@ class Done:
 class Job:
     """One request: what it has still to run, longest first, and how many tokens it may run before others.
 
-    expected: tokens that are still to be added, as far as one can tell. submitted: when the first were.
+    expected: tokens that are still to be added, as far as one can tell. submitted: when the first were. span: of its
+    request, if that is traced.
     """
 
     weight: float = 1.0
@@ -38,6 +41,7 @@ class Job:
     waiting: deque[Item] = field(default_factory=deque)
     credit: float = 0.0
     queue_s: float | None = None
+    span: SpanContext | None = None
 
 
 @dataclass(eq=False)
