@@ -2,7 +2,7 @@
 //
 //   bench_attention [length ...]
 
-#include "../attention.h"
+#include "attention/attention.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "../linear.h"
+#include "linear/linear.h"
 
 using namespace wordtell;
 

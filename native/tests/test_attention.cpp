@@ -2,7 +2,7 @@
 //
 //   test_attention [shapes to try beyond the fixed ones] [seed]
 
-#include "../attention.h"
+#include "attention/attention.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "check.h"
+#include "tests/check.h"
 
 using namespace wordtell;
 

@@ -8,8 +8,8 @@
 #include <thread>
 #include <vector>
 
-#include "../linear.h"
-#include "check.h"
+#include "linear/linear.h"
+#include "tests/check.h"
 
 using namespace wordtell;
 

@@ -5,9 +5,9 @@
 #include <random>
 #include <vector>
 
-#include "../linear.h"
-#include "../norm.h"
-#include "check.h"
+#include "linear/linear.h"
+#include "norm/norm.h"
+#include "tests/check.h"
 
 using namespace wordtell;
 

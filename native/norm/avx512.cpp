@@ -1,0 +1,7 @@
+#include "norm/rows.h"
+
+namespace wordtell {
+
+extern const AddLayerNorm add_layer_norm_avx512 = add_layer_norm_rows;
+
+}  // namespace wordtell
