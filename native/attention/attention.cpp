@@ -13,23 +13,6 @@
 namespace wordtell {
 namespace {
 
-const AttentionKernel& kernel_for(Precision precision, Isa isa) {
-  const bool int8 = precision == Precision::int8;
-  switch (isa) {
-#if defined(__x86_64__)
-    case Isa::amx:
-      if (int8) return attention_int8_amx;
-      [[fallthrough]];
-    case Isa::avx512vnni:
-      return int8 ? attention_int8_avx512 : attention_fp32_avx512;
-    case Isa::avx2:
-      return int8 ? attention_int8_avx2 : attention_fp32_avx2;
-#endif
-    default:
-      return int8 ? attention_int8_portable : attention_fp32_portable;
-  }
-}
-
 struct Free {
   void operator()(void* memory) const { std::free(memory); }
 };
@@ -147,7 +130,7 @@ struct Attention::Packed {
 };
 
 Attention::Attention(const AttentionConstants& constants, Precision precision, Isa isa)
-    : kernel_(&kernel_for(precision, isa)) {
+    : kernel_(precision == Precision::int8 ? isa->attention_int8 : isa->attention_fp32) {
   expect_sound(constants);
   packed_.reset(new Packed{constants.head_size, constants.reach, constants.window,
                            Table(constants, constants.position_key, true, *kernel_),

@@ -20,7 +20,7 @@
 #include <memory>
 
 #include "cpu/bfloat16.h"
-#include "cpu/features.h"
+#include "cpu/instruction_sets.h"
 
 namespace wordtell {
 

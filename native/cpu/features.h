@@ -1,19 +1,23 @@
-// Which instruction sets this processor and its operating system have.
+// What this processor and its operating system can do.
 #pragma once
-
-#include <vector>
 
 namespace wordtell {
 
-// Each has all that stands before it.
-enum class Isa { portable, avx2, avx512vnni, amx };
+// Bits. A bit that is set may be used: the system saves the registers, too.
+enum Feature : unsigned {
+  kAvx2 = 1u << 0,  // and FMA
+  kAvx512 = 1u << 1,  // F, BW, DQ and VL
+  kAvx512Vnni = 1u << 2,
+  kAvx512Bf16 = 1u << 3,
+  kAmx = 1u << 4,  // tiles of bytes and of bfloat16
+};
 
-// At least `portable`; the best is the last.
-std::vector<Isa> available_isas();
+struct Features {
+  unsigned bits;
+  const char* refused;  // why a feature that the processor has may not be used; empty when there is nothing to tell
+};
 
-// The last of these, or that named by WORDTELL_ISA if it is one of them. Decided once.
-Isa best_isa();
-
-const char* name(Isa isa);
+// Asked once.
+const Features& features();
 
 }  // namespace wordtell

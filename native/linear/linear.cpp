@@ -10,20 +10,6 @@ namespace wordtell {
 
 namespace {
 
-const LinearKernels& kernels_of(Isa isa) {
-#if defined(__x86_64__)
-  switch (isa) {
-    case Isa::amx: return linear_amx;
-    case Isa::avx512vnni: return linear_avx512;
-    case Isa::avx2: return linear_avx2;
-    case Isa::portable: break;
-  }
-#else
-  static_cast<void>(isa);
-#endif
-  return linear_portable;
-}
-
 int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 // What a thread keeps of a gated product: apart from the operators' scratch, which holds the rows meanwhile.
@@ -74,14 +60,14 @@ struct PackedLinear {
 ptrdiff_t quantized_stride(int depth) { return round_up(depth, depth_tile) + depth_tile; }
 
 void quantize_rows(const float* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows, Isa isa) {
-  kernels_of(isa).quantize(x, x_stride, count, depth, nullptr, rows, quantized_stride(depth));
+  isa->linear->quantize(x, x_stride, count, depth, nullptr, rows, quantized_stride(depth));
 }
 
 void quantize_rows(const Bfloat16* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows, Isa isa) {
-  kernels_of(isa).quantize_halves(x, x_stride, count, depth, nullptr, rows, quantized_stride(depth));
+  isa->linear->quantize_halves(x, x_stride, count, depth, nullptr, rows, quantized_stride(depth));
 }
 
-QuantizedLinear::QuantizedLinear(const LinearConstants& constants, Isa isa) : kernels_(&kernels_of(isa)), isa_(isa) {
+QuantizedLinear::QuantizedLinear(const LinearConstants& constants, Isa isa) : kernels_(isa->linear), isa_(isa) {
   if (constants.depth < 1 || constants.columns < 1) {
     throw std::invalid_argument("a linear layer needs a depth and columns of at least 1");
   }

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "cpu/bfloat16.h"
-#include "cpu/features.h"
+#include "cpu/instruction_sets.h"
 #include "linear/kernel.h"
 
 namespace wordtell {

@@ -2,6 +2,6 @@
 
 namespace wordtell {
 
-extern const AddLayerNorm add_layer_norm_avx2 = add_layer_norm_rows;
+void norm_avx2(const LayerNorm& norm, long quantized_stride) { add_layer_norm_rows(norm, quantized_stride); }
 
 }  // namespace wordtell

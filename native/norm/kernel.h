@@ -1,18 +1,14 @@
-// What norm.cpp and the kernels of each instruction set say to each other.
+// The norm of each instruction set: norm/rows.h, compiled with its flags.
 #pragma once
-
-#include <cstddef>
 
 #include "norm/norm.h"
 
 namespace wordtell {
 
-using AddLayerNorm = void (*)(const LayerNorm& norm, ptrdiff_t quantized_stride);
-
-extern const AddLayerNorm add_layer_norm_portable;
+void norm_portable(const LayerNorm& norm, long quantized_stride);
 #if defined(__x86_64__)
-extern const AddLayerNorm add_layer_norm_avx2;
-extern const AddLayerNorm add_layer_norm_avx512;
+void norm_avx2(const LayerNorm& norm, long quantized_stride);
+void norm_avx512(const LayerNorm& norm, long quantized_stride);
 #endif
 
 }  // namespace wordtell

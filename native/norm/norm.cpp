@@ -1,27 +1,8 @@
 #include "norm/norm.h"
 
 #include "linear/linear.h"
-#include "norm/kernel.h"
 
 namespace wordtell {
-
-namespace {
-
-AddLayerNorm kernel_of(Isa isa) {
-#if defined(__x86_64__)
-  switch (isa) {
-    case Isa::amx:
-    case Isa::avx512vnni: return add_layer_norm_avx512;
-    case Isa::avx2: return add_layer_norm_avx2;
-    case Isa::portable: break;
-  }
-#else
-  static_cast<void>(isa);
-#endif
-  return add_layer_norm_portable;
-}
-
-}  // namespace
 
 LayerNorm LayerNorm::rows_from(int begin, int count) const {
   const ptrdiff_t at = static_cast<ptrdiff_t>(begin) * width;
@@ -35,6 +16,6 @@ LayerNorm LayerNorm::rows_from(int begin, int count) const {
   return some;
 }
 
-void add_layer_norm(const LayerNorm& norm, Isa isa) { kernel_of(isa)(norm, quantized_stride(norm.width)); }
+void add_layer_norm(const LayerNorm& norm, Isa isa) { isa->norm(norm, quantized_stride(norm.width)); }
 
 }  // namespace wordtell

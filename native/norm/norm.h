@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "cpu/features.h"
+#include "cpu/instruction_sets.h"
 
 namespace wordtell {
 

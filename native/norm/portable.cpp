@@ -2,6 +2,6 @@
 
 namespace wordtell {
 
-extern const AddLayerNorm add_layer_norm_portable = add_layer_norm_rows;
+void norm_portable(const LayerNorm& norm, long quantized_stride) { add_layer_norm_rows(norm, quantized_stride); }
 
 }  // namespace wordtell

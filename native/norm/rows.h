@@ -70,7 +70,7 @@ inline void add_layer_norm_row(const LayerNorm& norm, int row, ptrdiff_t quantiz
   }
 }
 
-void add_layer_norm_rows(const LayerNorm& norm, ptrdiff_t quantized_stride) {
+inline void add_layer_norm_rows(const LayerNorm& norm, ptrdiff_t quantized_stride) {
   for (int row = 0; row < norm.rows; ++row) add_layer_norm_row(norm, row, quantized_stride);
 }
 

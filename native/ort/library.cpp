@@ -1,6 +1,10 @@
 // The library's entry point.
 
+#include <cstdio>
+#include <exception>
+
 #include "cpu/features.h"
+#include "cpu/instruction_sets.h"
 #include "ort/operator.h"
 #include "ort/operators.h"
 
@@ -20,6 +24,7 @@ extern "C" WORDTELL_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* optio
                             : first->get<CreateStatus>()(OrtErrorCode::fail, "needs ONNX Runtime 1.17 or newer");
   }
   return wordtell::guarded(*api, [&] {
+    wordtell::best_isa();  // an instruction set that does not exist is refused before a graph is read
     // The runtime keeps pointers to the domain and its operators for as long as any session lives: for ever.
     static OrtCustomOpDomain* const domain = [&] {
       OrtCustomOpDomain* made = nullptr;
@@ -36,4 +41,24 @@ extern "C" WORDTELL_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* optio
 }
 
 // The instruction set whose kernels run in this process: scores of one model differ slightly between some of them.
-extern "C" WORDTELL_EXPORT const char* wordtell_isa() { return wordtell::name(wordtell::best_isa()); }
+// When WORDTELL_ISA names none, that is null and wordtell_isa_error says why.
+extern "C" WORDTELL_EXPORT const char* wordtell_isa() {
+  try {
+    return wordtell::name(wordtell::best_isa());
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+extern "C" WORDTELL_EXPORT const char* wordtell_isa_error() {
+  static char message[256];
+  try {
+    wordtell::best_isa();
+  } catch (const std::exception& error) {
+    std::snprintf(message, sizeof message, "%s", error.what());
+  }
+  return message;
+}
+
+// What the processor has and the system refuses; empty when there is nothing to tell.
+extern "C" WORDTELL_EXPORT const char* wordtell_isa_refused() { return wordtell::features().refused; }
