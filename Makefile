@@ -48,7 +48,7 @@ native: $(OPERATORS) ## compile the fused operators where there is a C++ compile
 test-native: ## test the operators' kernels under the address and undefined-behaviour sanitizers
 	@$(PYTHON) native/tests/run.py
 
-$(OPERATORS): $(wildcard native/*.cpp native/*.h) native/build.py
+$(OPERATORS): $(wildcard native/*/*.cpp native/*/*.h) native/build.py
 	@$(PYTHON) native/build.py
 
 convert: $(DEV)/ready native ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]: make a model folder
