@@ -85,9 +85,9 @@ def read(source: str, base: str | None = None, head_activation: HeadActivation |
     # An adapter is a checkpoint whose weights are its base's, changed.
     folder = _locate(base or adapter.base)[0] if adapter else given
     config = _config(folder)
-    architecture = _architecture(folder, config, adapter)
+    class_name = _class_name(folder, config, adapter)
     schemes.check(folder, config)
-    model = _model(folder, config, architecture, adapter, head_activation)
+    model = _model(folder, config, class_name, adapter, head_activation)
     own = adapter is not None and files.genuine(given / names.TOKENIZER).is_file()
     text = tokenizer.read(given if own else folder, int(model.config.vocab_size))
     try:
@@ -138,7 +138,8 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _architecture(folder: Path, config: dict[str, Any], adapter: Adapter | None) -> names.Architecture:
+def _class_name(folder: Path, config: dict[str, Any], adapter: Adapter | None) -> str:
+    """That of its token classifier."""
     kind = config.get("model_type")
     if kind not in names.ARCHITECTURES:
         covered = ", ".join(names.ARCHITECTURES)
@@ -147,7 +148,7 @@ def _architecture(folder: Path, config: dict[str, Any], adapter: Adapter | None)
     brings_head = adapter is not None and adapter.num_labels is not None
     if classes and not brings_head and not any(name.endswith(names.HEAD) for name in classes):
         fault = f"is a {', '.join(classes)}, which does not score single words"
-        raise CheckpointError(folder, fault, f"fine-tune it as {names.ARCHITECTURES[kind].class_name}")
+        raise CheckpointError(folder, fault, f"fine-tune it as {names.ARCHITECTURES[kind]}")
     return names.ARCHITECTURES[kind]
 
 
@@ -160,7 +161,7 @@ def _classes(config: Mapping[str, Any]) -> list[str]:
 def _model(
     folder: Path,
     config: Mapping[str, Any],
-    architecture: names.Architecture,
+    class_name: str,
     adapter: Adapter | None,
     head_activation: HeadActivation | None,
 ) -> Any:
@@ -170,7 +171,7 @@ def _model(
         known = transformers.AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **own_head
         )
-        model, loading = getattr(transformers, architecture.class_name).from_pretrained(
+        model, loading = getattr(transformers, class_name).from_pretrained(
             folder if (renamed := found.renamed()) is None else None,
             config=known,
             state_dict=renamed,

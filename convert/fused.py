@@ -23,7 +23,7 @@ from convert.nodes import Array
 DOMAIN = "wordtell"
 # Head sizes that the attention kernel is made for: whole vectors of eight.
 HEAD_SIZES = range(8, 257, 8)
-# Activations that a product in INT8 can end with.
+# Activations that a product in INT8 ends with; others are nodes of their own.
 WITH_PRODUCT = frozenset({"gelu", "gelu_tanh", "relu", "silu"})
 
 
@@ -94,6 +94,8 @@ class Fused(Encoder):
 
     def norm(self, name: str, value: ir.Value, residual: ir.Value | None = None) -> ir.Value:
         """See Encoder."""
+        if residual is None:
+            return super().norm(name, value)
         return self._add_norm(name, value, residual, outputs=2)[0]
 
     def linear(self, product: Product, value: ir.Value, activation: str | None = None, gated: bool = False) -> ir.Value:
@@ -145,7 +147,7 @@ class Fused(Encoder):
         return self.int8 and product.weight not in self.exact and quantize.worthwhile(product.matrix)
 
     def _add_norm(
-        self, name: str, value: ir.Value, residual: ir.Value | None, outputs: int
+        self, name: str, value: ir.Value, residual: ir.Value, outputs: int
     ) -> tuple[ir.Value, ir.Value | None]:
         """The norm of a sum, and with three outputs the sum."""
         inputs = (value, residual, *self.gains(name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 CONFIG = "config.json"
@@ -52,27 +51,18 @@ HEAD = "ForTokenClassification"
 WANTED = ("*.json", "*.model", "vocab.txt", "merges.txt", "*.safetensors", "*.bin", CARD)
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """One `model_type`; what its encoder is made of is in convert/families.
-
-    class_name: its token classifier in transformers.
-    """
-
-    class_name: str
-
-
+# By `model_type`: its token classifier in transformers. What its encoder is made of is in convert/families.
 ARCHITECTURES = {
-    "deberta": Architecture("DebertaForTokenClassification"),
-    "deberta-v2": Architecture("DebertaV2ForTokenClassification"),
-    "bert": Architecture("BertForTokenClassification"),
-    "roberta": Architecture("RobertaForTokenClassification"),
-    "xlm-roberta": Architecture("XLMRobertaForTokenClassification"),
-    "camembert": Architecture("CamembertForTokenClassification"),
-    "electra": Architecture("ElectraForTokenClassification"),
-    "distilbert": Architecture("DistilBertForTokenClassification"),
-    "mpnet": Architecture("MPNetForTokenClassification"),
-    "modernbert": Architecture("ModernBertForTokenClassification"),
+    "deberta": "DebertaForTokenClassification",
+    "deberta-v2": "DebertaV2ForTokenClassification",
+    "bert": "BertForTokenClassification",
+    "roberta": "RobertaForTokenClassification",
+    "xlm-roberta": "XLMRobertaForTokenClassification",
+    "camembert": "CamembertForTokenClassification",
+    "electra": "ElectraForTokenClassification",
+    "distilbert": "DistilBertForTokenClassification",
+    "mpnet": "MPNetForTokenClassification",
+    "modernbert": "ModernBertForTokenClassification",
 }
 # Activations by the names of configurations -> by those of our operators.
 ACTIVATIONS = {

@@ -12,12 +12,32 @@ import torch
 import transformers
 from tokenizers import models, pre_tokenizers, processors, trainers
 
+from convert import sensitivity, texts, verify
+
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
 CORPUS = [
     "The committee met on Tuesday, and after a long debate it agreed to postpone the vote.",
     "Who wrote this?",
 ]
 VOCABULARY = 300
+
+
+class _Few:
+    """`texts.verification` with a tenth of its words, so that a conversion takes seconds; `full` is the real one."""
+
+    full = staticmethod(texts.verification)
+
+    def __call__(self, least: int) -> tuple[texts.Text, ...]:
+        return self.full(min(least, 500))
+
+
+@pytest.fixture(autouse=True)
+def few_texts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "verification", _Few())
+    monkeypatch.setattr(sensitivity, "MOST_TEXTS", 4)
+    if "every_set" not in request.keywords:
+        monkeypatch.setattr(verify, "lower_instruction_sets", lambda _: ())
+
 
 # Big enough that rounding shows, small enough for seconds. Long positions, for lengths that a test asks for.
 SMALL = {
