@@ -14,6 +14,7 @@ import pytest
 
 from bento import artifact
 from bento.artifact import ModelFolder
+from tests import fakes
 
 
 @pytest.fixture
@@ -158,7 +159,9 @@ def test_inspect_prints_the_manifest_of_a_whole_folder(fake_folder: ModelFolder,
 
 
 def test_score_lists_passages(fake: dict[str, str]) -> None:
-    text = "moment " * 9 + "\x1b[31m\n" + "bbbb " * 9
+    vocabulary = fakes.tokenizer().get_vocab()
+    low, high = (end(fakes.LETTERS, key=lambda letter: fakes.logit(vocabulary[letter])) * 8 for end in (min, max))
+    text = f"{low} " * 9 + f"{high} " * 9 + "\x1b[31m\n" + f"{high} " * 9 + f"{low} " * 30
     listed = wordtell("score", "-", "--spans", settings=fake, text=text)
     assert listed.returncode == 0, listed.stderr
     answer = json.loads(wordtell("score", "-", "--json", settings=fake, text=text).stdout)
