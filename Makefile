@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native test-native check convert bench fuzz image image-test chart clean lock corpus train evaluate
+.PHONY: help serve test native test-native check convert bench fuzz image image-test chart pictures clean lock corpus train evaluate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ image-test: $(SERVE)/ready $(DEV)/ready ## run IMAGE as a cluster would (needs a
 
 chart: $(DEV)/ready ## write what is made of the chart: its README's table, KServe's manifests, golden files
 	@$(DEV)/bin/python deploy/chart/generate.py
+
+pictures: $(SERVE)/ready $(DEV)/ready native ## take the README's pictures of the page (needs chromium)
+	@$(DEV)/bin/python -m tests.http.page.pictures
 
 clean: ## remove the environments and everything made
 	@rm -rf $(SERVE) $(DEV) $(KSERVE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
