@@ -73,6 +73,7 @@ class _Request:
     names: Mapping[str, str]
     on_window: Callable[[], None]
     limits: ApiSettings | None
+    background: bool = False
     tokens: int = 0
 
     def add(self, text: str, encoding: Encoding) -> None:
@@ -116,13 +117,8 @@ class Detector:
         detector = cls(folder, fused.load(folder, plan, settings.cpu.fused), settings, plan.lanes)
         detector.warm_up()
         logger.info("lanes: %d x %d threads, from %s and %s", plan.lanes, plan.threads_per_lane, cores, settings.cpu)
-        logger.info(
-            "serving %s from %s with %s, loaded in %.1f s",
-            detector.version,
-            folder.path,
-            detector.engine,
-            time.perf_counter() - started,
-        )
+        loaded = detector.version, folder.path, detector.engine, time.perf_counter() - started
+        logger.info("serving %s from %s with %s, loaded in %.1f s", *loaded)
         return detector
 
     @property
@@ -138,7 +134,7 @@ class Detector:
         likely = self._density.tokens(characters)
         self._scheduler.expect_room(likely // 2, likely)
 
-    async def score(
+    async def score(  # noqa: PLR0913 - all but the texts by name
         self,
         texts: Sequence[str],
         on_window: Callable[[], None] = lambda: None,
@@ -146,6 +142,7 @@ class Detector:
         owner: str = "",
         field: str = "texts",
         bounded: bool = False,
+        background: bool = False,
     ) -> Scores:
         """Score every word of every text, up to the limits of a text and a request in tokens.
 
@@ -153,11 +150,11 @@ class Detector:
         from another thread after each window. When the caller is cancelled, work that has not begun is dropped.
 
         owner: whose texts these are; nothing of them is told to another. field: what the caller calls the list.
-        bounded: whether the limits hold, as they do for a server's clients. Raises Overloaded, TextTooLong and
-        Untokenisable.
+        bounded: whether the limits hold, as they do for a server's clients. background: requests go before it, and none
+        is refused for it. Raises Overloaded, TextTooLong and Untokenisable.
         """
         names = {text: f"{field}[{index}]" for index, text in reversed(list(enumerate(texts)))}
-        request = _Request(owner, names, on_window, self._api if bounded else None)
+        request = _Request(owner, names, on_window, self._api if bounded else None, background)
         known = {text: found for text in names if (found := self._cache.get(owner, text)) is not None}
         cached = sum(text in known for text in texts)
         wanted, queue_s = [text for text in dict.fromkeys(texts) if text not in known], 0.0
@@ -224,7 +221,7 @@ class Detector:
         loop = asyncio.get_running_loop()
         expected = self._density.tokens(sum(map(len, flights)))
         try:
-            with self._scheduler.admission(expected) as job:
+            with self._scheduler.admission(expected, background=request.background) as job:
                 for part in _parts(sorted(flights, key=len, reverse=True)):
                     prepared = await loop.run_in_executor(self._pool, self._prepare, request, part)
                     work = self._scheduler.submit([text.ids for text in prepared], request.on_window, job)

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from starlette.routing import Match
 
 from bento import __version__
-from bento.api import open_inference, predict, status
+from bento.api import jobs, open_inference, predict, status
 from bento.api.errors import documented
 from bento.api.lifecycle import Lifecycle
 from bento.api.scoring import Desk
@@ -40,6 +40,7 @@ def create(lifecycle: Lifecycle) -> FastAPI:
     )
     desk = Desk(lifecycle)
     app.include_router(predict.router(lifecycle.settings.api, desk))
+    app.include_router(jobs.router(lifecycle))
     app.include_router(open_inference.router(lifecycle, desk))
     app.include_router(status.router(lifecycle))
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from bento.api.errors import documented
 from bento.api.models import Metadata, PredictRequest, PredictResponse, parse_predict
-from bento.api.scoring import FAULTS, Desk, rounded
+from bento.api.scoring import FAULTS, Desk
 from bento.api.validation import documented_texts
 from bento.detector import Detector, Scores
 from bento.settings import ApiSettings
@@ -66,5 +66,5 @@ def _respond(
         cached_sentences=scores.cached,
     )
     return PredictResponse.model_construct(
-        probabilities=[rounded(values) for values in scores.words], offsets=offsets, metadata=metadata
+        probabilities=[words.rounded(values) for values in scores.words], offsets=offsets, metadata=metadata
     )

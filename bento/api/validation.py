@@ -70,16 +70,20 @@ def check_texts(texts: Sequence[str], limits: ApiSettings, field: str) -> None:
         raise InvalidRequest(f"{field} is empty: send at least one text", field)
     check_count(len(texts), limits, field)
     for index, text in enumerate(texts):
-        name = f"{field}[{index}]"
-        if len(text) > limits.max_characters:
-            raise TextTooLong.in_characters(name, len(text), limits.max_characters)
-        if not _is_text(text):
-            raise InvalidRequest(f"{name} holds half of a surrogate pair: send whole characters", name)
-        words = len(text.split())
-        if words == 0:
-            raise InvalidRequest(f"{name} is blank: send at least one word", name)
-        if words > limits.max_words:
-            raise TooManyWords(name, words, limits.max_words)
+        check_text(text, limits, f"{field}[{index}]")
+
+
+def check_text(text: str, limits: ApiSettings, name: str) -> None:
+    """One text. Raises TextTooLong, InvalidRequest or TooManyWords; `name` is what the client calls it."""
+    if len(text) > limits.max_characters:
+        raise TextTooLong.in_characters(name, len(text), limits.max_characters)
+    if not _is_text(text):
+        raise InvalidRequest(f"{name} holds half of a surrogate pair: send whole characters", name)
+    words = len(text.split())
+    if words == 0:
+        raise InvalidRequest(f"{name} is blank: send at least one word", name)
+    if words > limits.max_words:
+        raise TooManyWords(name, words, limits.max_words)
 
 
 def documented_texts(limits: ApiSettings) -> dict[str, Any]:

@@ -1,0 +1,314 @@
+"""What is done with jobs in the database, each step in one short transaction.
+
+A chunk is leased under a token of its own. Its results are written, its texts deleted and its job's counts raised in
+one transaction that asks for this token: so it counts once, however often it was run. The order of locks is chunk, job.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from bento.jobs.database import Database
+from bento.jobs.errors import JobsUnavailable, QuotaExceeded, UnknownJob
+from bento.jobs.lines import Chunk
+from bento.jobs.tables import chunks, jobs
+from bento.settings import JobsSettings
+
+_LIVE = ("queued", "running")
+# A clock that is corrected by less moves in small steps, and ends no lease.
+_SLEW_S = 5
+STATES = ("queued", "running", "done", "failed")
+Job = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A chunk to score. attempts: how many servers have taken it, with this one."""
+
+    job_id: str
+    owner: str
+    number: int
+    texts: int
+    attempts: int
+    token: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Load:
+    """Jobs by state, texts that wait to be scored, and the seconds since the oldest unfinished job came."""
+
+    jobs: Mapping[str, int]
+    texts: int
+    oldest_s: float
+
+
+class Store:
+    """The jobs of all servers that share a database. Everything raises JobsUnavailable while it is away."""
+
+    def __init__(self, database: Database, settings: JobsSettings) -> None:
+        self._database = database
+        self._settings = settings
+
+    def begin(self, owner: str) -> str:
+        """A new job, which takes texts until it is accepted. Raises QuotaExceeded."""
+        job_id, limits = uuid.uuid4().hex, self._settings
+        with self._database.transaction() as connection:
+            kept = connection.execute(
+                select(func.count(), func.coalesce(func.sum(jobs.c.size), 0)).where(jobs.c.owner == owner)
+            ).one()
+            if kept[0] >= limits.max_jobs:
+                raise QuotaExceeded(kept[0], limits.max_jobs, "jobs", "jobs.max_jobs")
+            if kept[1] >= limits.max_stored_bytes:
+                raise QuotaExceeded(int(kept[1]), limits.max_stored_bytes, "bytes", "jobs.max_stored_bytes")
+            counts = dict.fromkeys(
+                ("size", "texts", "texts_done", "texts_failed", "chunks", "chunks_done", "chunks_dead", "served"), 0
+            )
+            now = self._database.now
+            connection.execute(
+                insert(jobs).values(
+                    id=job_id, owner=owner, digest="", state="receiving", created=now, touched=now, **counts
+                )
+            )
+        return job_id
+
+    def add(self, job_id: str, found: Sequence[Chunk], size: int) -> None:
+        """More texts of a job that is not accepted yet; `size` bytes of its body."""
+        with self._database.transaction() as connection:
+            job = connection.execute(
+                update(jobs)
+                .where(jobs.c.id == job_id, jobs.c.state == "receiving")
+                .values(
+                    texts=jobs.c.texts + sum(chunk.texts for chunk in found),
+                    chunks=jobs.c.chunks + len(found),
+                    size=jobs.c.size + size,
+                    touched=self._database.now,
+                )
+                .returning(jobs.c.texts, jobs.c.chunks)
+            ).one_or_none()
+            if job is None:
+                raise JobsUnavailable("the job was given up, because nothing of it came for too long")
+            first = job.texts - sum(chunk.texts for chunk in found)
+            rows = []
+            for number, chunk in enumerate(found, job.chunks - len(found)):
+                place = {"job_id": job_id, "number": number, "first": first, "texts": chunk.texts}
+                rows.append({**place, "open": True, "attempts": 0, "payload": chunk.payload})
+                first += chunk.texts
+            if rows:
+                connection.execute(insert(chunks), rows)
+
+    def accept(self, job_id: str, owner: str, digest: str, key: str | None) -> Job:
+        """All texts are there. With the key of an earlier job, that one; this one is then gone."""
+        try:
+            with self._database.transaction() as connection:
+                # A key's jobs may have come at the same time: they are looked at again, when this one is all there.
+                total = select(func.sum(jobs.c.size)).where(jobs.c.owner == owner).scalar_subquery()
+                if (kept := int(connection.execute(select(total)).scalar_one())) > self._settings.max_stored_bytes:
+                    raise QuotaExceeded(kept, self._settings.max_stored_bytes, "bytes", "jobs.max_stored_bytes")
+                job = connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == job_id, jobs.c.state == "receiving")
+                    .values(state="queued", digest=digest, idempotency_key=key, created=self._database.now)
+                    .returning(*jobs.c)
+                ).one_or_none()
+        except IntegrityError:
+            self.delete(job_id, owner)
+            earlier = self.by_key(owner, key or "")
+            if earlier is None:
+                raise JobsUnavailable("the earlier job of this Idempotency-Key has just been deleted") from None
+            return earlier
+        if job is None:
+            raise JobsUnavailable("the job was given up, because nothing of it came for too long")
+        return _shown(job)
+
+    def by_key(self, owner: str, key: str) -> Job | None:
+        """The job of an Idempotency-Key."""
+        return self._one(jobs.c.owner == owner, jobs.c.idempotency_key == key)
+
+    def get(self, job_id: str, owner: str) -> Job:
+        """One job. Raises UnknownJob."""
+        found = self._one(jobs.c.id == job_id, jobs.c.owner == owner, jobs.c.state != "receiving")
+        if found is None:
+            raise UnknownJob
+        return found
+
+    def of(self, owner: str) -> list[Job]:
+        """Every job of a key, the newest first."""
+        mine = jobs.c.owner == owner, jobs.c.state != "receiving"
+        with self._database.transaction(reads=True) as connection:
+            found = connection.execute(
+                select(jobs, self._database.now.label("now")).where(*mine).order_by(jobs.c.created.desc(), jobs.c.id)
+            )
+            return [_shown(row) for row in found]
+
+    def versions(self, job_id: str) -> list[str]:
+        """Versions of the model that have scored chunks of a job."""
+        column = chunks.c.model_version
+        with self._database.transaction(reads=True) as connection:
+            found = select(column).where(chunks.c.job_id == job_id, column.is_not(None)).distinct().order_by(column)
+            return list(connection.execute(found).scalars())
+
+    def results(self, job_id: str, owner: str, start: int) -> tuple[bytes, int, int] | None:
+        """The results of the chunk that holds text `start`, its first text, and the one behind its last.
+
+        None where that chunk is not done, or there is none. Raises UnknownJob.
+        """
+        self.get(job_id, owner)
+        with self._database.transaction(reads=True) as connection:
+            found = connection.execute(
+                select(chunks.c.results, chunks.c.first, chunks.c.texts)
+                .where(chunks.c.job_id == job_id, chunks.c.first <= start, chunks.c.first + chunks.c.texts > start)
+                .where(chunks.c.results.is_not(None))
+            ).one_or_none()
+        return None if found is None else (found.results, found.first, found.first + found.texts)
+
+    def delete(self, job_id: str, owner: str) -> Job:
+        """End and forget a job, with all texts and results of it. Raises UnknownJob."""
+        with self._database.transaction() as connection:
+            mine = jobs.c.id == job_id, jobs.c.owner == owner
+            found = connection.execute(select(jobs, self._database.now.label("now")).where(*mine)).one_or_none()
+            if found is None:
+                raise UnknownJob
+            _forget(connection, [job_id])
+        self._database.erase()
+        return {**_shown(found), "state": "cancelled" if found.state in _LIVE else found.state}
+
+    def take(self) -> Lease | None:
+        """The next chunk: of the key, then of the job, that has waited longest for its turn."""
+        now = self._database.now
+        turn = func.max(jobs.c.served).over(partition_by=jobs.c.owner)
+        with self._database.transaction() as connection:
+            waiting = connection.execute(
+                select(jobs.c.id, jobs.c.owner).where(jobs.c.state.in_(_LIVE)).order_by(turn, jobs.c.served, jobs.c.id)
+            ).all()
+            for job in waiting:
+                next_one = (
+                    select(chunks.c.number)
+                    .where(chunks.c.job_id == job.id, chunks.c.open, self._free(now))
+                    .order_by(chunks.c.number)
+                    .limit(1)
+                    .with_for_update(skip_locked=True)
+                    .scalar_subquery()
+                )
+                token = uuid.uuid4().hex
+                taken = connection.execute(
+                    update(chunks)
+                    .where(chunks.c.job_id == job.id, chunks.c.number == next_one)
+                    .values(lease_token=token, lease_until=now + self._settings.lease_s, attempts=chunks.c.attempts + 1)
+                    .returning(chunks.c.number, chunks.c.texts, chunks.c.attempts, chunks.c.payload)
+                ).one_or_none()
+                if taken is None:
+                    continue
+                last = select(func.max(jobs.c.served)).scalar_subquery()
+                connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == job.id)
+                    .values(served=last + 1, state="running", started=func.coalesce(jobs.c.started, now))
+                )
+                return Lease(job.id, job.owner, taken.number, taken.texts, taken.attempts, token, taken.payload)
+        return None
+
+    def renew(self, lease: Lease) -> bool:
+        """Is it still ours? Then it is for another while."""
+        with self._database.transaction() as connection:
+            until = self._database.now + self._settings.lease_s
+            return connection.execute(update(chunks).where(_held(lease)).values(lease_until=until)).rowcount == 1
+
+    def release(self, lease: Lease) -> None:
+        """Give a chunk back as it was: this server stops."""
+        back = {"lease_token": None, "lease_until": None, "attempts": chunks.c.attempts - 1}
+        with self._database.transaction() as connection:
+            connection.execute(update(chunks).where(_held(lease)).values(**back))
+
+    def complete(self, lease: Lease, results: bytes, failed: int, version: str, dead: str | None = None) -> bool:
+        """Write a chunk's results, `failed` of them errors. False if somebody else did, or may be doing it.
+
+        dead: why the chunk is given up.
+        """
+        with self._database.transaction() as connection:
+            done = connection.execute(
+                update(chunks)
+                .where(_held(lease))
+                .values(
+                    open=False, results=results, payload=None, model_version=None if dead else version,
+                    lease_token=None, lease_until=None,
+                )
+            )  # fmt: skip
+            if done.rowcount != 1:
+                return False
+            ended = jobs.c.chunks_done + 1 == jobs.c.chunks
+            lost = jobs.c.chunks_dead + (1 if dead else 0)
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id == lease.job_id)
+                .values(
+                    texts_done=jobs.c.texts_done + lease.texts,
+                    texts_failed=jobs.c.texts_failed + failed,
+                    chunks_done=jobs.c.chunks_done + 1,
+                    chunks_dead=lost,
+                    reason=func.coalesce(jobs.c.reason, literal(dead)) if dead else jobs.c.reason,
+                    state=case((ended & (lost > 0), "failed"), (ended, "done"), else_=jobs.c.state),
+                    ended=case((ended, self._database.now), else_=jobs.c.ended),
+                )
+            )
+        return True
+
+    def sweep(self) -> int:
+        """Delete what is over its time: ended jobs, and those that were never all there. How many."""
+        now, limits = self._database.now, self._settings
+        with self._database.transaction() as connection:
+            over = or_(
+                jobs.c.ended < now - limits.retention_h * 3600,
+                and_(jobs.c.state == "receiving", jobs.c.touched < now - limits.receive_timeout_s),
+            )
+            found = list(connection.execute(select(jobs.c.id).where(over)).scalars())
+            _forget(connection, found)
+        self._database.erase()
+        return len(found)
+
+    def load(self) -> Load:
+        """What there is to do."""
+        live = jobs.c.state.in_(_LIVE)
+        with self._database.transaction(reads=True) as connection:
+            states = {
+                row[0]: row[1] for row in connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state))
+            }
+            waiting = func.coalesce(func.sum(jobs.c.texts - jobs.c.texts_done), 0)
+            texts, oldest = connection.execute(
+                select(waiting, self._database.now - func.min(jobs.c.created)).where(live)
+            ).one()
+        return Load({state: states.get(state, 0) for state in STATES}, int(texts), max(0.0, float(oldest or 0.0)))
+
+    def _one(self, *which: ColumnElement[bool]) -> Job | None:
+        with self._database.transaction(reads=True) as connection:
+            found = connection.execute(select(jobs, self._database.now.label("now")).where(*which)).one_or_none()
+        return None if found is None else _shown(found)
+
+    def _free(self, now: ColumnElement[float]) -> ColumnElement[bool]:
+        """Nobody's, or of a server that is silent. A lease from the future is of a clock that has been put back."""
+        until = chunks.c.lease_until
+        return or_(until.is_(None), until < now, until > now + self._settings.lease_s + _SLEW_S)
+
+
+def _held(lease: Lease) -> ColumnElement[bool]:
+    return and_(
+        chunks.c.job_id == lease.job_id,
+        chunks.c.number == lease.number,
+        chunks.c.open,
+        chunks.c.lease_token == lease.token,
+    )
+
+
+def _forget(connection: Connection, ids: Sequence[str]) -> None:
+    connection.execute(delete(chunks).where(chunks.c.job_id.in_(ids)))
+    connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
+
+
+def _shown(row: Row[Any]) -> Job:
+    return dict(row._mapping)
