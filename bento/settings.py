@@ -184,6 +184,7 @@ class JobsSettings(_Section):
     max_texts: Positive = Field(1_000_000, description="Most texts in a job.")
     max_jobs: Positive = Field(100, description="Most jobs that are kept for an API key, ended ones among them.")
     max_stored_bytes: Positive = Field(1 << 30, description="Most bytes of texts in the kept jobs of an API key.")
+    min_free_mb: int = Field(64, ge=0, description="MiB of jobs.folder's disk that new jobs leave free, for results.")
     receive_timeout_s: float = Field(600, gt=0, le=86_400, description="As api.receive_timeout_s, for a job's body.")
     retention_h: float = Field(168, gt=0, le=87_600, description="Hours after which an ended job is deleted.")
     lease_s: float = Field(30, ge=1, le=3600, description="Seconds after which a chunk of a silent server is free.")

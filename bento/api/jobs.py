@@ -177,9 +177,8 @@ async def _receive(request: Request, jobs: Jobs, settings: Settings, owner: str,
             await intake.add(piece)
         await intake.end()
         return _same(await jobs.ask(Store.accept, job_id, owner, digest.hexdigest(), key), digest.hexdigest())
-    except BaseException as error:
-        if not isinstance(error, JobsUnavailable):  # what the database still has of it, Store.sweep deletes
-            await asyncio.shield(asyncio.ensure_future(_forget(jobs, job_id, owner)))
+    except BaseException:  # the client has gone, too
+        await asyncio.shield(asyncio.ensure_future(_forget(jobs, job_id, owner)))
         raise
 
 
@@ -187,7 +186,7 @@ async def _forget(jobs: Jobs, job_id: str, owner: str) -> None:
     try:
         await jobs.ask(Store.delete, job_id, owner)
     except (UnknownJob, JobsUnavailable):
-        return
+        return  # what the database still has of it, Store.sweep deletes
 
 
 def _same(job: store.Job, digest: str) -> store.Job:

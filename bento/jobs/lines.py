@@ -14,8 +14,8 @@ from bento.errors import WordtellError
 from bento.text.words import rounded
 from bento.types import FloatArray
 
-# A chunk is full at so many texts or bytes: about 30,000 tokens, a second's work for a small model.
-_CHUNK_TEXTS, _CHUNK_BYTES = 1024, 128 * 1024
+# A chunk is full at so many texts or bytes: about 15,000 tokens, half a second's work for a small model.
+_CHUNK_TEXTS, _CHUNK_BYTES = 512, 64 * 1024
 
 
 @dataclass(frozen=True)

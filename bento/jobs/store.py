@@ -6,12 +6,13 @@ one transaction that asks for this token: so it counts once, however often it wa
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Row, Update, and_, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from bento.jobs.database import Database
@@ -21,6 +22,9 @@ from bento.jobs.tables import chunks, jobs
 from bento.settings import JobsSettings
 
 _LIVE = ("queued", "running")
+# What nobody sees: a job that is not all there yet, and one that is being deleted, a few chunks a transaction.
+_HIDDEN = ("receiving", "deleted")
+_DELETED_AT_ONCE = 16
 # A clock that is corrected by less moves in small steps, and ends no lease.
 _SLEW_S = 5
 STATES = ("queued", "running", "done", "failed")
@@ -59,6 +63,7 @@ class Store:
     def begin(self, owner: str) -> str:
         """A new job, which takes texts until it is accepted. Raises QuotaExceeded."""
         job_id, limits = uuid.uuid4().hex, self._settings
+        self._expect_disk()
         with self._database.transaction() as connection:
             kept = connection.execute(
                 select(func.count(), func.coalesce(func.sum(jobs.c.size), 0)).where(jobs.c.owner == owner)
@@ -80,6 +85,7 @@ class Store:
 
     def add(self, job_id: str, found: Sequence[Chunk], size: int) -> None:
         """More texts of a job that is not accepted yet; `size` bytes of its body."""
+        self._expect_disk()
         with self._database.transaction() as connection:
             job = connection.execute(
                 update(jobs)
@@ -133,14 +139,14 @@ class Store:
 
     def get(self, job_id: str, owner: str) -> Job:
         """One job. Raises UnknownJob."""
-        found = self._one(jobs.c.id == job_id, jobs.c.owner == owner, jobs.c.state != "receiving")
+        found = self._one(jobs.c.id == job_id, jobs.c.owner == owner, jobs.c.state.not_in(_HIDDEN))
         if found is None:
             raise UnknownJob
         return found
 
     def of(self, owner: str) -> list[Job]:
         """Every job of a key, the newest first."""
-        mine = jobs.c.owner == owner, jobs.c.state != "receiving"
+        mine = jobs.c.owner == owner, jobs.c.state.not_in(_HIDDEN)
         with self._database.transaction(reads=True) as connection:
             found = connection.execute(
                 select(jobs, self._database.now.label("now")).where(*mine).order_by(jobs.c.created.desc(), jobs.c.id)
@@ -171,12 +177,12 @@ class Store:
     def delete(self, job_id: str, owner: str) -> Job:
         """End and forget a job, with all texts and results of it. Raises UnknownJob."""
         with self._database.transaction() as connection:
-            mine = jobs.c.id == job_id, jobs.c.owner == owner
+            mine = jobs.c.id == job_id, jobs.c.owner == owner, jobs.c.state != "deleted"
             found = connection.execute(select(jobs, self._database.now.label("now")).where(*mine)).one_or_none()
             if found is None:
                 raise UnknownJob
-            _forget(connection, [job_id])
-        self._database.erase()
+            connection.execute(_deleting().where(*mine))
+        self._purge()
         return {**_shown(found), "state": "cancelled" if found.state in _LIVE else found.state}
 
     def take(self) -> Lease | None:
@@ -246,7 +252,7 @@ class Store:
             lost = jobs.c.chunks_dead + (1 if dead else 0)
             connection.execute(
                 update(jobs)
-                .where(jobs.c.id == lease.job_id)
+                .where(jobs.c.id == lease.job_id, jobs.c.state.in_(_LIVE))
                 .values(
                     texts_done=jobs.c.texts_done + lease.texts,
                     texts_failed=jobs.c.texts_failed + failed,
@@ -267,10 +273,9 @@ class Store:
                 jobs.c.ended < now - limits.retention_h * 3600,
                 and_(jobs.c.state == "receiving", jobs.c.touched < now - limits.receive_timeout_s),
             )
-            found = list(connection.execute(select(jobs.c.id).where(over)).scalars())
-            _forget(connection, found)
-        self._database.erase()
-        return len(found)
+            found = connection.execute(_deleting().where(over, jobs.c.state != "deleted")).rowcount
+        self._purge()
+        return found
 
     def load(self) -> Load:
         """What there is to do."""
@@ -284,6 +289,28 @@ class Store:
                 select(waiting, self._database.now - func.min(jobs.c.created)).where(live)
             ).one()
         return Load({state: states.get(state, 0) for state in STATES}, int(texts), max(0.0, float(oldest or 0.0)))
+
+    def _purge(self) -> None:
+        """Delete what is to be deleted, in steps: on SQLite each holds up all that is written."""
+        while True:
+            with self._database.transaction() as connection:
+                one = select(jobs.c.id).where(jobs.c.state == "deleted").limit(1)
+                job_id = connection.execute(one).scalar_one_or_none()
+                if job_id is None:
+                    break
+                some = select(chunks.c.number).where(chunks.c.job_id == job_id).limit(_DELETED_AT_ONCE)
+                numbers = list(connection.execute(some).scalars())
+                if numbers:
+                    connection.execute(delete(chunks).where(chunks.c.job_id == job_id, chunks.c.number.in_(numbers)))
+                else:
+                    connection.execute(delete(jobs).where(jobs.c.id == job_id))
+        self._database.erase()
+
+    def _expect_disk(self) -> None:
+        """Raises JobsUnavailable where results and deletions, which need room too, would find none."""
+        folder = self._settings.folder
+        if folder is not None and shutil.disk_usage(folder).free < self._settings.min_free_mb << 20:
+            raise JobsUnavailable("the disk of the jobs' database is full", f"{folder} (jobs.min_free_mb)")
 
     def _one(self, *which: ColumnElement[bool]) -> Job | None:
         with self._database.transaction(reads=True) as connection:
@@ -305,9 +332,8 @@ def _held(lease: Lease) -> ColumnElement[bool]:
     )
 
 
-def _forget(connection: Connection, ids: Sequence[str]) -> None:
-    connection.execute(delete(chunks).where(chunks.c.job_id.in_(ids)))
-    connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
+def _deleting() -> Update:
+    return update(jobs).values(state="deleted", idempotency_key=None)
 
 
 def _shown(row: Row[Any]) -> Job:

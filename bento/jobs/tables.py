@@ -31,7 +31,7 @@ jobs = Table(
     Column("owner", String(64), nullable=False),  # a digest of the API key
     Column("idempotency_key", String(255)),
     Column("digest", String(64), nullable=False),  # SHA-256 of the body
-    Column("state", String(16), nullable=False),  # receiving, queued, running, done, failed
+    Column("state", String(16), nullable=False),  # receiving, queued, running, done, failed, deleted
     Column("reason", Text),  # why it failed
     Column("size", BigInteger, nullable=False),  # bytes of the body
     Column("texts", Integer, nullable=False),

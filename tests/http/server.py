@@ -50,9 +50,7 @@ def on_loopback(port: int) -> list[str]:
 class Server:
     """Started on entry, ready when `__enter__` returns, stopped on exit."""
 
-    def __init__(
-        self, log: Path, settings: Mapping[str, str], target: Path = ROOT, python: Path | None = None
-    ) -> None:
+    def __init__(self, log: Path, settings: Mapping[str, str], target: Path = ROOT, python: Path | None = None) -> None:
         self.port = free_port()
         self.log = log
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
@@ -63,7 +61,9 @@ class Server:
     def __enter__(self) -> Server:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command(self._target, *on_loopback(self.port), "--timeout-graceful-shutdown", "20", python=self._python),
+                command(
+                    self._target, *on_loopback(self.port), "--timeout-graceful-shutdown", "20", python=self._python
+                ),
                 env=environment(self._settings),
                 cwd=self.log.parent,  # not the project: what is served must not depend on where one stands
                 stdout=log,

@@ -22,7 +22,7 @@ Open = Callable[..., Store]
 def postgres() -> Iterator[Postgres]:
     if programs() is None:
         pytest.skip("there is no PostgreSQL under /usr/lib/postgresql: apt-get install postgresql")
-    with tempfile.TemporaryDirectory(prefix="wordtell-pg-", dir="/tmp") as folder:  # noqa: S108 - nobody may enter it
+    with tempfile.TemporaryDirectory(prefix="wordtell-pg-", dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         server = Postgres(Path(folder) / "pg")
         server.start()

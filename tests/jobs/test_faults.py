@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -15,8 +16,7 @@ import httpx
 import pytest
 
 from bento.artifact import ModelFolder
-from tests import fakes
-from tests.http.server import Server
+from tests.http.server import free_port
 from tests.jobs import work
 from tests.jobs.postgres import Postgres
 
@@ -36,13 +36,13 @@ def test_an_accepted_job_is_not_lost(tmp_path: Path, where: dict[str, str], kill
     found = work.texts(COUNT, "killed")
     with one:
         expected = work.right(one.client, found)
-        long = work.texts(3000, "long")
+        long = work.texts(1500, "long")
         accepted = {"long": work.submit(one.client, long, "long")}
         for number in range(kills):
             killer = threading.Timer(chance.uniform(0, 1.5), one.kill)
             killer.start()
-            key = f"key {number}".replace(" ", "-")
-            while killer.is_alive() and (accepted.get(key) is None):
+            key = f"key-{number}"
+            while killer.is_alive() and accepted.get(key) is None:
                 accepted[key] = work.submit(one.client, found, key)
             killer.join()
             one.__enter__()
@@ -59,7 +59,7 @@ def test_an_accepted_job_is_not_lost(tmp_path: Path, where: dict[str, str], kill
             if key != "long":
                 assert work.results(one.client, str(job)) == expected
         of_long = work.results(one.client, str(accepted["long"]))
-        assert [line["id"] for line in of_long] == list(range(3000))
+        assert [line["id"] for line in of_long] == list(range(1500))
         sample = long[::300]
         assert [line["probabilities"] for line in of_long[::300]] == [
             line["probabilities"] for line in work.right(one.client, sample)
@@ -70,26 +70,26 @@ def test_an_accepted_job_is_not_lost(tmp_path: Path, where: dict[str, str], kill
 def test_a_job_outlives_the_death_of_its_database(tmp_path: Path, postgres: Postgres, kills: int) -> None:
     chance = random.Random(kills)  # noqa: S311 - no secret
     url = postgres.create(f"killed{kills}")
-    found = work.texts(3000, "database")
+    found = work.texts(1500, "database")
     with work.server(tmp_path / "log", {"database_url": url}, {"WORDTELL_JOBS__LEASE_S": "2"}) as one:
         jobs = {}
         for number in range(kills):
-            jobs[f"k{number}"] = work.submit(one.client, found[: 1500 if number else None], f"k{number}")
+            jobs[f"k{number}"] = work.submit(one.client, found[: 700 if number else None], f"k{number}")
             time.sleep(chance.uniform(0, 1.0))
             postgres.kill()
             assert one.client.post("/api/v1/predict/sentences", json={"sentences": ["a b"]}).status_code == 200
             postgres.start()
         until_ready(one.client)
         for key in jobs:
-            again = work.submit(one.client, found[: None if key == "k0" else 1500], key)
+            again = work.submit(one.client, found[: None if key == "k0" else 700], key)
             assert again
             assert jobs[key] in (None, again)
             jobs[key] = again
         ids = [str(job) for job in jobs.values()]
         assert {job["state"] for job in work.wait(one.client, ids, 60 + 10 * kills)} == {"done"}
         lines = [work.results(one.client, job) for job in ids]
-        assert [line["id"] for line in lines[0]] == list(range(3000))
-        assert all(other == lines[0][:1500] for other in lines[1:])
+        assert [line["id"] for line in lines[0]] == list(range(1500))
+        assert all(other == lines[0][:700] for other in lines[1:])
         assert lines[0][:100] == work.right(one.client, found[:100])
 
 
@@ -97,24 +97,24 @@ def test_two_replicas_share_the_work_and_a_silent_one_counts_nothing_twice(tmp_p
     """One of them is stopped (SIGSTOP) with chunks in its hands for longer than its lease, and goes on then."""
     where = {"database_url": postgres.create("replicas")}
     settings = {"WORDTELL_JOBS__LEASE_S": "1"}
-    found = work.texts(6000, "shared")
+    found = work.texts(3000, "shared")
     with (
         work.server(tmp_path / "log1", where, settings) as one,
         work.server(tmp_path / "log2", where, settings) as two,
     ):
         job = work.submit(one.client, found, "shared")
         assert job
-        for _ in range(3):
-            time.sleep(0.4)
+        for _ in range(2):
+            time.sleep(0.3)
             os.killpg(two.process.pid, signal.SIGSTOP)
             time.sleep(1.5)
             os.killpg(two.process.pid, signal.SIGCONT)
         (state,) = work.wait(one.client, [job])
-        assert (state["state"], state["texts_done"], state["texts_failed"]) == ("done", 6000, 0)
+        assert (state["state"], state["texts_done"], state["texts_failed"]) == ("done", 3000, 0)
         both = [work.results(server.client, job) for server in (one, two)]
         assert both[0] == both[1]
-        assert [line["id"] for line in both[0]] == list(range(6000))
-        assert both[0][5900:] == [line | {"id": 5900 + line["id"]} for line in work.right(one.client, found[5900:])]
+        assert [line["id"] for line in both[0]] == list(range(3000))
+        assert both[0][2900:] == [line | {"id": 2900 + line["id"]} for line in work.right(one.client, found[2900:])]
         done = [counted(server.client, "done") for server in (one, two)]
         assert min(done) > 0, done
 
@@ -145,11 +145,13 @@ def test_a_database_that_is_away_stops_jobs_and_nothing_else(
         finally:
             postgres.signal(signal.SIGCONT)
         until_ready(one.client)
-        assert work.results(one.client, job) == [{"id": 0, "probabilities": work.right(one.client, ["a b"])[0]["probabilities"]}]
+        assert work.results(one.client, job) == [
+            {"id": 0, "probabilities": work.right(one.client, ["a b"])[0]["probabilities"]}
+        ]
 
 
 def test_a_database_that_is_not_there_at_the_start_is_waited_for(tmp_path: Path, fake_folder: ModelFolder) -> None:
-    where = {"database_url": f"postgresql://wordtell:secretword@127.0.0.1:{work.free_port()}/none"}
+    where = {"database_url": f"postgresql://wordtell:secretword@127.0.0.1:{free_port()}/none"}
     with work.server(tmp_path / "log", where, fake(fake_folder)) as one:
         assert one.client.get("/api/v1/health").json()["jobs"] == "unavailable"
         answer = one.client.post("/api/v1/jobs", content='{"id": 1, "text": "a"}')
@@ -164,7 +166,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("a small disk needs the right to mount one")
@@ -173,8 +175,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_stops_jobs_and_nothing_else(tmp_path: Path, small_disk: Path, fake_folder: ModelFolder) -> None:
-    found = work.texts(3000, "x" * 1000)
-    with work.server(tmp_path / "log", {"folder": str(small_disk)}, fake(fake_folder)) as one:
+    found = work.texts(20_000, "x" * 1000)
+    settings = fake(fake_folder) | {"WORDTELL_JOBS__MIN_FREE_MB": "8"}
+    with work.server(tmp_path / "log", {"folder": str(small_disk)}, settings) as one:
         until_ready(one.client)
         small = work.submit(one.client, found[:50], "small")
         assert small
@@ -194,7 +197,8 @@ def test_a_full_disk_stops_jobs_and_nothing_else(tmp_path: Path, small_disk: Pat
 def test_results_that_find_no_room_are_written_when_there_is_some(
     tmp_path: Path, small_disk: Path, fake_folder: ModelFolder
 ) -> None:
-    with work.server(tmp_path / "log", {"folder": str(small_disk)}, fake(fake_folder)) as one:
+    settings = fake(fake_folder) | {"WORDTELL_JOBS__MIN_FREE_MB": "0"}
+    with work.server(tmp_path / "log", {"folder": str(small_disk)}, settings) as one:
         until_ready(one.client)
         found = [" ".join("abcdefgh") + f" {index}" for index in range(3000)]  # results are three times as long
         filler = small_disk / "filler"
@@ -242,8 +246,6 @@ def test_a_chunk_that_ends_servers_is_given_up_with_its_reason(
 
 def unscored(path: Path, attempts: int) -> None:
     """The only chunk of the database as it is after so many servers have ended over it."""
-    import sqlite3  # noqa: PLC0415
-
     payload = b'{"id":0,"text":"a b"}\n{"id":1,"error":{"code":"invalid_request","message":"m"}}\n{"id":2,"text":"c"}'
     with sqlite3.connect(path) as connection:
         connection.execute(
@@ -269,7 +271,6 @@ def until_ready(client: httpx.Client) -> None:
 
 def counted(client: httpx.Client, end: str) -> float:
     wanted = f'wordtell_jobs_chunks_total{{end="{end}"}} '
-    return sum(float(line[len(wanted) :]) for line in client.get("/metrics").text.splitlines() if line.startswith(wanted))
-
-
-__all__ = ["Server", "fakes"]
+    return sum(
+        float(line[len(wanted) :]) for line in client.get("/metrics").text.splitlines() if line.startswith(wanted)
+    )

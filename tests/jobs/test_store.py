@@ -204,9 +204,7 @@ def test_one_server_uses_a_folder(tmp_path: Path) -> None:
     Database.open(settings).close()
 
 
-def test_tables_are_what_the_migrations_make_and_newer_ones_are_left_alone(
-    where: dict[str, str], store: Open
-) -> None:
+def test_tables_are_what_the_migrations_make_and_newer_ones_are_left_alone(where: dict[str, str], store: Open) -> None:
     from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - this test's alone
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
 

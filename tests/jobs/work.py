@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.http.server import Server, free_port
+from tests.http.server import Server
 
 PYTHON = Path(sys.executable)
 MANY_JOBS = {"WORDTELL_JOBS__MAX_JOBS": "10000", "WORDTELL_API__CACHE_MB": "0"}
@@ -70,6 +70,3 @@ def wait(client: httpx.Client, jobs: Sequence[str], seconds: float = 120) -> lis
             pass
         assert time.monotonic() < give_up, found
         time.sleep(0.2)
-
-
-__all__ = ["body", "free_port", "results", "right", "server", "submit", "texts", "wait"]
