@@ -16,7 +16,8 @@ from bento.detector import Detector
 from bento.errors import ModelNotReady, WordtellError
 from bento.jobs import lines
 from bento.jobs.errors import JobsUnavailable
-from bento.jobs.store import Lease, Store
+from bento.jobs.leases import Lease
+from bento.jobs.store import Store
 from bento.settings import JobsSettings
 
 logger = logging.getLogger("wordtell")
@@ -74,7 +75,7 @@ class Worker:
         await asyncio.gather(*tasks, return_exceptions=True)
         for lease in list(self._held):
             with suppress(JobsUnavailable):
-                await self._ask(self._store.release, lease)
+                await self._ask(self._store.leases.release, lease)
         self._threads.shutdown(wait=False)
 
     async def _always(self, step: Callable[[], Any]) -> None:
@@ -94,7 +95,7 @@ class Worker:
         """One chunk, if there is any."""
         detector = self._detector()
         self._come.clear()
-        lease = await self._ask(self._store.take)
+        lease = await self._ask(self._store.leases.take)
         if lease is None:
             with suppress(asyncio.TimeoutError, TimeoutError):  # two classes before Python 3.11
                 await asyncio.wait_for(self._come.wait(), _IDLE_S)
@@ -108,7 +109,7 @@ class Worker:
         except asyncio.CancelledError:
             raise  # it stays among those that are given back
         except ModelNotReady:  # the server stops
-            await self._ask(self._store.release, lease)
+            await self._ask(self._store.leases.release, lease)
             raise
         finally:
             work.cancel()
@@ -130,7 +131,7 @@ class Worker:
         text = lines.joined(results)
         while True:
             try:
-                done = await self._ask(self._store.complete, lease, text, failed, detector.version, dead)
+                done = await self._ask(self._store.leases.complete, lease, text, failed, detector.version, dead)
             except JobsUnavailable:
                 await asyncio.sleep(_AWAY_S)
             else:
@@ -141,7 +142,7 @@ class Worker:
         while True:
             await asyncio.sleep(self._settings.lease_s / 3)
             with suppress(JobsUnavailable):
-                if not await self._ask(self._store.renew, lease):
+                if not await self._ask(self._store.leases.renew, lease):
                     return
 
     async def _sweep(self) -> None:

@@ -84,5 +84,5 @@ def test_the_way_in_fits_the_largest_job() -> None:
     ],
 )
 def test_what_contradicts_itself_is_refused(values: str, message: str) -> None:
-    with pytest.raises(helm_python.HelmError, match=message):
+    with pytest.raises(helm_python.HelmRenderError, match=message):
         rendered(values)

@@ -59,11 +59,10 @@ class Server:
         self._python = python
 
     def __enter__(self) -> Server:
+        options = (*on_loopback(self.port), "--timeout-graceful-shutdown", "20")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command(
-                    self._target, *on_loopback(self.port), "--timeout-graceful-shutdown", "20", python=self._python
-                ),
+                command(self._target, *options, python=self._python),
                 env=environment(self._settings),
                 cwd=self.log.parent,  # not the project: what is served must not depend on where one stands
                 stdout=log,

@@ -95,7 +95,7 @@ def test_a_text_of_too_many_tokens_fails_alone(server: Server) -> None:
         ('{"id": 1, "text": "a", "more": 1}', "line 1 has an unknown field 'more'"),
         (f'{{"id": "{"i" * 257}", "text": "a"}}', "line 1 has an id of more than 256 characters"),
         (b'{"id": 1, "text": "\xff"}', "line 1 is not UTF-8"),
-        ("[" * 100_000, "line 1 is not JSON"),
+        ("[" * 100_000, "line 1 holds more than an id and a text"),
         ('{"id": 1, "text": [' + "1," * 1000, "line 1 holds more than an id and a text"),
         (f'{{"id": 1, "text": "{"x" * (1 << 20)}"}}', "line 1 is over the limit of 1048576 bytes"),
         (f'{{"id": {"1" * 5000}, "text": "a"}}', "line 1 is not JSON"),
@@ -172,7 +172,8 @@ def test_a_job_is_shown_to_its_own_key_alone(strict: Server) -> None:
         assert strict.client.request(method, path).status_code == 401
     assert strict.client.get(URL, headers=TWO).json() == {"jobs": []}
     assert strict.client.post(URL, content=GOOD).status_code == 401
-    ended(httpx.Client(base_url=strict.client.base_url, headers=ONE), location)
+    with httpx.Client(base_url=strict.client.base_url, headers=ONE) as client:
+        ended(client, location)
     assert strict.client.delete(location, headers=ONE).status_code == 200
 
 

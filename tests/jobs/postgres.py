@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from tests.http.server import free_port
@@ -50,7 +51,8 @@ class Postgres:
         while True:  # after a kill, its children may still hold its memory for a moment
             with (self.folder / "log").open("ab") as log:
                 self.process = subprocess.Popen(
-                    [str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port), "-k", str(self.folder)],
+                    [str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port), "-k", str(self.folder),
+                     "-c", "fsync=off"],  # which concerns power cuts, not kills
                     stdout=log, stderr=log, **self._user(), start_new_session=True,
                 )  # fmt: skip
             while self.process.poll() is None and time.monotonic() < give_up:
@@ -69,12 +71,12 @@ class Postgres:
 
     def signal(self, number: int) -> None:
         """To all its processes: each has a group of its own."""
-        tree = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True)
-        for child in (*tree.stdout.split(), str(self.process.pid)):
-            os.kill(int(child), number)
+        postmaster = psutil.Process(self.process.pid)
+        for process in (*postmaster.children(recursive=True), postmaster):
+            process.send_signal(number)
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGQUIT)
         self.process.wait(30)
 
     def _run(self, program: str, *options: str) -> None:

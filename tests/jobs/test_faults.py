@@ -80,10 +80,10 @@ def test_a_job_outlives_the_death_of_its_database(tmp_path: Path, postgres: Post
             assert one.client.post("/api/v1/predict/sentences", json={"sentences": ["a b"]}).status_code == 200
             postgres.start()
         until_ready(one.client)
-        for key in jobs:
+        for key, before in jobs.items():
             again = work.submit(one.client, found[: None if key == "k0" else 700], key)
             assert again
-            assert jobs[key] in (None, again)
+            assert before in (None, again)
             jobs[key] = again
         ids = [str(job) for job in jobs.values()]
         assert {job["state"] for job in work.wait(one.client, ids, 60 + 10 * kills)} == {"done"}
@@ -205,12 +205,11 @@ def test_results_that_find_no_room_are_written_when_there_is_some(
         job = None
         while job is None:
             job = work.submit(one.client, found, "k")
-        with filler.open("wb") as full:
+        with filler.open("wb", buffering=0) as full:
             size = 1 << 20
             while size:
                 try:
                     full.write(b"x" * size)
-                    full.flush()
                 except OSError:
                     size //= 2
         time.sleep(1)
