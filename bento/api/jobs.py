@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,7 +28,7 @@ from bento.errors import (
 from bento.jobs import lines as kept
 from bento.jobs import store
 from bento.jobs.access import Jobs
-from bento.jobs.errors import JobsOff, JobsUnavailable, LineFault, QuotaExceeded, UnknownJob, UploadsFull
+from bento.jobs.errors import JobsOff, JobsUnavailable, KeyReused, LineFault, QuotaExceeded, UnknownJob, UploadsFull
 from bento.jobs.store import Store
 from bento.settings import Settings
 
@@ -39,10 +39,24 @@ _UPLOADS, _PIECE = 4, 256 * 1024
 _KEY = re.compile(r"[!-~]{1,255}")
 _COMMON = (Unauthorized, JobsOff, JobsUnavailable)
 _BODY = (
-    InvalidRequest, LineFault, TooManySentences, BodyTooLarge, RequestTimeout, UnsupportedEncoding, QuotaExceeded,
+    InvalidRequest, LineFault, KeyReused, TooManySentences, BodyTooLarge, RequestTimeout, UnsupportedEncoding, QuotaExceeded,
     UploadsFull,
 )  # fmt: skip
 _EXAMPLE = '{"id": "a-1", "text": "The state of our union is strong."}\n{"id": 2, "text": "It is important to note."}\n'
+# These are read by hand, so that what is wrong with them is told as everywhere.
+_DIGITS = re.compile(r"[0-9]{1,9}")
+_IDEMPOTENCY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same again makes no second job.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+_START = {
+    "name": "start",
+    "in": "query",
+    "description": "Leave out so many of the first lines.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999, "default": 0},
+}
 JobId = Annotated[str, Path(description="As the job's answer has it.")]
 
 
@@ -86,23 +100,19 @@ def router(lifecycle: Lifecycle) -> APIRouter:
         responses=documented(*_COMMON, *_BODY),
         openapi_extra=_body(),
     )
-    async def make(
-        request: Request,
-        idempotency_key: Annotated[
-            str | None, Header(description="1 to 255 visible ASCII characters. The same again makes no second job.")
-        ] = None,
-    ) -> Response:
+    async def make(request: Request) -> Response:
         """JSON Lines, each `{"id", "text"}`: they are kept, and scored in the background.
 
         A text over a limit has an error as its result; a line that is no such object refuses the body.
         """
         owner = owner_of(request, keys)
-        if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not _KEY.fullmatch(key):
             raise InvalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters", "Idempotency-Key")
         if uploads.locked():
             raise UploadsFull(_UPLOADS)
         async with uploads:
-            job = await _receive(request, jobs, settings, owner, idempotency_key)
+            job = await _receive(request, jobs, settings, owner, key)
         jobs.wake()
         return _answer(_job(job), 202, {"Location": f"{settings.api.base_path}/api/v1/jobs/{job['id']}"})
 
@@ -126,16 +136,13 @@ def router(lifecycle: Lifecycle) -> APIRouter:
         response_class=StreamingResponse,
         responses=documented(*_COMMON, UnknownJob, InvalidRequest)
         | {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "JSON Lines."}},
+        openapi_extra={"parameters": [_START]},
     )
-    async def results(
-        request: Request,
-        id: JobId,
-        start: Annotated[int, Query(ge=0, le=2**31 - 1, description="Leave out so many of the first lines.")] = 0,
-    ) -> Response:
+    async def results(request: Request, id: JobId) -> Response:
         """A line for each text in the order given, `{"id", "probabilities"}` or `{"id", "error"}`, up to the first
         text that has none yet.
         """
-        owner = owner_of(request, keys)
+        owner, start = owner_of(request, keys), _start(request)
         first = await jobs.ask(Store.results, id, owner, start)
 
         async def stream() -> AsyncIterator[bytes]:
@@ -190,10 +197,9 @@ async def _forget(jobs: Jobs, job_id: str, owner: str) -> None:
 
 
 def _same(job: store.Job, digest: str) -> store.Job:
-    """Raises InvalidRequest where an Idempotency-Key comes with another body."""
+    """Raises KeyReused."""
     if job["digest"] != digest:
-        message = "this Idempotency-Key has made a job of another body: send the same body, or another key"
-        raise InvalidRequest(message, "Idempotency-Key")
+        raise KeyReused
     return job
 
 
@@ -259,4 +265,13 @@ def _answer(body: BaseModel, status: int = 200, headers: dict[str, str] | None =
 def _body() -> dict[str, Any]:
     """The body is read by hand, as it comes; so its schema is told to OpenAPI by hand too."""
     schema = {"type": "string", "format": "json-lines"}
-    return {"requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": schema, "example": _EXAMPLE}}}}
+    body = {"required": True, "content": {MEDIA_TYPE: {"schema": schema, "example": _EXAMPLE}}}
+    return {"requestBody": body, "parameters": [_IDEMPOTENCY]}
+
+
+def _start(request: Request) -> int:
+    """Raises InvalidRequest."""
+    given = request.query_params.get("start", "0")
+    if not _DIGITS.fullmatch(given):
+        raise InvalidRequest(f"start is {given[:64]!r}: send a whole number from 0 to 999999999", "start")
+    return int(given)

@@ -5,6 +5,7 @@ WordtellError
 └── RequestError
     ├── UnknownJob           404  no such job of this key (a NotFound)
     ├── JobsOff              404  the server keeps no jobs (a NotFound)
+    ├── KeyReused            409
     ├── QuotaExceeded        429
     ├── UploadsFull          429  (an Overloaded)
     └── LineFault            422  (an InvalidRequest)
@@ -43,6 +44,18 @@ class JobsOff(NotFound):
 
     def __init__(self) -> None:
         RequestError.__init__(self, "this server keeps no jobs: its operator may set jobs.folder or jobs.database_url")
+
+
+class KeyReused(RequestError):
+    """An Idempotency-Key comes with another body than the first time."""
+
+    status = 409
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this Idempotency-Key has made a job of another body: send the same body, or another key", "Idempotency-Key"
+        )
 
 
 class QuotaExceeded(RequestError):
