@@ -8,11 +8,9 @@ from functools import partial
 
 import bentoml
 import click
-from bentoml._internal.server.http import traffic
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bento import logs, memory, settings
-from bento.api import app, listening
+from bento import logs, memory, settings, tracing
+from bento.api import app, healthcheck, layers, listening
 from bento.api.edge import Edge
 from bento.api.lifecycle import Lifecycle, check
 from bento.errors import WordtellError
@@ -24,29 +22,15 @@ logging.getLogger("wordtell").setLevel(logging.INFO)
 
 try:
     _settings = settings.load().settings
+    layers.replace()
 except WordtellError as error:
     raise logs.refusal(error) from None
+if _settings.log.format == "json":
+    logs.write_json()
 
 _lifecycle = Lifecycle(_settings)
 _app = app.create(_lifecycle)
 listening.install(_settings.api)
-
-
-class _Untimed:
-    """In the place of BentoML's timeout layer: our own deadline says what happened.
-
-    BentoML's keeps a timer for every request until its time has passed, answered or not, and keeps the task of a client
-    that went away for as long.
-    """
-
-    def __init__(self, app: ASGIApp, timeout: float) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
-
-
-traffic.TimeoutMiddleware = _Untimed  # type: ignore[misc, assignment]
 
 
 @bentoml.service(
@@ -70,16 +54,19 @@ class Wordtell:
         if serve is None:
             return
         settings.pin(os.environ)  # the worker will be started in this folder, wherever `bentoml serve` was
+        # An option that was not given is None there; these are BentoML's own defaults.
+        host, port = serve.params["host"] or "0.0.0.0", serve.params["port"] or 3000  # noqa: S104
         try:
-            # An option that was not given is None there; these are BentoML's own defaults.
-            check(serve.params["host"] or "0.0.0.0", serve.params["port"] or 3000)  # noqa: S104
+            check(host, port)
         except WordtellError as error:
             raise logs.refusal(error) from None
+        healthcheck.remember(port)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
         """Once the last admitted request is answered."""
         _lifecycle.stop()
+        tracing.stop()
 
     def __is_ready__(self) -> bool:
         return _lifecycle.detector is not None

@@ -76,7 +76,7 @@ def save_tokenizer(folder: Path) -> None:
     bpe = tokenizers.Tokenizer(models.BPE(unk_token=SPECIAL[3]))
     bpe.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=SPECIAL, show_progress=False)
-    bpe.train_from_iterator([text.text for text in texts.built_in()], trainer)
+    bpe.train_from_iterator([text.text for text in texts.ladder()], trainer)
     around = [(token, SPECIAL.index(token)) for token in SPECIAL[1:3]]
     bpe.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=around)
     bpe.save(str(folder / "tokenizer.json"))

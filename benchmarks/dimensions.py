@@ -1,4 +1,4 @@
-"""Models of DeBERTa-v3's true dimensions with random weights (seeded), in the form that each engine takes.
+"""Models of published encoders' true dimensions with random weights (seeded), in the form that each engine takes.
 
 Everything is kept below build/benchmarks/, in folders named by the content of what makes it: the configuration, this
 file, `convert`, and the versions of the packages.
@@ -23,50 +23,76 @@ from benchmarks.harness import BUILD
 from bento import artifact
 from bento.settings import ROOT
 
-COMMON: dict[str, Any] = {
-    "vocab_size": 128_100,
-    "max_position_embeddings": 512,
-    "relative_attention": True,
-    "position_buckets": 256,
-    "norm_rel_ebd": "layer_norm",
-    "share_att_key": True,
-    "pos_att_type": ["p2c", "c2p"],
-    "position_biased_input": False,
-    "type_vocab_size": 0,
-    "id2label": {0: "human", 1: "machine"},
+# What is the same in all models of an architecture, as transformers' configuration has it.
+COMMON: dict[str, dict[str, Any]] = {
+    "deberta-v2": {
+        "max_position_embeddings": 512,
+        "relative_attention": True,
+        "position_buckets": 256,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+    },
+    "bert": {"max_position_embeddings": 512},
+    "distilbert": {"max_position_embeddings": 512},
+    "roberta": {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 1},
+    "xlm-roberta": {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 1},
+    # Two of three layers attend to 64 tokens on each side. Special tokens are those of the tokenizer below.
+    "modernbert": {
+        "max_position_embeddings": 8192,
+        "local_attention": 128,
+        "global_attn_every_n_layers": 3,
+        "pad_token_id": 0,
+        **dict.fromkeys(["bos_token_id", "cls_token_id"], 1),
+        **dict.fromkeys(["eos_token_id", "sep_token_id"], 2),
+    },
 }
+# The setting of the width inside the feed-forward part, where it has another name.
+INNER = {"distilbert": "hidden_dim"}
 
 
 @dataclass(frozen=True)
 class Dimensions:
-    """Layers, width of a token, heads, width inside the feed-forward part, vocabulary."""
+    """Layers, width of a token, heads, width inside the feed-forward part, vocabulary, `model_type`."""
 
     layers: int
     hidden: int
     heads: int
     inner: int
     vocabulary: int = 128_100
+    architecture: str = "deberta-v2"
 
     def config(self) -> dict[str, Any]:
-        """As transformers' DebertaV2Config takes it."""
-        return COMMON | {
+        """As transformers' AutoConfig.for_model takes it, its `model_type` first."""
+        return {
+            "model_type": self.architecture,
+            "id2label": {0: "human", 1: "machine"},
+            **COMMON[self.architecture],
             "num_hidden_layers": self.layers,
             "hidden_size": self.hidden,
             "num_attention_heads": self.heads,
-            "intermediate_size": self.inner,
+            INNER.get(self.architecture, "intermediate_size"): self.inner,
             "vocab_size": self.vocabulary,
         }
 
     def operations(self, tokens: int) -> int:
         """Multiplications and additions of all matrix products for one text, padding not counted.
 
-        A layer: Q, K, V and output, two of the feed-forward part; Q.K and P.V, and both position terms, against as
-        many buckets as there are at this length (at most two times position_buckets).
+        A layer: Q, K, V and output, two of the feed-forward part, three where it is gated; Q.K and P.V against all
+        tokens, or those that a local layer sees; and both position terms of DeBERTa, against as many buckets as there
+        are at this length (at most two times position_buckets).
         """
-        positions = min(2 * COMMON["position_buckets"], 2 * tokens - 1)
-        dense = 4 * self.hidden**2 + 2 * self.hidden * self.inner
-        attention = 2 * tokens * self.hidden + 2 * positions * self.hidden
-        return 2 * self.layers * tokens * (dense + attention)
+        common = COMMON[self.architecture]
+        gated, window = self.architecture == "modernbert", common.get("local_attention", 0)
+        every = common.get("global_attn_every_n_layers", 1)
+        everywhere = -(-self.layers // every)
+        seen = sum(min(tokens, place + window // 2 + 1) - max(0, place - window // 2) for place in range(tokens))
+        pairs = everywhere * tokens**2 + (self.layers - everywhere) * seen
+        positions = min(2 * common.get("position_buckets", 0), 2 * tokens - 1)
+        dense = 4 * self.hidden**2 + (3 if gated else 2) * self.hidden * self.inner
+        return 4 * self.hidden * pairs + 2 * self.layers * tokens * (dense + 2 * positions * self.hidden)
 
 
 DIMENSIONS = {
@@ -74,6 +100,11 @@ DIMENSIONS = {
     "small": Dimensions(6, 768, 12, 3072),
     "base": Dimensions(12, 768, 12, 3072),
     "large": Dimensions(24, 1024, 16, 4096),
+    "bert-base": Dimensions(12, 768, 12, 3072, 30_522, "bert"),
+    "roberta-base": Dimensions(12, 768, 12, 3072, 50_265, "roberta"),
+    "xlm-roberta-base": Dimensions(12, 768, 12, 3072, 250_002, "xlm-roberta"),
+    "modernbert-base": Dimensions(22, 768, 12, 1152, 50_368, "modernbert"),
+    "distilbert": Dimensions(6, 768, 12, 3072, 30_522, "distilbert"),
 }
 
 
@@ -112,7 +143,7 @@ def openvino(name: str) -> Path:
 def folder(name: str) -> Path:
     """Where everything made of these dimensions lies."""
     digest = hashlib.sha256(json.dumps(DIMENSIONS[name].config()).encode())
-    for path in (Path(__file__), *sorted((ROOT / "convert").glob("*.py"))):
+    for path in (Path(__file__), *sorted((ROOT / "convert").rglob("*.py"))):
         digest.update(path.read_bytes())
     digest.update(json.dumps(harness.versions("torch", "transformers", "onnxruntime")).encode())
     return BUILD / f"{name}-{digest.hexdigest()[:8]}"
@@ -134,21 +165,23 @@ def _save_checkpoint(name: str, out: Path) -> None:
     import transformers
 
     torch.manual_seed(0)
-    config = transformers.DebertaV2Config(**DIMENSIONS[name].config())
-    transformers.DebertaV2ForTokenClassification(config).save_pretrained(out)
-    # The embedded model's: about as many tokens a word of English as DeBERTa-v3's own has.
+    config = transformers.AutoConfig.for_model(**DIMENSIONS[name].config())
+    transformers.AutoModelForTokenClassification.from_config(config).save_pretrained(out)
+    # The embedded model's: about as many tokens a word of English as DeBERTa-v3's own has, and smaller than any of the
+    # vocabularies. How long the texts are is set by `tokens`.
     shutil.copy(ROOT / "models" / "wordtell-small" / "tokenizer.json", out)
 
 
 def _save_stock(name: str, out: Path) -> None:
     import transformers
 
+    from benchmarks.stock import trace
     from convert import export
 
-    model = transformers.DebertaV2ForTokenClassification.from_pretrained(
+    model = transformers.AutoModelForTokenClassification.from_pretrained(
         checkpoint(name), attn_implementation="eager"
     ).eval()
-    export.save({artifact.MODEL: export.trace(model)}, out, export.SINGLE_FILE_BYTES)
+    export.save({artifact.MODEL: trace(model)}, out, export.SINGLE_FILE_BYTES)
 
 
 def _save_classic(name: str, out: Path) -> None:

@@ -5,12 +5,12 @@ What stands between `<!-- benchmarks:NAME -->` and `<!-- /benchmarks -->` is mad
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import markdown
 from benchmarks.harness import RESULTS
 from bento.settings import ROOT
 
@@ -18,7 +18,8 @@ DOCUMENTS = (ROOT / "docs" / "benchmarks.md", ROOT / "README.md")
 IMAGES = ROOT / "docs" / "img"
 NOT_YET = "Not measured here yet."
 BLOCK = re.compile(r"(<!-- benchmarks:(\w+) -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
-SIZES = ("small", "base", "large")
+ENCODERS = ("bert-base", "roberta-base", "xlm-roberta-base", "modernbert-base", "distilbert")
+SIZES = (*ENCODERS, "small", "base", "large")
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def filled(text: str, results: Path) -> str:
 
 def engines(results: Path) -> str:
     """A table for each dimension and set of texts."""
-    measured = [(name, read) for name in SIZES if (read := _read(results, f"engines-{name}"))]
+    measured = [(name, read) for name in SIZES if (read := markdown.read(results, f"engines-{name}"))]
     return "\n\n".join(_engines(name, result) for name, result in measured) or NOT_YET
 
 
@@ -48,10 +49,10 @@ def _engines(name: str, result: Mapping[str, Any]) -> str:
             (
                 entry["engine"],
                 entry["setting"],
-                _seconds(entry["seconds"]),
+                markdown.seconds(entry["seconds"]),
                 f"{entry['words_per_s']:,.0f}",
-                _times(entry["times_classic"]),
-                _times(entry["times_best_peer"]),
+                markdown.times(entry["times_classic"]),
+                markdown.times(entry["times_best_peer"]),
                 f"{entry['roofline_share']:.0%}",
                 f"{entry['peak_mb']:,} MB",
                 f"{entry['texts_timed']} of {entry['scaled_to']}",
@@ -59,37 +60,61 @@ def _engines(name: str, result: Mapping[str, Any]) -> str:
             for entry in sorted(entries, key=lambda entry: entry["seconds"])
         ]
         head = ("engine", "best setting", "time", "words/s", "to classic", "to best peer")
-        table = _table((*head, "of the roofline", "peak memory", "texts timed"), rows)
+        table = markdown.table((*head, _share_of(result), "peak memory", "texts timed"), rows)
         parts.append(
             f"**{name}** ({size['layers']} x {size['hidden']}, {result['weights']} weights), {key}:\n\n{table}"
         )
     if result["failed"]:
-        reasons = "\n".join(f"- {engine}: {_cell(reason)}" for engine, reason in result["failed"].items())
+        reasons = "\n".join(f"- {engine}: {markdown.cell(reason)}" for engine, reason in result["failed"].items())
         parts.append(f"Not to be had in that run:\n\n{reasons}")
-    return "\n\n".join([*parts, _machine(result)])
+    return "\n\n".join([*parts, markdown.machine(result)])
+
+
+def _share_of(result: Mapping[str, Any]) -> str:
+    """What the shares are of: earlier results know the libraries' products alone."""
+    own = "processor" in result["roofline_gops"]["all cores"]["int8"]
+    return "of the processor" if own else "of the fastest library"
 
 
 def summary(results: Path) -> str:
     """For the README: seconds for each set of texts with the largest model that was measured."""
-    measured = [(name, read) for name in SIZES if (read := _read(results, f"engines-{name}"))]
+    measured = [(name, read) for name in SIZES if (read := markdown.read(results, f"engines-{name}"))]
     if not measured:
         return NOT_YET
     name, result = measured[-1]
     by_engine: dict[str, dict[str, str]] = {}
     for key, entries in result["sets"].items():
         for entry in entries:
-            shown = f"{_seconds(entry['seconds'])} ({_times(entry['times_classic']) or 'not timed'})"
+            shown = f"{markdown.seconds(entry['seconds'])} ({markdown.times(entry['times_classic']) or 'not timed'})"
             by_engine.setdefault(entry["engine"], {})[key] = shown
     rows = [(engine, *(cells.get(key, "") for key in result["sets"])) for engine, cells in by_engine.items()]
     size = result["dimensions"]
-    about = f"deberta-v3-{name} ({size['layers']} x {size['hidden']}), {result['weights']} weights, {_machine(result)}"
+    shown = name if name in ENCODERS else f"deberta-v3-{name}"
+    about = f"{shown} ({size['layers']} x {size['hidden']}), {result['weights']} weights, {markdown.machine(result)}"
     picture = f"![Seconds by engine](docs/img/engines-{name}.svg)"
-    return f"{about}\n\n{_table(('engine', *result['sets']), rows)}\n\n{picture}"
+    return f"{about}\n\n{markdown.table(('engine', *result['sets']), rows)}\n\n{picture}"
+
+
+def encoders(results: Path) -> str:
+    """For the README: wordtell and its best peer, by encoder and set of texts, each from one run."""
+    rows, shown = [], ""
+    for name in ENCODERS:
+        if not (result := markdown.read(results, f"engines-{name}")):
+            continue
+        for key, entries in result["sets"].items():
+            ours = min((one for one in entries if one["engine"].startswith("wordtell")), key=lambda one: one["seconds"])
+            peers = [one for one in entries if not one["engine"].startswith("wordtell")]
+            peer = min(peers, key=lambda one: one["seconds"])
+            times = markdown.times(ours["times_best_peer"])
+            rows.append((name, key, *map(markdown.seconds, (ours["seconds"], peer["seconds"])), peer["engine"], times))
+        shown = markdown.machine(result)
+    head = ("encoder", "texts", "wordtell", "best peer", "which", "times as fast")
+    return f"{markdown.table(head, rows)}\n\n{shown}" if rows else NOT_YET
 
 
 def lanes(results: Path) -> str:
     """Ways to use the cores."""
-    result = _read(results, "lanes")
+    result = markdown.read(results, "lanes")
     if not result:
         return NOT_YET
     rows = [
@@ -97,31 +122,31 @@ def lanes(results: Path) -> str:
             way["session"],
             "yes" if way["spinning"] else "no",
             "yes" if way["bound to cores"] else "no",
-            _seconds(way["seconds"]),
+            markdown.seconds(way["seconds"]),
             f"{way['resident_mb']:,} MB",
         )
         for way in result["ways"]
     ]
-    table = _table(("sessions", "spinning", "bound to cores", "time", "resident"), rows)
-    return f"{table}\n\n{result['question'].capitalize()}. {_machine(result)}"
+    table = markdown.table(("sessions", "spinning", "bound to cores", "time", "resident"), rows)
+    return f"{table}\n\n{result['question'].capitalize()}. {markdown.machine(result)}"
 
 
 def memory(results: Path) -> str:
     """What a lane takes beyond the weights."""
-    result = _read(results, "memory")
+    result = markdown.read(results, "memory")
     if not result:
         return NOT_YET
     rows = [
         (str(one["lanes"]), *(f"{one[key]:,.0f} MB" for key in ("loaded_mb", "peak_mb", "a_lane_mb")))
         for one in result["lanes"]
     ]
-    table = _table(("lanes", "loaded", "at the peak", "each lane"), rows)
-    return f"{table}\n\nModel: {result['dimensions']}. {_machine(result)}"
+    table = markdown.table(("lanes", "loaded", "at the peak", "each lane"), rows)
+    return f"{table}\n\nModel: {result['dimensions']}. {markdown.machine(result)}"
 
 
 def roofline(results: Path) -> str:
-    """The machine's peaks."""
-    result = _read(results, "roofline")
+    """The machine's peaks: of its instructions, of the libraries' products, of its memory."""
+    result = markdown.read(results, "roofline")
     if not result:
         return NOT_YET
     rows = [
@@ -129,20 +154,20 @@ def roofline(results: Path) -> str:
         for where, kinds in result["peaks"].items()
         for kind, by in kinds.items()
         for library, speed in by.items()
-        if library != "best"
+        if library not in ("best", "processor")  # these are one of the others
     ]
-    return _table(("cores", "type", "product", "Gop/s"), rows) + "\n\n" + _machine(result)
+    return markdown.table(("cores", "type", "product", "Gop/s"), rows) + "\n\n" + markdown.machine(result)
 
 
 def serving(results: Path) -> str:
     """Throughput and overload of each server, then the latencies by size of request."""
-    result = _read(results, "serving")
+    result = markdown.read(results, "serving")
     if not result:
         return NOT_YET
     rows, latency, failed = [], [], []
     for name, found in result["servers"].items():
         if "failed" in found:
-            failed.append(f"- {name}: {_cell(found['failed'])}")
+            failed.append(f"- {name}: {markdown.cell(found['failed'])}")
             continue
         over = found["at_5_times"]
         rows.append(
@@ -161,16 +186,16 @@ def serving(results: Path) -> str:
                 latency.append((name, size, str(of["count"]), *shown))
     head = ("server", "words/s", "kept at 5 x", "answers at 5 x", "slowest refusal", "Retry-After off by")
     parts = [
-        _table(head, rows),
+        markdown.table(head, rows),
         "At 70 % of each server's own capacity:",
-        _table(("server", "texts x words", "requests", "p50", "p95", "p99"), latency),
+        markdown.table(("server", "texts x words", "requests", "p50", "p95", "p99"), latency),
     ]
     if beside := result["servers"].get("wordtell", {}).get("beside_the_model"):
         share = sorted(one["share"] for one in beside)[len(beside) // 2]
         parts.append(f"Of a 120 x 350 request to wordtell alone, {share:.1%} of the time is not the model.")
     if failed:
         parts.append("\n".join(["Not to be had in that run:", "", *failed]))
-    return "\n\n".join([*parts, f"Model: {result['model']}. {_machine(result)}"])
+    return "\n\n".join([*parts, f"Model: {result['model']}. {markdown.machine(result)}"])
 
 
 def _retry_after(truths: Sequence[Mapping[str, float]]) -> str:
@@ -180,7 +205,7 @@ def _retry_after(truths: Sequence[Mapping[str, float]]) -> str:
 
 def fairness(results: Path) -> str:
     """Short requests beside long ones."""
-    result = _read(results, "fairness")
+    result = markdown.read(results, "fairness")
     if not result:
         return NOT_YET
     rows = []
@@ -191,20 +216,20 @@ def fairness(results: Path) -> str:
         keys = (found["idle"]["p50_ms"], found["idle"]["p95_ms"], found["busy"]["p50_ms"], found["busy"]["p95_ms"])
         rows.append((name, *(f"{value:,.0f} ms" for value in keys), f"{found['p95_of_bound']:.2f}"))
     head = ("server", "idle p50", "idle p95", "busy p50", "busy p95", "busy p95 / bound")
-    return f"{_table(head, rows)}\n\nModel: {result['model']}. {_machine(result)}"
+    return f"{markdown.table(head, rows)}\n\nModel: {result['model']}. {markdown.machine(result)}"
 
 
 def soak(results: Path) -> str:
     """Memory over time, of each model that was measured."""
-    found = [result for folder in (results, results / "large") if (result := _read(folder, "soak"))]
+    found = [result for folder in (results, results / "large") if (result := markdown.read(folder, "soak"))]
     if not found:
         return NOT_YET
     rows = []
     for result in found:
         sizes = (f"{result[key]:,.0f} MB" for key in ("warm_mb", "end_mb"))
         rows.append((_soaked(result), f"{result['minutes']:g}", *sizes, f"{result['growth']:.1%}"))
-    table = _table(("model", "minutes", "after warm-up", "at the end", "growth"), rows)
-    return "\n\n".join([table, *(f"{_soaked(result)}: {_machine(result)}" for result in found)])
+    table = markdown.table(("model", "minutes", "after warm-up", "at the end", "growth"), rows)
+    return "\n\n".join([table, *(f"{_soaked(result)}: {markdown.machine(result)}" for result in found)])
 
 
 def _soaked(result: Mapping[str, Any]) -> str:
@@ -215,14 +240,14 @@ def _soaked(result: Mapping[str, Any]) -> str:
 
 def hostile(results: Path) -> str:
     """What each hostile request cost, the worst of all first."""
-    result = _read(results, "hostile")
+    result = markdown.read(results, "hostile")
     if not result:
         return NOT_YET
     rows = [
         (
             one["name"],
-            ", ".join(map(str, one["statuses"])) or _cell(one["fault"]),
-            _seconds(one["seconds"]),
+            ", ".join(map(str, one["statuses"])) or markdown.cell(one["fault"]),
+            markdown.seconds(one["seconds"]),
             f"{one['worst_livez_ms']:,.0f} ms" + (f", {lost} unanswered" if (lost := one["unanswered_livez"]) else ""),
             f"{one['growth_mb']:,.0f} MB",
             "yes" if one["answered_after"] else "no",
@@ -235,8 +260,8 @@ def hostile(results: Path) -> str:
     worst = "; ".join(
         f"{text.format(summary[key][key])} (aim: {aims[key]}), {summary[key]['of']}" for key, text in words.items()
     )
-    table = _table(("request", "answer", "time", "worst /livez", "memory", "next one answered"), rows)
-    return f"{worst}.\n\n{table}\n\nModel: {result['model']}. {_machine(result)}"
+    table = markdown.table(("request", "answer", "time", "worst /livez", "memory", "next one answered"), rows)
+    return f"{worst}.\n\n{table}\n\nModel: {result['model']}. {markdown.machine(result)}"
 
 
 def draw(results: Path, images: Path) -> list[Path]:
@@ -247,7 +272,7 @@ def draw(results: Path, images: Path) -> list[Path]:
     mpl.rcParams["svg.hashsalt"] = "wordtell"  # the same bytes each time
     drawn = []
     for name in SIZES:
-        result = _read(results, f"engines-{name}")
+        result = markdown.read(results, f"engines-{name}")
         if not result:
             continue
         sets = {key: sorted(entries, key=lambda one: -one["seconds"]) for key, entries in result["sets"].items()}
@@ -259,7 +284,7 @@ def draw(results: Path, images: Path) -> list[Path]:
             axis.set_visible(True)
             colours = ["#0b7a75" if one["engine"].startswith("wordtell") else "#b0b7bf" for one in entries]
             bars = axis.barh([one["engine"] for one in entries], [one["seconds"] for one in entries], color=colours)
-            axis.bar_label(bars, [_seconds(one["seconds"]) for one in entries], padding=3, fontsize=8)
+            axis.bar_label(bars, [markdown.seconds(one["seconds"]) for one in entries], padding=3, fontsize=8)
             axis.margins(x=0.18)
             axis.set_title(f"{key}: seconds", fontsize=10)
             axis.tick_params(labelsize=8)
@@ -271,36 +296,9 @@ def draw(results: Path, images: Path) -> list[Path]:
     return drawn
 
 
-def _read(results: Path, name: str) -> Any:
-    path = results / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
-
-
-def _seconds(value: float) -> str:
-    return f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.1f} s"
-
-
-def _times(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f} x"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "/").split())[:300]
-
-
-def _machine(result: Mapping[str, Any]) -> str:
-    machine = result["machine"]
-    flags = ", ".join(machine["flags"]) or "none of those that matter"
-    cores = result.get("cores", machine["cores"])
-    return f"{machine['cpu']}, {cores} cores ({flags}). `{result['command']}`"
-
-
 TABLES: dict[str, Callable[[Path], str]] = {
     "summary": summary,
+    "encoders": encoders,
     "lanes": lanes,
     "memory": memory,
     "engines": engines,

@@ -26,7 +26,9 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from benchmarks.convert_large import LARGE
 from benchmarks.harness import RESULTS, machine
-from convert import deberta, export, quantize
+from benchmarks.stock import trace
+from convert import export, quantize
+from convert.families import deberta
 from convert.portable import Portable
 
 HEADS, WIDTH = LARGE["num_attention_heads"], LARGE["hidden_size"] // LARGE["num_attention_heads"]
@@ -83,7 +85,7 @@ def _session(model: ir.Model) -> ort.InferenceSession:
 
 def _graphs(model: transformers.PreTrainedModel, scratch: Path) -> dict[str, ort.InferenceSession]:
     logging.disable(logging.ERROR)  # quantize_dynamic would have the model preprocessed, which changes nothing here
-    stock = export.trace(model)
+    stock = trace(model)
     ir.save(stock, scratch / "stock.onnx")
     quantize_dynamic(
         scratch / "stock.onnx",
@@ -111,7 +113,8 @@ def _texts(graphs: Mapping[str, ort.InferenceSession], length: int) -> dict[str,
 
 def _terms(config: transformers.PretrainedConfig, length: int) -> dict[str, Run]:
     """Both position terms Q . PK + K . PQ of every pair [1, heads, length, length], from tables by bucket."""
-    buckets, reach = deberta.distance_buckets(config)
+    buckets = deberta.distance_buckets(config)
+    reach = len(buckets) // 2
 
     def bucket(distance: np.ndarray) -> np.ndarray:
         return buckets[np.clip(distance, -reach, reach) + reach]

@@ -8,12 +8,12 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import httpx
 import numpy as np
 
+from benchmarks import wire
 from benchmarks.servers import Server
 from bento.settings import ROOT
 
@@ -56,20 +56,25 @@ class Outcome:
 
 
 class Client:
-    """Sends requests of made-up texts (seeded, each different from all others) to one server."""
+    """Sends requests of made-up texts (seeded, each different from all others) to one server.
+
+    It shares the cores with the server that it measures, so it speaks HTTP by benchmarks.wire: a client library takes
+    as long for a small request as the server does.
+    """
 
     def __init__(self, server: Server, seed: int = 0) -> None:
         self._server = server
         self._random = random.Random(seed)  # noqa: S311
         self._begin = time.perf_counter()
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-        self._client = httpx.AsyncClient(base_url=server.base, timeout=600, limits=limits)
+        self._port = int(server.base.rpartition(":")[2])
+        self._idle: list[wire.Connection] = []
 
     async def __aenter__(self) -> Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
+        for connection in self._idle:
+            connection.abort()
 
     def body(self, size: Size) -> bytes:
         """A request's body, of texts that no other has."""
@@ -81,17 +86,31 @@ class Client:
 
     async def send(self, size: Size, body: bytes | None = None) -> Outcome:
         """One request, now."""
-        body = body or self.body(size)
+        request = wire.request(self._server.path, body or self.body(size))
         start = time.perf_counter()
         try:
-            answer = await self._client.post(
-                self._server.path, content=body, headers={"content-type": "application/json"}
-            )
-            status, wait = answer.status_code, _retry_after(answer.headers)
-        except httpx.TransportError:
-            status, wait = 0, None
+            answer = await self._exchange(request)
+        except OSError:
+            answer = wire.Answer(0, 0.0)
         end = time.perf_counter()
-        return Outcome(size, start - self._begin, end - start, status, wait)
+        return Outcome(size, start - self._begin, end - start, answer.status, _retry_after(answer.headers))
+
+    async def _exchange(self, request: bytes, method: str = "POST") -> wire.Answer:
+        """On a connection that is kept for the next request. Raises OSError when there is none to be had."""
+        connection = None
+        while self._idle and connection is None:
+            connection = self._idle.pop()
+            if not connection.usable:  # the server has closed it meanwhile
+                connection = None
+        if connection is None:
+            connection = await wire.Connection(self._port).__aenter__()
+        await connection.write(request)
+        answer = await connection.read(method)
+        if answer.status and answer.headers.get("connection") != "close":
+            self._idle.append(connection)
+        else:
+            connection.abort()
+        return answer
 
     def _mix(self, sizes: Sequence[Size]) -> Iterator[Size]:
         """Sizes by their shares, exactly so in every fifty: most words are in the few largest, and chance would decide
@@ -130,17 +149,20 @@ class Client:
 
     async def stage_seconds(self) -> dict[str, float]:
         """Seconds spent in each of wordtell's stages since it started."""
-        text = (await self._client.get("/metrics")).text
-        found = re.findall(r'^wordtell_stage_seconds_sum\{stage="(\w+)"\} (\S+)$', text, re.MULTILINE)
+        pattern = r'^wordtell_stage_seconds_sum\{stage="(\w+)"\} (\S+)$'
+        found = re.findall(pattern, await self._metrics(), re.MULTILINE)
         return {stage: float(seconds) for stage, seconds in found}
 
     async def lanes(self) -> float:
         """How many windows wordtell runs at a time."""
-        found = re.search(r"^wordtell_lanes (\S+)$", (await self._client.get("/metrics")).text, re.MULTILINE)
+        found = re.search(r"^wordtell_lanes (\S+)$", await self._metrics(), re.MULTILINE)
         return float(found[1]) if found else 1.0
 
+    async def _metrics(self) -> str:
+        return (await self._exchange(wire.request("/metrics", b"", method="GET"), "GET")).body.decode()
 
-def _retry_after(headers: httpx.Headers) -> float | None:
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds; in milliseconds where the server says them, since Retry-After is in whole seconds."""
     if milliseconds := headers.get("retry-after-ms"):
         return float(milliseconds) / 1000

@@ -58,6 +58,11 @@ class Connection:
     async def __aexit__(self, *_: object) -> None:
         self.abort()
 
+    @property
+    def usable(self) -> bool:
+        """Whether neither side has closed it."""
+        return not (self._reader.at_eof() or self._writer.transport.is_closing())
+
     def abort(self) -> None:
         """Close at once, whatever is under way."""
         self._writer.transport.abort()

@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -84,10 +85,8 @@ def _torch(order: Order) -> tuple[Engine, list[str]]:
     import transformers
 
     torch.set_num_threads(order.cores)
-    # Without the SDPA kernels that DeBERTa's bias has no place in: the one implementation that transformers has.
-    model: Any = transformers.DebertaV2ForTokenClassification.from_pretrained(
-        order.model, attn_implementation="eager"
-    ).eval()
+    # With the attention that transformers chooses: torch's SDPA, but for DeBERTa, whose bias has no place in it.
+    model: Any = transformers.AutoModelForTokenClassification.from_pretrained(order.model).eval()
     if order.engine == "torch.compile":
         model = torch.compile(model, dynamic=True)
 
@@ -111,6 +110,18 @@ def _onnxruntime(order: Order) -> tuple[Engine, list[str]]:
     options.log_severity_level = 3
     session = ort.InferenceSession(order.model, options, providers=["CPUExecutionProvider"])
     return lambda texts: [session.run(None, feed) for feed in _padded(texts, order.batch)], ["onnxruntime"]
+
+
+def _onnxruntime_lanes(order: Order) -> tuple[Engine, list[str]]:
+    """A session of one thread, called by as many threads as there are cores, a text at a time, without padding."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = ort.InferenceSession(order.model, options, providers=["CPUExecutionProvider"])
+    pool = ThreadPoolExecutor(order.cores)
+    return lambda texts: list(pool.map(lambda feed: session.run(None, feed), _padded(texts, 1))), ["onnxruntime"]
 
 
 def _openvino(order: Order) -> tuple[Engine, list[str]]:
@@ -157,6 +168,7 @@ ENGINES: dict[str, Callable[[Order], tuple[Engine, list[str]]]] = {
     "torch eager": _torch,
     "torch.compile": _torch,
     "onnxruntime": _onnxruntime,
+    "onnxruntime lanes": _onnxruntime_lanes,
     "openvino": _openvino,
     "openvino streams": _openvino,
     "wordtell portable": _wordtell,

@@ -63,6 +63,7 @@ class Manifest:
     activation: what makes probabilities of logits. softmax: one label a token is true; sigmoid: each for itself.
     word_score: a word's score is the mean of its tokens' probabilities, its first token's, or the highest of them.
     max_tokens: the longest input that the model was made for, special tokens included.
+    position_limit: the longest that it can take at all, where its positions are a table; None: any.
     files: file name -> record, for every file that serving reads.
     source, versions: where the checkpoint came from, and which software wrote the folder.
     figures: what the verification measured, by the names and in the units of convert/verify.py's Figures.
@@ -80,6 +81,7 @@ class Manifest:
     word_score: WordScore = "mean"
     max_tokens: int
     files: dict[str, FileRecord]
+    position_limit: int | None = None
     source: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)

@@ -7,16 +7,19 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+from opentelemetry.trace import SpanContext
 
-from bento import artifact, cpu, metrics
+from bento import artifact, cpu, metrics, signing, tracing
+from bento.alignment import Alignment, Partial, Prepared
 from bento.artifact import ModelFolder
 from bento.cache import ScoreCache
 from bento.engines import Runner, fused
 from bento.errors import ArtifactError, ConfigError, TextTooLong, Untokenisable
+from bento.passages import UNCALIBRATED
 from bento.scheduling.backlog import Done
 from bento.scheduling.costs import Density
 from bento.scheduling.flights import Abandoned, Flight, Flights
@@ -24,7 +27,7 @@ from bento.scheduling.lanes import Scheduler
 from bento.settings import ApiSettings, Settings
 from bento.text import windows, words
 from bento.text.tokenizer import Tokenizer, TokenizerFault, TooManyTokens
-from bento.types import Encoding, FloatArray, IntArray, Window
+from bento.types import Encoding, FloatArray, Window
 
 logger = logging.getLogger("wordtell")
 
@@ -52,35 +55,42 @@ class Scores:
         return sum(len(scores) for scores in self.words)
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """One text on its way to the lanes."""
-
-    words: IntArray
-    encoding: Encoding
-    windows: tuple[Window, ...]
-    ids: tuple[IntArray, ...]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.ids))
-
-
 @dataclass
 class _Request:
-    """What one call of `score` wants, and how many tokens it has had. names: each text as its caller calls it."""
+    """What one call of `score` wants, and how many tokens it has had. names: each text as its caller calls it.
+
+    partial: who wants the scores of its only text while they come.
+
+    span: the one of its trace, if it is traced. align_s: what each text took to align, from the lanes.
+    """
 
     owner: str
     names: Mapping[str, str]
     on_window: Callable[[], None]
     limits: ApiSettings | None
+    span: SpanContext | None
+    partial: Partial | None = None
     background: bool = False
+    align_s: list[float] = field(default_factory=list)
     tokens: int = 0
 
     def add(self, text: str, encoding: Encoding) -> None:
         """One more text. Raises TextTooLong when all of them together are over the limit."""
         self.tokens += len(encoding)
-        if self.limits is not None and self.tokens > self.limits.max_request_tokens:
+        # A document's own limit, which may be above this one, is that of its request.
+        if self.limits is not None and self.partial is None and self.tokens > self.limits.max_request_tokens:
             raise TextTooLong.in_all(self.names[text], self.tokens, self.limits.max_request_tokens)
+
+    def text_limit(self) -> tuple[str, int | None]:
+        """The setting that bounds the tokens of a text, and its value."""
+        name = "max_text_tokens" if self.partial is None else "max_document_tokens"
+        return name, getattr(self.limits, name, None)
+
+    def on_piece(self, index: int, logits: FloatArray) -> None:
+        """A lane has run one window of a text."""
+        self.on_window()
+        if self.partial is not None:
+            self.partial.add(index, logits)
 
 
 class Detector:
@@ -92,8 +102,10 @@ class Detector:
         self.manifest = folder.manifest
         self.name = settings.model.name or folder.manifest.name
         self.engine = runner.engine
+        self.threshold = UNCALIBRATED
         self._api = settings.api
         self._tokenizer = Tokenizer(folder.tokenizer)
+        self._alignment = Alignment(self._tokenizer, self.manifest)
         self._overlap = settings.model.window_overlap
         self._limit = self._window_limit(settings)
         longest = self._limit + self._tokenizer.special_tokens
@@ -113,6 +125,8 @@ class Detector:
         started = time.perf_counter()
         cores = cpu.detect()
         plan = cpu.plan(cores, settings.cpu)
+        if settings.model.require_signature:
+            signing.verify(settings.model.checkpoint_dir, settings.model.require_signature)
         folder = artifact.load(settings.model.checkpoint_dir)
         detector = cls(folder, fused.load(folder, plan, settings.cpu.fused), settings, plan.lanes)
         detector.warm_up()
@@ -154,8 +168,20 @@ class Detector:
         is refused for it. Raises Overloaded, TextTooLong and Untokenisable.
         """
         names = {text: f"{field}[{index}]" for index, text in reversed(list(enumerate(texts)))}
-        request = _Request(owner, names, on_window, self._api if bounded else None, background)
-        known = {text: found for text in names if (found := self._cache.get(owner, text)) is not None}
+        limits = self._api if bounded else None
+        request = _Request(owner, names, on_window, limits, tracing.current(), background=background)
+        return await self._score(request, texts)
+
+    async def score_document(self, text: str, partial: Partial, *, owner: str = "", field: str = "text") -> Scores:
+        """Score one text within the limit of a document; `partial` is told its scores while they come.
+
+        Raises what `score` raises.
+        """
+        request = _Request(owner, {text: field}, lambda: None, self._api, tracing.current(), partial)
+        return await self._score(request, [text])
+
+    async def _score(self, request: _Request, texts: Sequence[str]) -> Scores:
+        known = {text: found for text in request.names if (found := self._cache.get(request.owner, text)) is not None}
         cached = sum(text in known for text in texts)
         wanted, queue_s = [text for text in dict.fromkeys(texts) if text not in known], 0.0
         while wanted:
@@ -164,6 +190,8 @@ class Detector:
             queue_s += waited
             wanted = [text for text in wanted if text not in known]  # whoever was to score these failed
         scores = tuple(known[text] for text in texts)
+        if request.align_s:
+            tracing.stage("align", sum(request.align_s), [request.span], texts=len(request.align_s))
         metrics.TEXTS.inc(len(scores))
         metrics.WORDS.inc(sum(map(len, scores)))
         metrics.CACHED_TEXTS.inc(cached)
@@ -224,35 +252,43 @@ class Detector:
             with self._scheduler.admission(expected, background=request.background) as job:
                 for part in _parts(sorted(flights, key=len, reverse=True)):
                     prepared = await loop.run_in_executor(self._pool, self._prepare, request, part)
-                    work = self._scheduler.submit([text.ids for text in prepared], request.on_window, job)
+                    if request.partial is not None:
+                        request.partial.begin(prepared[0], self._alignment)
+                    work = self._scheduler.submit([text.ids for text in prepared], request.on_piece, job)
                     for text, made, future in zip(part, prepared, work, strict=True):
                         self._density.add(len(made), len(text))
                         flights[text].work = future
-                        future.add_done_callback(partial(self._end, request.owner, text, flights[text], made))
+                        future.add_done_callback(partial(self._end, request, text, flights[text], made))
         except BaseException:  # a cancellation too
             for flight in flights.values():
                 if flight.work is None:
                     self._flights.abandon(flight)
             raise
 
-    def _end(self, owner: str, text: str, flight: Flight, prepared: _Prepared, work: Future[Done]) -> None:
+    def _end(self, request: _Request, text: str, flight: Flight, prepared: Prepared, work: Future[Done]) -> None:
         """On the lane that ran a text's last window: its scores to all who wait for them."""
         if work.cancelled():
             self._flights.end_from_thread(flight, lambda future: future.set_exception(Abandoned()))
             return
         try:
-            scores = self._align(prepared, work.result())
+            scores = self._align(request, prepared, work.result())
         except BaseException as error:
             # Bound here: a variable of this frame would hold the error, whose trace holds the frame.
             self._flights.end_from_thread(flight, lambda future, error=error: future.set_exception(error))  # type: ignore[misc]
             return
         flight.queue_s = work.result().queue_s
-        self._cache.put(owner, text, scores)
+        self._cache.put(request.owner, text, scores)
         self._flights.end_from_thread(flight, lambda future: future.set_result(scores))
 
     def _window_limit(self, settings: Settings) -> int:
         """Tokens of a text that fit into one window."""
         longest = settings.model.max_tokens or self.manifest.max_tokens
+        most = self.manifest.position_limit
+        if most is not None and longest > most:
+            raise ConfigError(
+                f"model.max_tokens is {longest}: the model has positions for {most} tokens; lower it or leave it empty",
+                "model.max_tokens",
+            )
         if longest > settings.api.max_batch_tokens:
             raise ConfigError(
                 f"api.max_batch_tokens is {settings.api.max_batch_tokens}, less than one window of {longest} tokens:"
@@ -270,39 +306,34 @@ class Detector:
     def _windows(self, encoding: Encoding) -> tuple[Window, ...]:
         return windows.split(len(encoding), self._limit, self._overlap)
 
-    def _prepare(self, request: _Request, texts: Sequence[str]) -> list[_Prepared]:
+    def _prepare(self, request: _Request, texts: Sequence[str]) -> list[Prepared]:
         """Raises TextTooLong and Untokenisable."""
-        with metrics.STAGE_SECONDS.labels("tokenise").time():
-            try:
-                most = request.limits.max_text_tokens if request.limits else None
-                encodings = self._tokenizer.encode_all(texts, most)
-            except TokenizerFault as fault:
-                raise Untokenisable(request.names[texts[fault.index]]) from None
-            except TooManyTokens as fault:
-                name, limit = request.names[texts[fault.index]], self._api.max_text_tokens
-                raise TextTooLong.in_tokens(name, fault.count, limit) from None
-            prepared = []
-            for text, encoding in zip(texts, encodings, strict=True):
-                request.add(text, encoding)
-                spans = self._windows(encoding)
-                ids = tuple(self._tokenizer.ids(encoding, span) for span in spans)
-                prepared.append(_Prepared(words.split(text), encoding, spans, ids))
-            return prepared
+        started = time.perf_counter()
+        try:
+            setting, most = request.text_limit()
+            encodings = self._tokenizer.encode_all(texts, most)
+        except TokenizerFault as fault:
+            raise Untokenisable(request.names[texts[fault.index]]) from None
+        except TooManyTokens as fault:
+            raise TextTooLong.in_tokens(request.names[texts[fault.index]], fault.count, most or 0, setting) from None
+        prepared = []
+        for text, encoding in zip(texts, encodings, strict=True):
+            request.add(text, encoding)
+            spans = self._windows(encoding)
+            ids = tuple(self._tokenizer.ids(encoding, span) for span in spans)
+            prepared.append(Prepared(words.split(text), encoding, spans, ids))
+        metrics.stage("tokenise", time.perf_counter() - started, [request.span], texts=len(texts))
+        return prepared
 
-    def _align(self, text: _Prepared, done: Done) -> FloatArray:
-        with metrics.STAGE_SECONDS.labels("align").time():
-            pieces = [self._probabilities(logits) for logits in done.logits]
-            stitched, encoding = windows.stitch(text.windows, pieces), text.encoding
-            rule = self.manifest.word_score
-            marks = self._tokenizer.marks(encoding) if rule == "first" else None
-            scores = words.score(text.words, encoding.offsets, stitched, rule, marks)
+    def _align(self, request: _Request, text: Prepared, done: Done) -> FloatArray:
+        started = time.perf_counter()
+        scores = self._alignment.score(text, list(map(self._alignment.probabilities, done.logits)))
+        seconds = time.perf_counter() - started
+        metrics.STAGE_SECONDS.labels("align").observe(seconds)
+        request.align_s.append(seconds)
         if not np.isfinite(scores).all():
             raise ArithmeticError("the model's answer is not a number")
         return scores
-
-    def _probabilities(self, logits: FloatArray) -> FloatArray:
-        content: FloatArray = np.asarray(self._tokenizer.content(logits))
-        return words.positive_probability(content, self.manifest.positive_indices, self.manifest.activation)
 
 
 def _parts(texts: Iterable[str]) -> Iterator[list[str]]:

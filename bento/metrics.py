@@ -5,8 +5,16 @@ They live in a registry of our own: BentoML's default metrics label by raw path,
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from collections.abc import Sequence
+
+from opentelemetry.trace import SpanContext
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, values
+from prometheus_client.exposition import choose_encoder
+
+from bento import tracing
+
+# BentoML has prometheus_client keep values in files, for several workers. There is one, and files know no exemplars.
+values.ValueClass = values.MutexValue
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -58,7 +66,6 @@ LANES_BUSY = Gauge("wordtell_lanes_busy", "Lanes that are running one.", registr
 MODEL_INFO = Gauge(
     "wordtell_model_info", "1, for the model that is served.", ["version", "precision", "engine"], registry=REGISTRY
 )
-
 JOBS_UP = Gauge("wordtell_jobs_up", "1 while the jobs' database answers; 0 too where jobs are off.", registry=REGISTRY)
 JOBS = Gauge("wordtell_jobs", "Jobs in the database, of all servers, by state.", ["state"], registry=REGISTRY)
 JOBS_TEXTS = Gauge("wordtell_jobs_waiting_texts", "Texts of unfinished jobs, of all servers.", registry=REGISTRY)
@@ -68,9 +75,20 @@ JOBS_CHUNKS = Counter(
 )
 JOBS_FREE_BYTES = Gauge("wordtell_jobs_free_bytes", "Bytes that are free where jobs.folder is.", registry=REGISTRY)
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+def stage(name: str, seconds: float, requests: Sequence[SpanContext | None], **attributes: int | str) -> None:
+    """A stage of these requests that has just ended: into its histogram, and into their traces."""
+    STAGE_SECONDS.labels(name).observe(seconds)
+    tracing.stage(name, seconds, requests, **attributes)
 
 
-def exposition() -> bytes:
-    """Everything, in Prometheus' text format."""
-    return generate_latest(REGISTRY)
+def exemplar() -> dict[str, str] | None:
+    """What leads from a bucket of a histogram to the trace of one of its requests; None where it is not traced."""
+    context = tracing.current()
+    return {"trace_id": f"{context.trace_id:032x}"} if context else None
+
+
+def exposition(accept: str = "") -> tuple[bytes, str]:
+    """Everything, and its content type: OpenMetrics, which has exemplars, for who accepts it, else Prometheus' text."""
+    encode, content_type = choose_encoder(accept)
+    return encode(REGISTRY), content_type

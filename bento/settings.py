@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -104,6 +104,9 @@ class ModelSettings(_Section):
         description="The model folder, as `make convert` writes it. One mounted at /mnt/models goes before those in"
         " models/, unless the environment names one.",
     )
+    require_signature: Path | None = Field(
+        None, description="A public key (PEM): only a model folder that `wordtell sign` signed with its key is served."
+    )
     max_tokens: int | None = Field(
         None, ge=16, description="Longest window, special tokens included. Empty: what the model was made for."
     )
@@ -124,6 +127,8 @@ class ApiSettings(_Section):
         ge=16,
         description="Most tokens of the model in a request: five times what 120 texts of 350 English words make.",
     )
+    max_document_characters: Positive = Field(200_000, description="Most characters in a document.")
+    max_document_tokens: int = Field(131_072, ge=16, description="Most tokens of the model in a document.")
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request body, inflated if compressed.")
     max_buffered_bytes: Positive = Field(
         16 * 1024 * 1024, description="Most bytes that the bodies of all requests hold together."
@@ -191,6 +196,12 @@ class JobsSettings(_Section):
     max_attempts: int = Field(5, ge=1, le=1000, description="Servers that may end over a chunk before it is given up.")
 
 
+class LogSettings(_Section):
+    """How the server's log is written."""
+
+    format: Literal["text", "json"] = Field("text", description="text, or json: an object a line, with trace ids.")
+
+
 class Settings(_Section):
     """Every setting of wordtell."""
 
@@ -198,6 +209,7 @@ class Settings(_Section):
     api: ApiSettings = ApiSettings()
     cpu: CpuSettings = CpuSettings()
     jobs: JobsSettings = JobsSettings()
+    log: LogSettings = LogSettings()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 import transformers
 
 from bento.artifact import Activation
-from convert import files, heads, labels, lora, names, schemes, tokenizer, weights
+from convert import families, files, heads, labels, lora, names, schemes, tokenizer, weights
 from convert.errors import CheckpointError
 from convert.lora import Adapter
 from convert.names import HeadActivation
@@ -85,9 +85,9 @@ def read(source: str, base: str | None = None, head_activation: HeadActivation |
     # An adapter is a checkpoint whose weights are its base's, changed.
     folder = _locate(base or adapter.base)[0] if adapter else given
     config = _config(folder)
-    architecture = _architecture(folder, config, adapter)
-    schemes.check_positions(folder, config)
-    model = _model(folder, config, architecture, adapter, head_activation)
+    class_name = _class_name(folder, config, adapter)
+    schemes.check(folder, config)
+    model = _model(folder, config, class_name, adapter, head_activation)
     own = adapter is not None and files.genuine(given / names.TOKENIZER).is_file()
     text = tokenizer.read(given if own else folder, int(model.config.vocab_size))
     try:
@@ -104,7 +104,7 @@ def read(source: str, base: str | None = None, head_activation: HeadActivation |
         labels=ordered,
         activation=schemes.activation(folder, config, len(ordered)),
         card=card.read_text(encoding="utf-8") if card.is_file() else None,
-        position_limit=_position_limit(model.config, architecture),
+        position_limit=_position_limit(model),
     )
 
 
@@ -138,7 +138,8 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _architecture(folder: Path, config: dict[str, Any], adapter: Adapter | None) -> names.Architecture:
+def _class_name(folder: Path, config: dict[str, Any], adapter: Adapter | None) -> str:
+    """That of its token classifier."""
     kind = config.get("model_type")
     if kind not in names.ARCHITECTURES:
         covered = ", ".join(names.ARCHITECTURES)
@@ -147,7 +148,7 @@ def _architecture(folder: Path, config: dict[str, Any], adapter: Adapter | None)
     brings_head = adapter is not None and adapter.num_labels is not None
     if classes and not brings_head and not any(name.endswith(names.HEAD) for name in classes):
         fault = f"is a {', '.join(classes)}, which does not score single words"
-        raise CheckpointError(folder, fault, f"fine-tune it as {names.ARCHITECTURES[kind].class_name}")
+        raise CheckpointError(folder, fault, f"fine-tune it as {names.ARCHITECTURES[kind]}")
     return names.ARCHITECTURES[kind]
 
 
@@ -160,7 +161,7 @@ def _classes(config: Mapping[str, Any]) -> list[str]:
 def _model(
     folder: Path,
     config: Mapping[str, Any],
-    architecture: names.Architecture,
+    class_name: str,
     adapter: Adapter | None,
     head_activation: HeadActivation | None,
 ) -> Any:
@@ -170,13 +171,13 @@ def _model(
         known = transformers.AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **own_head
         )
-        model, loading = getattr(transformers, architecture.class_name).from_pretrained(
+        model, loading = getattr(transformers, class_name).from_pretrained(
             folder if (renamed := found.renamed()) is None else None,
             config=known,
             state_dict=renamed,
             local_files_only=True,
             dtype=torch.float32,
-            attn_implementation="eager",  # plain MatMul and Softmax, which quantisers know
+            attn_implementation="eager",  # the formula as it stands, which every family has
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # it names them then, and we refuse them
         )
@@ -211,8 +212,9 @@ def _model(
     return model.eval().requires_grad_(False)
 
 
-def _position_limit(config: Any, architecture: names.Architecture) -> int | None:
-    if architecture.relative and not getattr(config, "position_biased_input", True):
+def _position_limit(model: Any) -> int | None:
+    """Rows of absolute positions that tokens can take; None where there are none such."""
+    parts = families.describe(model.config).embeddings
+    if parts.positions is None:
         return None
-    rows = int(config.max_position_embeddings)
-    return rows - int(config.pad_token_id) - 1 if architecture.offset else rows
+    return len(model.get_parameter(f"{parts.positions}.weight")) - parts.first_position

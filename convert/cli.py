@@ -109,6 +109,9 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
             "machine's word.",
         ),
     ] = None,
+    verify_words: Annotated[
+        int, typer.Option(min=1, help="int8: verify on at least so many words that it was not calibrated on.")
+    ] = Order.verify_words,
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="The probability from which a word counts as a machine's.")
     ] = Order.threshold,
@@ -116,14 +119,21 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
         float, typer.Option(min=0, help="fp32: largest difference of a word's probability from PyTorch's.")
     ] = Order.max_dp,
     max_mean_dp: Annotated[
-        float, typer.Option(min=0, help="int8: mean difference of a word's probability from PyTorch's.")
+        float, typer.Option(min=0, help="int8: mean difference of a word's probability from PyTorch's, its 95 % bound.")
     ] = Order.max_mean_dp,
     max_flips: Annotated[
-        float, typer.Option(min=0, max=1, help="int8: share of words that change sides of the threshold.")
+        float,
+        typer.Option(
+            min=0, max=1, help="int8: share of words that change sides of the threshold clearly, its 95 % bound."
+        ),
     ] = Order.max_flips,
     max_fp32_share: Annotated[
         float,
-        typer.Option(min=0, max=1, help="int8: how much of the MatMul weights may stay in FP32, the most sensitive."),
+        typer.Option(
+            min=0,
+            max=1,
+            help="int8: how much of the MatMul weights stays in FP32 at first, the most sensitive; 0: none, ever.",
+        ),
     ] = Order.max_fp32_share,
 ) -> None:
     """Convert a token classifier to a model folder that wordtell serves.
@@ -148,6 +158,7 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
                 head_activation=head_activation,
                 max_tokens=max_tokens,
                 verify_texts=verify_texts,
+                verify_words=verify_words,
                 threshold=threshold,
                 max_dp=max_dp,
                 max_mean_dp=max_mean_dp,
@@ -163,13 +174,25 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
         raise typer.Exit(INTERRUPTED) from None
     manifest = result.manifest
     sizes = {file: record.bytes / 1e6 for file, record in manifest.files.items()}
-    figures = result.variants[manifest.precision].served
+    variant = result.variants[manifest.precision]
+    figures = variant.served
     print(
         f"{out}: {manifest.name} in {manifest.precision}, "
         f"{sum(sizes.values()):.1f} MB ({MODEL} {sizes[MODEL]:.1f} MB), "
-        f"max |dp| {figures.max_dp:.1e}, mean {figures.mean_dp:.1e}, flips {figures.flips:.2%} "
+        f"max |dp| {figures.max_dp:.1e}, mean {figures.mean_dp:.1e} (at most {figures.mean_dp_bound:.1e}), "
+        f"flips {figures.flips:.2%}, clear ones {figures.clear_flips:.2%} "
         f"over {figures.words} words against PyTorch FP32"
     )
+    if manifest.precision == "int8" and variant.exact:
+        print(
+            f"{len(variant.exact)} matrices, {figures.fp32_share:.0%} of the weights, stayed in FP32 to hold the limits"
+        )
+    if manifest.precision == "fp32" and (tried := result.variants.get("int8")):
+        why = (
+            tried.fault
+            or f"it is slower here ({tried.served.words_per_s:.0f} words/s, {figures.words_per_s:.0f} in FP32)"
+        )
+        print(f"INT8 was not kept: {why}")
 
 
 def main() -> None:

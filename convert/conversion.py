@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
-
-import onnx_ir as ir
 
 from bento.artifact import FUSED, MODEL, Manifest, Precision
 from bento.native import LIBRARY
@@ -21,7 +20,10 @@ from convert.errors import VerificationError
 from convert.figures import Variant
 from convert.measure import Measurement
 from convert.order import Order
-from convert.texts import Text
+from convert.texts import Asked, Text
+
+# Of a text that the ranking runs: enough to see what is around a word.
+_RANK_TOKENS = 96
 
 
 class Stage(Protocol):
@@ -48,10 +50,21 @@ class Result:
     variants: Mapping[Precision, Variant]
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What all steps share."""
+
+    order: Order
+    stage: Stage
+    draft: Manifest
+    asked: Asked
+
+
 def convert(order: Order, stage: Stage) -> Result:
     """Make the folder, or raise a WordtellError and leave what was there. Each step runs inside a `stage`."""
     theirs = texts.read(order.verify_texts) if order.verify_texts else ()
-    asked = texts.built_in() + theirs
+    first = texts.ladder() + theirs  # what FP32 is verified on, and speeds are measured with
+    others = texts.verification(order.verify_words) if "int8" in order.variants else ()
     with stage("load"):
         read = checkpoint.read(order.source, order.base, order.head_activation)
         _try_tokenizer(read, theirs, order)
@@ -65,28 +78,29 @@ def convert(order: Order, stage: Stage) -> Result:
             activation=read.activation,
             word_score=order.word_score,
             max_tokens=read.max_tokens(order.max_tokens),
+            position_limit=read.position_limit,
             files={},
         )
+    task = _Task(order, stage, draft, Asked(first + others, len(first)))
     with folder.replacing(order.out) as new:
-        made = {p: _write(new / p, read, replace(draft, precision=p), order, stage) for p in order.variants}
-        expected = _reference(new / order.variants[0], read, asked, stage)
+        variants: dict[Precision, Variant] = {}
+        if "fp32" in order.variants:
+            _write(new / "fp32", read, draft, {}, stage)
+        if "int8" in order.variants:
+            expected, variants["int8"], found = _int8(new / "int8", read, task)
+        else:
+            expected = _reference(new / "fp32", read, task)
         del read
         gc.collect()  # torch's modules refer to each other in circles, and their memory is for the engines now
-        found: dict[Precision, Measurement] = {}
-        variants: dict[Precision, Variant] = {}
-        for precision in order.variants:
-            figures = []
-            for fused in (False, True)[: 1 + _can_fuse(new / precision)]:
-                title = f"verify {precision}{' fused' if fused else ''}"
-                with stage(title, 2 * expected.windows) as advance:
-                    found[precision] = verify.measure(new / precision, asked, advance, fused)
-                share = made[precision].fp32_share
-                figures.append(verify.compare(expected, found[precision], order.threshold, share))
-            variants[precision] = Variant(figures[0], order.limits(precision), made[precision].exact, *figures[1:])
+        if "fp32" in order.variants:
+            exact = expected.first(len(first))
+            variants["fp32"], measured = _verify(new / "fp32", exact, Made(1.0, {}), task)
+            expected, found = (expected, found) if "int8" in variants else (exact, measured)
+        variants = {precision: variants[precision] for precision in order.variants}
         manifest = folder.keep(new, chosen := choose(variants), variants[chosen].served.known())
-        report.write(new, manifest, expected, variants, order.threshold)
-        shown: Precision = "int8" if "int8" in found else "fp32"
-        report.draw(new, expected, found[shown], f"ONNX {shown.upper()}", order.threshold)
+        shown = report.Shown(f"ONNX {'INT8' if 'int8' in variants else 'FP32'}", found, order.threshold)
+        report.write(new, manifest, expected, variants, shown)
+        report.draw(new, expected, shown)
     return Result(manifest, variants)
 
 
@@ -111,39 +125,75 @@ def _can_fuse(path: Path) -> bool:
     return (path / FUSED).exists() and LIBRARY.exists()
 
 
-def _write(path: Path, read: Checkpoint, draft: Manifest, order: Order, stage: Stage) -> Made:
-    """One variant into a folder of its own."""
-    precision, made = draft.precision, Made(1.0, {})
+def _int8(path: Path, read: Checkpoint, task: _Task) -> tuple[verify.Reference, Variant, Measurement]:
+    """INT8 into a folder of its own: with more in FP32 each time, until the limits hold or the shares are used up."""
+    draft, expected, kept = replace(task.draft, precision="int8"), None, None
+    sizes, errors = _rank(read, task)
+    for number, share in enumerate(task.order.fp32_shares):
+        # When a limit does not hold though the estimate held it, the estimate is too low: it has to be half of it next.
+        exact = sensitivity.exact(errors, sizes, task.order.max_mean_dp / 2**number, share)
+        if exact == kept:
+            break
+        kept = exact
+        made = Made(sum(map(sizes.__getitem__, exact)) / max(1, sum(sizes.values())), {n: errors[n] for n in exact})
+        shutil.rmtree(path, ignore_errors=True)
+        _write(path, read, draft, made.exact, task.stage)
+        expected = expected or _reference(path, read, task)
+        variant, found = _verify(path, expected, made, task)
+        if variant.fault is None:
+            break
+    assert expected is not None  # noqa: S101 - there is a first share
+    return expected, variant, found
+
+
+def _verify(path: Path, expected: verify.Reference, made: Made, task: _Task) -> tuple[Variant, Measurement]:
+    """Both graphs of a folder, and the fused one with every instruction set that this machine has."""
+    precision: Precision = "int8" if path.name == "int8" else "fp32"
+    asked = Asked(expected.texts, task.asked.first)
+    windows = sum(expected.windows) + sum(expected.windows[: asked.first])
+    figures, found = [], None
+    for fused in (False, True)[: 1 + _can_fuse(path)]:
+        with task.stage(f"verify {precision}{' fused' if fused else ''}", windows) as advance:
+            found = verify.measure(path, asked, advance, fused)
+        figures.append(verify.compare(expected, found, task.order.threshold, made.fp32_share))
+    assert found is not None  # noqa: S101 - the portable graph is there
+    sets, few = {}, expected.first(texts.SHORT)
+    for name in verify.lower_instruction_sets(found) if len(figures) > 1 else ():
+        with task.stage(f"verify {name}", sum(few.windows) + few.windows[0]) as advance:
+            other = verify.measure(path, Asked(few.texts, 1), advance, fused=True, instruction_set=name)
+        sets[name] = verify.compare(few, other, task.order.threshold, made.fp32_share).mean_dp
+    fused_figures = figures[1] if len(figures) > 1 else None
+    return Variant(figures[0], task.order.limits(precision), made.exact, fused_figures, sets), found
+
+
+def _write(path: Path, read: Checkpoint, draft: Manifest, exact: Collection[str], stage: Stage) -> None:
+    """One variant into a folder of its own; exact: the weights that INT8 leaves in FP32."""
+    precision = draft.precision
     path.mkdir()
     with stage(f"export {precision}"):
         models = {MODEL: export.export(read, precision)}
     if precision == "int8":
-        made = _quantize(models[MODEL], read, draft, order, stage)
+        with stage("quantise int8"):
+            quantize.quantize(models[MODEL], exact)
     with stage(f"fuse {precision}"):
-        if (fused := export.fused(read, precision, made.exact)) is not None:
+        if (fused := export.fused(read, precision, exact)) is not None:
             models[FUSED] = fused
     with stage(f"check {precision}"):
         for model in models.values():
             export.check(model, read.architecture)
     with stage(f"write {precision}"):
         folder.write(path, models, read, draft)
-    return made
 
 
-def _quantize(model: ir.Model, read: Checkpoint, draft: Manifest, order: Order, stage: Stage) -> Made:
-    """INT8 in place, but for the MatMuls that cannot bear it."""
-    sizes = quantize.products(model)
-    with stage("rank int8", len(sizes)) as advance:
-        ids = read.encode(texts.CALIBRATION)[: draft.max_tokens]
+def _rank(read: Checkpoint, task: _Task) -> tuple[dict[str, int], dict[str, float]]:
+    """Of every MatMul that INT8 would quantise: how many numbers its weight has, and the mean |dp| that it costs."""
+    draft, sizes = task.draft, quantize.products(export.export(read, "int8"))
+    given = [read.encode(text)[:_RANK_TOKENS] for text in texts.calibration(sensitivity.texts_for(sizes))]
+    with task.stage("rank int8", len(sizes) * len(given)) as advance:
         positive = partial(positive_probability, positives=draft.positive_indices, activation=draft.activation)
-        errors = sensitivity.measure(read.model, ids, positive, sizes, advance)
-        exact = sensitivity.exact(errors, sizes, order.max_mean_dp, order.max_fp32_share)
-    with stage("quantise int8"):
-        quantize.quantize(model, exact)
-    share = sum(sizes[name] for name in exact) / max(1, sum(sizes.values()))
-    return Made(share, {name: errors[name] for name in exact})
+        return sizes, sensitivity.measure(read.model, given, positive, sizes, advance)
 
 
-def _reference(path: Path, read: Checkpoint, asked: tuple[Text, ...], stage: Stage) -> verify.Reference:
-    with stage("pytorch") as advance:
-        return verify.reference(path, read.model, asked, advance)
+def _reference(path: Path, read: Checkpoint, task: _Task) -> verify.Reference:
+    with task.stage("pytorch", None) as advance:
+        return verify.reference(path, read.model, task.asked.texts, advance)

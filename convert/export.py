@@ -1,30 +1,26 @@
-"""Checkpoint -> one ONNX graph in FP32, checked and with all shapes inferred."""
+"""Checkpoint -> ONNX graphs, checked and with all shapes inferred."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import torch
 from onnx_ir.passes.common import CheckerPass, ClearMetadataAndDocStringPass, ShapeInferencePass
 
 from bento.artifact import EXTERNAL_DATA, Precision
-from bento.engines.onnx import INPUTS, OUTPUT
-from convert import deberta, quantize
+from convert import families, quantize
 from convert.checkpoint import Checkpoint
-from convert.deberta import Encoder
+from convert.encoder import Encoder
 from convert.errors import ExportError
 from convert.fused import Fused, supports
 from convert.portable import Portable
 
-# The opset that torch's exporter writes without a conversion step, and enough for us (LayerNormalization came with 17).
+# The first that has all we need: LayerNormalization came with 17, Split into a number of parts with 18.
 # ONNX Runtime reads it since 1.14, and IR 10 since 1.18.
 OPSET = 18
 IR_VERSION = 10
@@ -41,9 +37,7 @@ def export(checkpoint: Checkpoint, precision: Precision) -> ir.Model:
     precision: what it is meant for. INT8 wants all constants in sight, FP32 wants them once.
     """
     with _blamed_on(checkpoint.architecture):
-        if checkpoint.architecture == "deberta-v2" and deberta.supports(checkpoint.model.config):
-            return model(Portable(checkpoint.model, fold=precision == "int8"))
-        return trace(checkpoint.model)
+        return model(Portable(checkpoint.model, fold=precision == "int8"))
 
 
 def fused(checkpoint: Checkpoint, precision: Precision, exact: Collection[str] = ()) -> ir.Model | None:
@@ -51,7 +45,7 @@ def fused(checkpoint: Checkpoint, precision: Precision, exact: Collection[str] =
 
     exact: the weights whose products stay FP32 where the others are INT8.
     """
-    if checkpoint.architecture != "deberta-v2" or not supports(checkpoint.model.config):
+    if not supports(families.describe(checkpoint.model.config)):
         return None
     with _blamed_on(checkpoint.architecture):
         graph = model(Fused(checkpoint.model, precision == "int8", exact))
@@ -68,47 +62,15 @@ def model(encoder: Encoder) -> ir.Model:
 def check(model: ir.Model, architecture: str) -> None:
     """Clean the graph, prove it sound and infer the shapes in it. Raises ExportError."""
     with _blamed_on(architecture):
-        ClearMetadataAndDocStringPass()(model)  # the exporter's notes hold paths of the machine it ran on
+        ClearMetadataAndDocStringPass()(model)
         CheckerPass(full_check=True)(model)
         ShapeInferencePass()(model)
 
 
-def trace(model: Any) -> ir.Model:
-    """The stock module through torch's own exporter."""
-    # Two tensors: one given twice would become one input.
-    ids, mask = torch.full((2, 8), 5), torch.ones(2, 8, dtype=torch.int64)
-    axes = {0: "batch", 1: "length"}
-    with _quiet():
-        exported = torch.onnx.export(
-            _Logits(model).eval(),
-            (ids, mask),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(INPUTS),
-            output_names=[OUTPUT],
-            dynamic_shapes=(axes, axes),
-            verbose=False,
-        )
-    traced: ir.Model = cast(torch.onnx.ONNXProgram, exported).model
-    traced.ir_version = IR_VERSION
-    _name_products(traced.graph, model)
-    return traced
-
-
-def _name_products(graph: ir.Graph, model: Any) -> None:
-    """Give the transposed weights of Linear modules their names back, which the exporter numbers."""
-    names = {}
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear):
-            names[_digest(module.weight.detach().T.numpy())] = f"{name}.weight"
-    for value in list(graph.initializers.values()):
-        data = value.const_value
-        if data is not None and len(data.shape) == 2 and (name := names.pop(_digest(data.numpy()), None)):
-            value.name = name
-
-
 def _digest(array: Any) -> str:
-    return hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()
+    digest = hashlib.sha256(repr(array.shape).encode())
+    digest.update(np.ascontiguousarray(array).data)  # without a copy: embeddings of a large vocabulary are a gigabyte
+    return digest.hexdigest()
 
 
 def save(models: Mapping[str, ir.Model], folder: Path, single_file_bytes: int) -> None:
@@ -153,27 +115,3 @@ def _blamed_on(architecture: str) -> Iterator[None]:
     except Exception as error:  # torch, onnx_ir and onnx each have their own
         lines = str(error).strip().splitlines()
         raise ExportError(architecture, lines[0] if lines else type(error).__name__) from error
-
-
-class _Logits(torch.nn.Module):
-    """Takes and gives plain tensors, in the order of the runner's names."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
-        return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter speaks of missing torchvision operators and its own deprecated parts: nothing a user can mend."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(previous)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import itertools
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -10,13 +11,22 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+# A flip is clear when the word was, before or after, at least so far from the threshold.
+MARGIN = 0.05
+# Distances of a word from the threshold, as flips are told by them.
+DISTANCES = (0.0, 0.01, 0.05, 0.1, 0.2, 1.0)
+_DRAWS = 2000
+
 
 @dataclass(frozen=True)
 class Figures:
     """How near a folder is to its checkpoint, over all words of the texts, and what it takes.
 
     max_dp, mean_dp, p999_dp: |dp|, the difference of a word's probability from PyTorch's; its 99.9th percentile.
-    flips: share of words that are on the other side of the threshold. rank: Spearman's rank correlation.
+    flips: share of words that are on the other side of the threshold. clear_flips: those of them that were at least
+    MARGIN from it, before or after: a word at 0.499 that goes to 0.501 was never decided.
+    mean_dp_bound, clear_flips_bound: what these are at most on such texts, with 95 % confidence, by `upper_bound`.
+    rank: Spearman's rank correlation.
     neighbours, memory_mb, size_mb: see convert/measure.py's Measurement.
     words_per_s: speed with every core at work.
     fp32_share: share of the MatMul weights that were left in FP32.
@@ -28,6 +38,9 @@ class Figures:
     mean_dp: float
     p999_dp: float
     flips: float
+    clear_flips: float
+    mean_dp_bound: float
+    clear_flips_bound: float
     rank: float
     neighbours: float
     words_per_s: float
@@ -47,8 +60,8 @@ class Limits:
     """The most that a figure of the same name may be; None: it is only told."""
 
     max_dp: float | None = None
-    mean_dp: float | None = None
-    flips: float | None = None
+    mean_dp_bound: float | None = None
+    clear_flips_bound: float | None = None
     neighbours: float | None = None
 
     def known(self) -> dict[str, float]:
@@ -68,13 +81,15 @@ class Variant:
     """A precision that was made and measured.
 
     figures: of the portable graph. fused: of the fused one, where there is one and its operators are built.
-    exact: the weights left in FP32, with the mean |dp| that each saves.
+    exact: the weights left in FP32, with the mean |dp| that each saves. instruction_sets: the mean |dp| of the fused
+    graph with each lower instruction set that this machine has, over the texts of the ladder.
     """
 
     figures: Figures
     limits: Limits
     exact: dict[str, float]
     fused: Figures | None = None
+    instruction_sets: dict[str, float] = field(default_factory=dict)
 
     @property
     def served(self) -> Figures:
@@ -87,7 +102,31 @@ class Variant:
         fault = self.limits.exceeded(self.figures)
         if fault is None and self.fused is not None and (fault := self.limits.exceeded(self.fused)):
             return f"in the fused graph {fault}"
+        limit = self.limits.mean_dp_bound
+        for name, mean in self.instruction_sets.items():
+            if fault is None and limit is not None and not mean <= limit:
+                return f"in the fused graph with {name} mean_dp is {mean:.2g}, the limit is {limit:g}"
         return fault
+
+
+def upper_bound(totals: Array, words: Array) -> float:
+    """The 95th percentile of sum(totals) / sum(words) when the texts are drawn again, with replacement.
+
+    totals, words: [texts]. The percentile bootstrap over texts (Efron 1979), 2,000 draws, the same every time: words
+    of one text are alike, so texts are what is drawn.
+    """
+    draw = np.random.default_rng(0).integers(len(words), size=(_DRAWS, len(words)))
+    return float(np.quantile(totals[draw].sum(axis=1) / words[draw].sum(axis=1), 0.95))
+
+
+def by_distance(expected: Array, found: Array, threshold: float) -> list[tuple[float, float, int, int]]:
+    """(from, to, words, flips) for each step of DISTANCES of the expected probability from the threshold."""
+    distance, flipped = np.abs(expected - threshold), (expected >= threshold) != (found >= threshold)
+    rows = []
+    for low, high in itertools.pairwise(DISTANCES):
+        inside = (distance >= low) & (distance < high)
+        rows.append((low, high, int(inside.sum()), int(flipped[inside].sum())))
+    return rows
 
 
 def rank_correlation(a: Array, b: Array) -> float:

@@ -14,22 +14,22 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import onnx_ir as ir
 
-from convert import deberta, quantize
-from convert.deberta import Encoder, distance_buckets
-from convert.names import Deberta
+from convert import quantize
+from convert.encoder import Encoder, Product
+from convert.families.description import Description, Joint, Layer
+from convert.names import ACTIVATIONS
+from convert.nodes import Array
 
 DOMAIN = "wordtell"
 # Head sizes that the attention kernel is made for: whole vectors of eight.
-WIDTHS = range(8, 129, 8)
+HEAD_SIZES = range(8, 257, 8)
+# Activations that a product in INT8 ends with; others are nodes of their own.
+WITH_PRODUCT = frozenset({"gelu", "gelu_tanh", "relu", "silu"})
 
 
-def supports(config: Any) -> bool:
-    """Whether there are operators for all of this model."""
-    return bool(
-        deberta.supports(config)
-        and getattr(config, "conv_kernel_size", 0) <= 0
-        and config.hidden_size // config.num_attention_heads in WIDTHS
-    )
+def supports(its: Description) -> bool:
+    """Whether there are operators for all of this encoder."""
+    return its.head_size in HEAD_SIZES
 
 
 class Fused(Encoder):
@@ -42,104 +42,150 @@ class Fused(Encoder):
         super().__init__(model, fold=int8)
         self.int8 = int8
         self.exact = exact
-        self.narrow: dict[ir.Value, ir.Value] = {}  # the other output of the same node
-        self.required: set[ir.Value] = set()  # outputs that their operator always has
+        self.narrow: dict[ir.Value, ir.Value] = {}  # the narrower output of the same node
+        self.optional: list[ir.Value] = []
 
     def graph(self, opset: int) -> ir.Graph:
         """See Encoder."""
         graph = super().graph(opset)
-        for both in self.narrow.items():
-            for value in both:
-                if not value.uses() and value not in self.required:
-                    value.name = ""  # as ONNX writes an optional output that is left out
+        for value in self.optional:
+            if not value.uses() and not value.is_graph_output():
+                value.name = ""  # as ONNX writes an optional output that is left out
         return graph
 
     def inputs(self) -> list[ir.Value]:
         """See Encoder."""
         self.ids = ir.val("input_ids", ir.DataType.INT64, ir.Shape(["tokens"]))
         self.boundaries = ir.val("boundaries", ir.DataType.INT64, ir.Shape(["boundaries"]))
+        if self.its.embeddings.positions or self.its.convolution:
+            self.begin, self.place = self._begins()
         return [self.ids, self.boundaries]
 
-    def own(self, kind: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
-        """A node of our own operators; None leaves an optional input out."""
-        return self.tape.op(kind, list(inputs), attributes, domain=DOMAIN)
-
-    def own_or_narrow(self, kind: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
-        """The same of an operator whose second output is narrower, where there is a use for that."""
-        if not self.int8:
-            return self.own(kind, *inputs, **attributes)
-        value, narrow = self.tape.op_multi_out(kind, list(inputs), attributes, num_outputs=2, domain=DOMAIN)
-        self.narrow[value] = narrow
-        return value
+    def own(self, kind: str, count: int, *inputs: ir.Value | None, **attributes: Any) -> list[ir.Value]:
+        """A node of our own operators, with `count` outputs; None leaves an optional input out."""
+        given = list(inputs)
+        while given[-1] is None:
+            given.pop()
+        return list(self.tape.op_multi_out(kind, given, attributes, num_outputs=count, domain=DOMAIN))
 
     def positions(self, table: ir.Value) -> ir.Value:
         """See Encoder."""
+        return self.op("Gather", table, self.op("Sub", self.place, self.begin), axis=0)
+
+    def convolve(self, embedded: ir.Value, hidden: ir.Value) -> ir.Value:
+        """See Encoder. A product of each token with its neighbours, side by side; those of other windows are 0."""
+        its = self.its.convolution
+        assert its is not None  # noqa: S101 - the caller looked
+        weight = self.weight(f"{its.name}.weight")  # [out, in / groups, kernel]
+        wide, narrow, kernel = weight.shape
+        matrix = np.zeros((kernel, narrow * its.groups, wide), np.float32)
+        for group in range(its.groups):
+            rows, columns = (slice(group * size, (group + 1) * size) for size in (narrow, wide // its.groups))
+            matrix[:, rows, columns] = weight[columns].transpose(2, 1, 0)
+        neighbours = [self._neighbour(embedded, offset - (kernel - 1) // 2) for offset in range(kernel)]
+        product = Product(its.name, matrix.reshape(-1, wide), self.weight(f"{its.name}.bias"))
+        active = self.linear(product, self.op("Concat", *neighbours, axis=-1), ACTIVATIONS[its.activation])
+        return self.norm(its.norm, hidden, active)
+
+    def join(self, name: str, value: ir.Value, residual: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """See Encoder."""
+        normed, total = self._add_norm(name, value, residual, outputs=3 if self.its.pre_norm else 2)
+        return normed, total or normed
+
+    def norm(self, name: str, value: ir.Value, residual: ir.Value | None = None) -> ir.Value:
+        """See Encoder."""
+        if residual is None:
+            return super().norm(name, value)
+        return self._add_norm(name, value, residual, outputs=2)[0]
+
+    def linear(self, product: Product, value: ir.Value, activation: str | None = None, gated: bool = False) -> ir.Value:
+        """See Encoder."""
+        if not self._quantises(product):
+            return super().linear(product, value, activation, gated)
+        narrow, scales = quantize.narrow(product.matrix, axis=0)
+        names = quantize.names(product.weight, axis=0)
+        constants = [self.constant(narrow, names[0]), self.constant(scales.squeeze(0), names[1])]
+        bias = None if product.bias is None else self.constant(product.bias, f"{product.name}.bias")
+        inside = activation if activation in WITH_PRODUCT else None
+        attributes = {"activation": inside, "gated": int(gated)} if inside else {}
+        value, halved = self.own("QuantizedLinear", 2, self.narrow.get(value, value), *constants, bias, **attributes)
+        self.narrow[value] = halved
+        self.optional += [value, halved]
+        return value if inside else self.activate(value, activation, gated)
+
+    def project(self, layer: Layer, hidden: ir.Value) -> list[ir.Value]:
+        """See Encoder. Attention wants three tensors, which three products write at once."""
+        if not isinstance(layer.projections, Joint) or not self._quantises(whole := self.joint(layer.projections)):
+            return super().project(layer, hidden)
+        width = self.its.heads * self.its.head_size
+        return [
+            self.linear(whole.part(start * width, (start + 1) * width, label), hidden)
+            for start, label in enumerate(("query", "key", "value"))
+        ]
+
+    def attention(self, layer: Layer, query: ir.Value, key: ir.Value, value: ir.Value) -> ir.Value:
+        """See Encoder."""
+        parts = [query, key, value]
+        if all(part in self.narrow for part in parts):
+            parts = [self.narrow[part] for part in parts]
+        keys, key_scales = self._narrow_table(layer.position_key)
+        queries, query_scales = self._narrow_table(layer.position_query, self.its.scale)
+        buckets = None if self.its.buckets is None else self.constant(self.its.buckets, "distance_buckets")
+        bias = None
+        if self.its.bias:
+            name = f"{self.its.bias}.weight"
+            bias = self.constant(np.ascontiguousarray(self.weight(name).T), name)
+        attributes: dict[str, Any] = {"heads": self.its.heads, "head_size": self.its.head_size, "int8": int(self.int8)}
+        if layer.window:
+            attributes["window"] = layer.window
+        if layer.rotary_base:
+            attributes["rotary_base"] = layer.rotary_base
+        tables = (buckets, keys, queries, key_scales, query_scales, bias)
+        return self.own("Attention", 1, *parts, self.boundaries, *tables, **attributes)[0]
+
+    def _quantises(self, product: Product) -> bool:
+        return self.int8 and product.weight not in self.exact and quantize.worthwhile(product.matrix)
+
+    def _add_norm(
+        self, name: str, value: ir.Value, residual: ir.Value, outputs: int
+    ) -> tuple[ir.Value, ir.Value | None]:
+        """The norm of a sum, and with three outputs the sum."""
+        inputs = (value, residual, *self.gains(name))
+        normed, rows, *total = self.own("AddLayerNorm", outputs, *inputs, epsilon=float(self.its.epsilon))
+        if self.int8:
+            self.narrow[normed] = rows
+        self.optional += [rows, *total]
+        return normed, next(iter(total), None)
+
+    def _begins(self) -> tuple[ir.Value, ir.Value]:
+        """Of every token, where its window begins, and where it stands itself."""
         count = self.op("Shape", self.ids)
         place = self.op("Range", np.array(0), self.op("Squeeze", count), np.array(1))
         # A token's window is the last that begins at or before it.
         begins = self.op("Unsqueeze", self.op("Slice", self.boundaries, np.array([0]), np.array([-1])), np.array([0]))
         earlier = self.op("LessOrEqual", begins, self.op("Unsqueeze", place, np.array([1])))
-        nothing = np.array(0)
-        begin = self.op("ReduceMax", self.op("Where", earlier, begins, nothing), np.array([1]), keepdims=0)
-        return self.op("Gather", table, self.op("Sub", place, begin), axis=0)
+        return self.op("ReduceMax", self.op("Where", earlier, begins, np.array(0)), np.array([1]), keepdims=0), place
 
-    def join(self, name: str, value: ir.Value, residual: ir.Value) -> ir.Value:
-        """See Encoder."""
-        gain, bias = (self.constant(self.weight(part), part) for part in (f"{name}.weight", f"{name}.bias"))
-        epsilon = float(self.config.layer_norm_eps)
-        joined = self.own_or_narrow("AddLayerNorm", value, residual, gain, bias, epsilon=epsilon)
-        self.required.add(joined)
-        return joined
+    def _neighbour(self, value: ir.Value, offset: int) -> ir.Value:
+        """Of every token, the row of the one `offset` further on; zeros where that is in another window."""
+        if not offset:
+            return value
+        last = self.op("Sub", self.op("Size", self.ids), np.array(1))
+        index = self.op("Add", self.place, np.array(offset))
+        near = self.op("Min", self.op("Max", index, np.array(0)), last)
+        same = self.op("Equal", self.op("Gather", self.begin, near, axis=0), self.begin)
+        inside = self.op("And", same, self.op("Equal", near, index))
+        seen = self.op("Unsqueeze", self.op("Cast", inside, to=1), np.array([1]))
+        return self.op("Mul", self.op("Gather", value, near, axis=0), seen)
 
-    def linear(self, name: str, value: ir.Value, scale: float = 1, activation: str | None = None) -> ir.Value:
-        """See Encoder."""
-        fused = activation == "gelu"
-        product = self._quantized(name, value, self.bias(name, scale), scale, gelu=fused)
-        if product is None:
-            return super().linear(name, value, scale, activation)
-        return self.activation(activation, product) if activation and not fused else product
-
-    def widen(self, name: str, value: ir.Value) -> ir.Value:
-        """See Encoder."""
-        product = self._quantized(name, value, None)
-        return super().widen(name, value) if product is None else product
-
-    def attention(self, prefix: str, hidden: ir.Value) -> ir.Value:
-        """See Encoder."""
-        query = self.linear(prefix + Deberta.query, hidden, self.scale)
-        key = self.linear(prefix + Deberta.key, hidden)
-        value = self.linear(prefix + Deberta.value, hidden)
-        keys, key_scales = self._narrow_table(prefix, "c2p", Deberta.key, Deberta.relative_key)
-        queries, query_scales = self._narrow_table(prefix, "p2c", Deberta.query, Deberta.relative_query)
-        buckets = self.constant(distance_buckets(self.config)[0], "distance_buckets")
-        parts = [query, key, value]
-        if all(part in self.narrow for part in parts):
-            parts = [self.narrow[part] for part in parts]
-        inputs = (*parts, self.boundaries, buckets, keys, queries, *((key_scales, query_scales) if self.int8 else ()))
-        mixed = self.own("DisentangledAttention", *inputs, heads=self.heads, int8=int(self.int8))
-        return self.linear(prefix + Deberta.mix, mixed)
-
-    def _narrow_table(self, prefix: str, term: str, shared: str, own: str) -> tuple[ir.Value | None, ir.Value | None]:
+    def _narrow_table(self, name: str | None, scale: float = 1.0) -> tuple[ir.Value | None, ir.Value | None]:
         """The projected relative positions, in INT8 as s8 with a scale a row; None for what there is not."""
-        if term not in self.terms:
+        if name is None:
             return None, None
-        table = self.table(prefix, shared, own)
+        table = self.table(name, scale)
         if not self.int8:
             return table, None
-        data = cast(ir.TensorProtocol, table.const_value).numpy()
+        data: Array = cast(ir.TensorProtocol, table.const_value).numpy()
         narrow, scales = quantize.narrow(data, axis=-1)
         narrow_name, scale_name = quantize.names(table.name or "", axis=-1)
         return self.constant(narrow, narrow_name), self.constant(scales.reshape(-1), scale_name)
-
-    def _quantized(
-        self, name: str, value: ir.Value, bias: ir.Value | None, scale: float = 1, gelu: bool = False
-    ) -> ir.Value | None:
-        """The product in INT8; None where it is to stay in FP32."""
-        matrix = self.matrix(name, scale)
-        weight = f"{name}.weight"
-        if not self.int8 or weight in self.exact or not quantize.worthwhile(matrix):
-            return None
-        narrow_name, scale_name = quantize.names(weight, axis=0)
-        narrow, scales = quantize.narrow(matrix, axis=0)
-        constants = self.constant(narrow, narrow_name), self.constant(scales.squeeze(0), scale_name)
-        return self.own_or_narrow("QuantizedLinear", self.narrow.get(value, value), *constants, bias, gelu=int(gelu))

@@ -99,7 +99,7 @@ def no_more_than(folder: Path, classes: Collection[str], spare: Collection[str])
 
     classes: the `architectures` of the configuration. spare: names of weights that nothing here computes with.
     """
-    stock = {architecture.class_name for architecture in names.ARCHITECTURES.values()}
+    stock = set(names.ARCHITECTURES.values())
     strange = sorted(set(classes) - stock)
     left = sorted(name for name in spare if not names.HARMLESS.fullmatch(name))
     if left:

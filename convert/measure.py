@@ -1,8 +1,9 @@
 """A model folder measured as it will be served, by a process of its own that has no torch and gives its memory back.
 
-    python -m convert.measure FOLDER [--fused] < texts.json
+    python -m convert.measure FOLDER FIRST [--fused] < texts.json
 
-prints a dot a window, then one line of JSON: a Measurement.
+prints a dot a window, then one line of JSON: a Measurement. The first FIRST texts are timed, and
+asked alone too.
 """
 
 from __future__ import annotations
@@ -39,13 +40,16 @@ TOGETHER = (8, 24, 60)
 class Measurement:
     """What one engine answered, and how it behaved.
 
-    probabilities: of each text, one a word. seconds: for all texts, asked at once.
+    variant: what of engine and processor changes scores, like fused.avx512vnni.
+    probabilities: of each text, one a word. seconds: for the first texts, asked at once; words: how many they have.
     neighbours: largest difference of a probability when its text is asked alone, or its window shares a micro-batch.
     memory_mb: the most that the process held, in MB. size_mb: of the files that serving reads, in MB.
     """
 
+    variant: str
     probabilities: list[list[float]]
     seconds: float
+    words: int
     neighbours: float
     memory_mb: float
     size_mb: float
@@ -65,8 +69,11 @@ def settings_for(folder: Path, manifest: Manifest) -> Settings:
     )
 
 
-def measure(folder: Path, texts: Sequence[str], on_window: Callable[[], None], fused: bool) -> Measurement:
-    """Score the texts with what serves them: the fused graph or the portable one. Raises ArtifactError."""
+def measure(folder: Path, texts: Sequence[str], first: int, on_window: Callable[[], None], fused: bool) -> Measurement:
+    """Score the texts with what serves them: the fused graph or the portable one. Raises ArtifactError.
+
+    first: how many of the texts are timed, and asked alone too.
+    """
     loaded = artifact.load(folder)
     plan = cpu.plan(cpu.detect(), CpuSettings())
     runner = load(loaded, plan, fused)
@@ -75,15 +82,18 @@ def measure(folder: Path, texts: Sequence[str], on_window: Callable[[], None], f
     detector = Detector(loaded, runner, settings_for(folder, loaded.manifest), plan.lanes)
     try:
         detector.warm_up()
-        together, seconds = score(detector, texts, on_window)
-        alone = [score(detector, [text], on_window)[0][0] for text in texts]
+        together, seconds = score(detector, texts[:first], on_window)
+        alone = [score(detector, [text], on_window)[0][0] for text in texts[:first]]
+        others = score(detector, texts[first:], on_window)[0]
     finally:
         detector.close()
     neighbours = max(float(np.abs(a - b).max(initial=0)) for a, b in zip(together, alone, strict=True))
-    apart = _apart(runner, Tokenizer(loaded.tokenizer), loaded.manifest, " ".join(texts))
+    apart = _apart(runner, Tokenizer(loaded.tokenizer), loaded.manifest, " ".join(texts[:first]))
     return Measurement(
-        probabilities=[[float(value) for value in values] for values in together],
+        variant=runner.variant,
+        probabilities=[[float(value) for value in values] for values in (*together, *others)],
         seconds=seconds,
+        words=sum(map(len, together)),
         neighbours=max(neighbours, apart),
         memory_mb=_peak_memory() / 1e6,
         size_mb=sum(record.bytes for record in loaded.manifest.files.values()) / 1e6,
@@ -128,7 +138,8 @@ def _peak_memory() -> int:
 def main() -> None:
     """See the module."""
     texts = json.load(sys.stdin)
-    found = measure(Path(sys.argv[1]), texts, lambda: print(PROGRESS, flush=True), fused="--fused" in sys.argv)
+    folder, first = Path(sys.argv[1]), int(sys.argv[2])
+    found = measure(folder, texts, first, lambda: print(PROGRESS, flush=True), fused="--fused" in sys.argv)
     print(json.dumps(asdict(found)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 CONFIG = "config.json"
@@ -52,32 +51,39 @@ HEAD = "ForTokenClassification"
 WANTED = ("*.json", "*.model", "vocab.txt", "merges.txt", "*.safetensors", "*.bin", CARD)
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """One `model_type`.
-
-    class_name: its token classifier in transformers.
-    offset: position ids start after the padding id (RoBERTa and kin): the rows before are not for tokens.
-    relative: a model without absolute positions has no hard limit on its length.
-    """
-
-    class_name: str
-    offset: bool = False
-    relative: bool = False
-
-
+# By `model_type`: its token classifier in transformers. What its encoder is made of is in convert/families.
 ARCHITECTURES = {
-    "deberta-v2": Architecture("DebertaV2ForTokenClassification", relative=True),
-    "bert": Architecture("BertForTokenClassification"),
-    "roberta": Architecture("RobertaForTokenClassification", offset=True),
-    "xlm-roberta": Architecture("XLMRobertaForTokenClassification", offset=True),
-    "electra": Architecture("ElectraForTokenClassification"),
-    "distilbert": Architecture("DistilBertForTokenClassification"),
+    "deberta": "DebertaForTokenClassification",
+    "deberta-v2": "DebertaV2ForTokenClassification",
+    "bert": "BertForTokenClassification",
+    "roberta": "RobertaForTokenClassification",
+    "xlm-roberta": "XLMRobertaForTokenClassification",
+    "camembert": "CamembertForTokenClassification",
+    "electra": "ElectraForTokenClassification",
+    "distilbert": "DistilBertForTokenClassification",
+    "mpnet": "MPNetForTokenClassification",
+    "modernbert": "ModernBertForTokenClassification",
+}
+# Activations by the names of configurations -> by those of our operators.
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
 }
 # Parts of a weight's name that come from what a model was wrapped in for training: DataParallel, a Trainer of one's
-# own, torch.compile, FSDP, activation checkpointing. The first two only stand at the beginning.
+# own, torch.compile, FSDP, activation checkpointing. The first two only stand at the beginning. ModernBERT's encoder is
+# called "model" without any wrapper.
+_MODEL = r"model(?!\.(?:embeddings\.(?:tok_embeddings|norm)|layers|final_norm)\.)"
 _WRAPPERS = re.compile(
-    r"^(?:(?:module|model|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+"
+    rf"^(?:(?:module|{_MODEL}|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+"
     r"|(?<=\.)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 )
 
@@ -88,14 +94,15 @@ def unwrapped(weight: str) -> str:
 
 
 # Weights that a token classifier does not compute with, and that many checkpoints have: buffers of old versions, the
-# pooler, the heads of pretraining (BERT's and DeBERTa's cls, RoBERTa's lm_head, DeBERTa's, ELECTRA's, DistilBERT's),
-# the weights of a loss function, and DeBERTa's absolute positions, which only its pretraining uses.
+# pooler, the heads of pretraining (BERT's and DeBERTa's cls, RoBERTa's lm_head, DeBERTa's, ELECTRA's, DistilBERT's,
+# ModernBERT's decoder), the weights of a loss function, and DeBERTa's absolute positions, which only its pretraining
+# uses.
 HARMLESS = re.compile(
     r"(.*\.)?(position_ids|token_type_ids)"
     r"|(\w+\.)?pooler\..*"
     r"|(cls|lm_head|lm_predictions|mask_predictions|discriminator_predictions|generator_predictions|generator_lm_head"
     r"|vocab_transform|vocab_layer_norm|vocab_projector|loss|loss_fn|loss_fct|criterion)\..*"
-    r"|class_weights?|(deberta\.)?embeddings\.position_embeddings\.weight"
+    r"|decoder\.(weight|bias)|class_weights?|(deberta\.)?embeddings\.position_embeddings\.weight"
 )
 
 # How the weights of absolute positions end, where an architecture has them.
@@ -111,7 +118,13 @@ OTHER_HEADS = ("classifier.", "pre_classifier.", "qa_outputs.")
 # Heads of two linear layers, by their names. What is between them is in no weight: where a class of transformers has
 # such a head (for texts, not for tokens), people mean what it has.
 HEADS: dict[tuple[str, str], dict[str, HeadActivation]] = {
-    ("classifier.dense", "classifier.out_proj"): {"electra": "gelu", "roberta": "tanh", "xlm-roberta": "tanh"},
+    ("classifier.dense", "classifier.out_proj"): {
+        "electra": "gelu",
+        "roberta": "tanh",
+        "xlm-roberta": "tanh",
+        "camembert": "tanh",
+        "mpnet": "tanh",
+    },
     ("pre_classifier", "classifier"): {"distilbert": "relu"},
     ("dense", "classifier"): {},
 }
@@ -122,12 +135,8 @@ class Positions:
 
     scheme = "position_embedding_type"
     plain = ("absolute", None)
-    # Words in the names of settings of schemes that no covered architecture computes.
+    # Words in the names of settings of other schemes.
     foreign = frozenset({"alibi", "rope", "rotary", "xpos"})
-    # DeBERTa's: terms of its attention, norms of its table, and options of the original that transformers dropped.
-    terms = frozenset({"c2p", "p2c"})
-    norms = frozenset({"none", "layer_norm"})
-    unknown_to_deberta = ("talking_head",)
 
 
 class Lora:
@@ -148,29 +157,3 @@ class Lora:
     )  # fmt: skip
     # Ways to begin (`init_lora_weights`) that leave the base model as it is.
     plain_starts = ("gaussian", "eva", "orthogonal")
-
-
-class Deberta:
-    """Weights of `DebertaV2ForTokenClassification`, without `.weight` and `.bias`."""
-
-    words = "deberta.embeddings.word_embeddings"
-    positions = "deberta.embeddings.position_embeddings"
-    types = "deberta.embeddings.token_type_embeddings"
-    widen = "deberta.embeddings.embed_proj"
-    norm = "deberta.embeddings.LayerNorm"
-    relative = "deberta.encoder.rel_embeddings"
-    relative_norm = "deberta.encoder.LayerNorm"
-    conv = "deberta.encoder.conv.conv"
-    conv_norm = "deberta.encoder.conv.LayerNorm"
-    layer = "deberta.encoder.layer.{}."
-    query = "attention.self.query_proj"
-    key = "attention.self.key_proj"
-    value = "attention.self.value_proj"
-    relative_query = "attention.self.pos_query_proj"
-    relative_key = "attention.self.pos_key_proj"
-    mix = "attention.output.dense"
-    mix_norm = "attention.output.LayerNorm"
-    up = "intermediate.dense"
-    down = "output.dense"
-    down_norm = "output.LayerNorm"
-    head = "classifier"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from bento import cpu
 from bento.artifact import Manifest, Precision, WordScore
 from bento.types import FloatArray
-from convert.figures import Figures, Limits, Variant
+from convert.figures import MARGIN, Figures, Limits, Variant, by_distance
 from convert.measure import Measurement
 from convert.verify import Reference
 
@@ -25,18 +26,30 @@ _RULES: dict[WordScore, str] = {
 }
 
 
+@dataclass(frozen=True)
+class Shown:
+    """The variant that is shown in detail: its name and answers; threshold: from where on a word is a machine's."""
+
+    name: str
+    found: Measurement
+    threshold: float
+
+
 def write(
-    folder: Path, manifest: Manifest, expected: Reference, variants: Mapping[Precision, Variant], threshold: float
+    folder: Path, manifest: Manifest, expected: Reference, variants: Mapping[Precision, Variant], shown: Shown
 ) -> None:
     """Add the figures to a finished folder, once for programs and once for people. Raises OSError."""
-    found = {
+    threshold = shown.threshold
+    flips = by_distance(expected.flat, shown.found.flat, threshold)
+    figures = {
         "chosen": manifest.precision,
         "model": manifest.name,
         "texts": len(expected.texts),
         "threshold": threshold,
         "word_score": manifest.word_score,
         "cores": cpu.detect().usable,
-        "pytorch": {"words_per_s": expected.words_per_s},
+        "pytorch": {"words_per_s": len(expected.flat) / expected.seconds},
+        "flips_by_distance": [dict(zip(("from", "to", "words", "flips"), row, strict=True)) for row in flips],
         "variants": {
             precision: {
                 "within_limits": variant.fault is None,
@@ -44,12 +57,20 @@ def write(
                 "figures": variant.figures.known(),
                 **({"fused": variant.fused.known()} if variant.fused else {}),
                 "left_in_fp32": variant.exact,
+                "instruction_sets": variant.instruction_sets,
             }
             for precision, variant in variants.items()
         },
     }
-    (folder / JSON).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    (folder / MARKDOWN).write_text(_markdown(manifest, expected, variants, threshold), encoding="utf-8")
+    (folder / JSON).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    told = _markdown(manifest, expected, variants, threshold) + _flips(flips, shown.found.variant, threshold)
+    (folder / MARKDOWN).write_text(told, encoding="utf-8")
+
+
+def _flips(rows: Sequence[tuple[float, float, int, int]], variant: str, threshold: float) -> str:
+    lines = [f"| {low:g} to {high:g} | {count} | {flips} |" for low, high, count, flips in rows]
+    head = f"\nWords by their distance from {threshold:g} in PyTorch, and how many of them flip ({variant}):\n\n"
+    return head + "\n".join(["| distance | words | flips |", "| --- | --- | --- |", *lines]) + "\n"
 
 
 def _markdown(manifest: Manifest, expected: Reference, variants: Mapping[Precision, Variant], threshold: float) -> str:
@@ -68,22 +89,33 @@ def _markdown(manifest: Manifest, expected: Reference, variants: Mapping[Precisi
         for precision, variant in variants.items()
         if variant.exact
     )
+    sets = "".join(
+        f"\n\nThe fused graph of {precision.upper()} with lower instruction sets, mean |dp| over the ladder: "
+        + ", ".join(f"{name} {mean:.2g}" for name, mean in variant.instruction_sets.items())
+        + "."
+        for precision, variant in variants.items()
+        if variant.instruction_sets
+    )
     return (
         f"# {manifest.name}: verified\n\n"
-        f"{manifest.precision.upper()} was kept. Each variant was compared with PyTorch in FP32, word by word, over "
-        f"{len(expected.flat)} words in {len(expected.texts)} texts; a word flips at {threshold:g}. "
-        f"A word's score is {_RULES[manifest.word_score]}.\n\n"
+        f"{manifest.precision.upper()} was kept. Each variant was compared with PyTorch in FP32, word by word: INT8 "
+        f"over {len(expected.flat)} words in {len(expected.texts)} texts that it was not calibrated on, FP32 on the "
+        f"first of them. A word flips at {threshold:g}; it flips clearly when it was, before or after, at least "
+        f"{MARGIN:g} from there. Limits are held by the upper 95 % bounds. A word's score is "
+        f"{_RULES[manifest.word_score]}.\n\n"
         + "\n".join(rows)
         + exact
-        + f"\n\nPyTorch itself scored {expected.words_per_s:.4g} words a second. "
+        + sets
+        + f"\n\nPyTorch itself scored {len(expected.flat) / expected.seconds:.4g} words a second. "
         "convert/figures.py says what each figure means.\n\n"
         f"![Every word's probability in PyTorch and here]({PLOT})\n"
     )
 
 
-def draw(folder: Path, expected: Reference, found: Measurement, name: str, threshold: float) -> None:
-    """Add the plot: every word at (probability in PyTorch, probability in `name`). Raises OSError."""
-    (folder / PLOT).write_text(plot(expected.flat, found.flat, name, threshold), encoding="utf-8")
+def draw(folder: Path, expected: Reference, shown: Shown) -> None:
+    """Add the plot: every word at (probability in PyTorch, probability in what is shown). Raises OSError."""
+    drawn = plot(expected.flat, shown.found.flat, shown.name, shown.threshold)
+    (folder / PLOT).write_text(drawn, encoding="utf-8")
 
 
 def plot(expected: FloatArray, found: FloatArray, name: str, threshold: float) -> str:

@@ -1,4 +1,4 @@
-"""Settings of a checkpoint that decide what its numbers mean: positions, and what makes probabilities of logits."""
+"""Settings of a checkpoint that decide what its numbers mean: what is not computed, what makes probabilities."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 from bento.artifact import Activation
 from convert import names
 from convert.errors import CheckpointError
-from convert.names import Positions
+from convert.families import FAMILIES
+from convert.families.description import Family
+from convert.names import ACTIVATIONS, Positions
 
 _TRAINED = "fine-tune a model without it, or serve this one with the software that trained it"
 
 
-def check_positions(folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuse a scheme of positions that transformers drops without a word. Raises CheckpointError, naming it."""
-    found = {Positions.scheme: config[Positions.scheme]} if _is_other(config) else {}
-    found |= {name: value for name, value in config.items() if value and Positions.foreign & set(name.split("_"))}
-    if config.get("model_type") == "deberta-v2":
-        found |= _of_deberta(config)
-    if found:
-        settings = ", ".join(f"{name}: {value}" for name, value in found.items())
-        raise CheckpointError(folder, f"its positions are of a scheme that is not computed here ({settings})", _TRAINED)
+def check(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuse settings that change what is computed and are not computed here. Raises CheckpointError, naming them."""
+    family = FAMILIES[config["model_type"]]
+    activations = {name: config.get(name) for name in family.activations}
+    refused = family.refused(config)
+    _refuse(folder, "its attention is of a scheme that is not computed here", _foreign(config, family) | refused)
+    unknown = {name: value for name, value in activations.items() if value is not None and value not in ACTIVATIONS}
+    _refuse(folder, "its activation is not computed here", unknown, f"these are: {', '.join(ACTIVATIONS)}")
 
 
 def activation(folder: Path, config: Mapping[str, Any], labels: int) -> Activation:
@@ -36,22 +37,17 @@ def activation(folder: Path, config: Mapping[str, Any], labels: int) -> Activati
     raise CheckpointError(folder, fault, f"give a classifier, or correct problem_type in {names.CONFIG}")
 
 
-def _is_other(config: Mapping[str, Any]) -> bool:
-    return config.get(Positions.scheme) not in Positions.plain
+def _foreign(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
+    """Schemes of positions that transformers drops without a word."""
+    found = {Positions.scheme: config[Positions.scheme]} if config.get(Positions.scheme) not in Positions.plain else {}
+    return found | {
+        name: value
+        for name, value in config.items()
+        if value and Positions.foreign & set(name.split("_")) and name not in family.positions
+    }
 
 
-def _of_deberta(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of the original DeBERTa that its second version in transformers does not know."""
-    terms, norms = (_parts(config.get(name)) for name in ("pos_att_type", "norm_rel_ebd"))
-    found = {name: config[name] for name in Positions.unknown_to_deberta if config.get(name)}
-    if terms - Positions.terms:
-        found["pos_att_type"] = config["pos_att_type"]
-    if norms - Positions.norms:
-        found["norm_rel_ebd"] = config["norm_rel_ebd"]
-    return found
-
-
-def _parts(value: Any) -> set[str]:
-    """Of a setting like "p2c|c2p", or a list."""
-    parts = value.split("|") if isinstance(value, str) else value or ()
-    return {str(part).strip().lower() for part in parts} - {""}
+def _refuse(folder: Path, fault: str, found: Mapping[str, Any], remedy: str = _TRAINED) -> None:
+    if found:
+        settings = ", ".join(f"{name}: {value}" for name, value in found.items())
+        raise CheckpointError(folder, f"{fault} ({settings})", remedy)

@@ -6,7 +6,7 @@ Outliers make the difference: one channel of activations, a hundred times the ot
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -18,16 +18,40 @@ from bento.types import FloatArray
 Positive = Callable[[FloatArray], FloatArray]
 # The estimate adds errors as if they were independent, which they are not quite.
 SAFETY = 2.0
+# Texts that are measured on: many for a small model, four for one of 300 million weights, where each takes seconds.
+LEAST_TEXTS, MOST_TEXTS = 4, 32
+_WORK = 1_200_000_000
+
+
+def texts_for(sizes: Mapping[str, int]) -> int:
+    """How many texts to measure on, given how many numbers each weight has: a large model takes longer for each."""
+    return min(MOST_TEXTS, max(LEAST_TEXTS, _WORK // max(1, sum(sizes.values()))))
 
 
 def measure(
-    model: Any, ids: list[int], positive: Positive, products: Collection[str], on_product: Callable[[], None]
+    model: Any,
+    texts: Sequence[list[int]],
+    positive: Positive,
+    products: Collection[str],
+    on_product: Callable[[], None],
 ) -> dict[str, float]:
-    """Mean |dp| of the tokens `ids` when the MatMul with each weight of `products`, alone, is computed as INT8 does.
+    """Mean |dp| of all tokens when the MatMul with each weight of `products`, alone, is computed as INT8 does.
 
+    texts: the ids of each, run one after another, so that memory does not grow with them.
     positive: logits [tokens, labels] -> probability [tokens] that a machine wrote the token.
     A weight that PyTorch does not know as one of a Linear has 0: it is never kept.
     """
+    errors = dict.fromkeys(products, 0.0)
+    count = sum(map(len, texts))
+    for ids in texts:
+        for name, error in _measure(model, ids, positive, products, on_product).items():
+            errors[name] += error * len(ids) / count
+    return errors
+
+
+def _measure(
+    model: Any, ids: list[int], positive: Positive, products: Collection[str], on_product: Callable[[], None]
+) -> dict[str, float]:
     row = torch.tensor([ids])
     layers = _layers(model)
 

@@ -1,19 +1,28 @@
-"""The texts that a conversion is verified on: built in, of all lengths, and those of the user."""
+"""The texts that a conversion is calibrated and verified on, and those of the user.
+
+No text of the calibration is verified on. convert/data/README.md says where the prose is from.
+"""
 
 from __future__ import annotations
 
 import codecs
+import gzip
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from bento.text import words
+from convert import made
 from convert.errors import TextsError
 
 # From one word to more than one window.
 LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 350, 900)
+# The first of these, for what takes long: kernels of instruction sets below this machine's.
+SHORT = 11
 _SENTENCES = (
     "The committee met on Tuesday, and after a long debate it agreed to postpone the vote until spring.",
     "Who wrote this?",
@@ -34,8 +43,11 @@ _SENTENCES = (
 )
 
 
-# What the sensitivity of each MatMul is measured on: several kinds of text in some eighty tokens.
-CALIBRATION = " ".join(_SENTENCES[:4])
+_PROSE = Path(__file__).parent / "data" / "prose.jsonl.gz"
+# One passage of prose in so many calibrates, the others verify.
+_CALIBRATES = 6
+# Passages of prose for each text that is made.
+_PROSE_FOR_MADE = 6
 
 
 @dataclass(frozen=True)
@@ -46,8 +58,16 @@ class Text:
     labels: tuple[int, ...] | None = None
 
 
-def built_in() -> tuple[Text, ...]:
-    """One text of each length; the same every time."""
+@dataclass(frozen=True)
+class Asked:
+    """What a folder is asked. first: how many of the texts are timed, and asked alone too."""
+
+    texts: tuple[Text, ...]
+    first: int
+
+
+def ladder() -> tuple[Text, ...]:
+    """One text of each of LENGTHS; the same every time."""
     shuffle = np.random.default_rng(0).permutation
     found = []
     for length in LENGTHS:
@@ -56,6 +76,38 @@ def built_in() -> tuple[Text, ...]:
             drawn += " ".join(_SENTENCES[index] for index in shuffle(len(_SENTENCES))).split()
         found.append(Text(" ".join(drawn[:length])))
     return tuple(found)
+
+
+def calibration(count: int) -> list[str]:
+    """So many texts of all kinds, the first of each kind first."""
+    return _mixed(_prose()[::_CALIBRATES], made.texts(count, seed=1))[:count]
+
+
+def verification(least: int) -> tuple[Text, ...]:
+    """Texts of all kinds with at least so many words together, or all that there are."""
+    prose = [text for place, text in enumerate(_prose()) if place % _CALIBRATES]
+    found, count = [], 0
+    for text in _mixed(prose, made.texts(len(prose) // _PROSE_FOR_MADE, seed=0)):
+        if count >= least:
+            break
+        found.append(Text(text))
+        count += len(words.split(text))
+    return tuple(found)
+
+
+def _prose() -> list[str]:
+    with gzip.open(_PROSE, "rt", encoding="utf-8") as file:
+        return [text for _, text in map(json.loads, file)]
+
+
+def _mixed(prose: Sequence[str], others: Sequence[tuple[str, str]]) -> list[str]:
+    """All of the prose, with a made text after every few passages of it."""
+    found, waiting = [], iter(others)
+    for place, text in enumerate(prose, 1):
+        found.append(text)
+        if place % _PROSE_FOR_MADE == 0:
+            found += [text for _, text in islice(waiting, 1)]
+    return found
 
 
 def read(path: Path) -> tuple[Text, ...]:

@@ -7,12 +7,13 @@ that a fault of the served path is a difference, not a fault of both.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +22,39 @@ import torch
 
 from bento import artifact
 from bento.artifact import Manifest, WordScore
-from bento.settings import ROOT
+from bento.settings import ISA_VARIABLE, ROOT
 from bento.text import windows
 from bento.text.tokenizer import MARKS, Tokenizer
 from bento.types import FloatArray
 from convert.errors import VerificationError
-from convert.figures import Array, Figures, auroc, rank_correlation
+from convert.figures import MARGIN, Array, Figures, auroc, rank_correlation, upper_bound
 from convert.measure import PROGRESS, Measurement, settings_for
-from convert.texts import Text
+from convert.texts import Asked, Text
 from convert.tokenizer import plain
+
+# As native/cpu_features.h orders them: who has one has all before it.
+INSTRUCTION_SETS = ("portable", "avx2", "avx512vnni", "amx")
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What PyTorch says in FP32: of each text, one probability a word; seconds and windows for all of them."""
+    """What PyTorch says in FP32: of each text, one probability a word, and its windows; seconds for all of them."""
 
     texts: tuple[Text, ...]
     probabilities: tuple[FloatArray, ...]
     seconds: float
-    windows: int
+    windows: tuple[int, ...]
+
+    def first(self, count: int) -> Reference:
+        """The same of the first texts alone."""
+        return replace(
+            self, texts=self.texts[:count], probabilities=self.probabilities[:count], windows=self.windows[:count]
+        )
 
     @property
     def flat(self) -> Array:
         """[words], of all texts."""
         return np.concatenate(self.probabilities)
-
-    @property
-    def words_per_s(self) -> float:
-        """PyTorch's speed."""
-        return len(self.flat) / self.seconds
 
 
 def reference(folder: Path, model: Any, texts: tuple[Text, ...], on_window: Callable[[], None]) -> Reference:
@@ -62,7 +67,7 @@ def reference(folder: Path, model: Any, texts: tuple[Text, ...], on_window: Call
     limit = manifest.max_tokens - tokenizer.special_tokens
     overlap = settings_for(folder, manifest).model.window_overlap
     vocabulary = plain(loaded.tokenizer.read_text(encoding="utf-8"))
-    found, count, start = [], 0, time.perf_counter()
+    found, counts, start = [], [], time.perf_counter()
     for text in texts:
         encoding = tokenizer.encode(text.text)
         parts = windows.split(len(encoding), limit, overlap)
@@ -72,11 +77,11 @@ def reference(folder: Path, model: Any, texts: tuple[Text, ...], on_window: Call
                 logits = model(torch.from_numpy(tokenizer.ids(encoding, part))[None]).logits[0]
             pieces.append(tokenizer.content(_probabilities(logits, manifest).numpy()))
             on_window()
-        count += len(parts)
+        counts.append(len(parts))
         tokens = [vocabulary.id_to_token(int(number)) or "" for number in encoding.ids]
         values = windows.stitch(parts, pieces)
         found.append(word_scores(text.text, tokens, encoding.offsets.tolist(), values.tolist(), manifest.word_score))
-    return Reference(texts, tuple(found), time.perf_counter() - start, count)
+    return Reference(texts, tuple(found), time.perf_counter() - start, tuple(counts))
 
 
 def _probabilities(logits: torch.Tensor, manifest: Manifest) -> torch.Tensor:
@@ -121,18 +126,29 @@ def word_scores(
 
 
 def measure(
-    folder: Path, texts: Sequence[Text], on_window: Callable[[], None] = lambda: None, fused: bool = False
+    folder: Path,
+    asked: Asked,
+    on_window: Callable[[], None] = lambda: None,
+    fused: bool = False,
+    instruction_set: str | None = None,
 ) -> Measurement:
-    """`convert.measure` in a process of its own, of one of the two graphs. Raises VerificationError when it cannot."""
+    """`convert.measure` in a process of its own, of one of the two graphs. Raises VerificationError when it cannot.
+
+    instruction_set: the one that the operators are to use, in place of the best that this machine has.
+    """
     # `-m` finds a package in the working directory first, so this very tree.
-    command = [sys.executable, "-m", "convert.measure", str(folder.resolve()), *(["--fused"] if fused else [])]
+    command = [sys.executable, "-m", "convert.measure", str(folder.resolve()), str(asked.first)]
+    command += ["--fused"] if fused else []
+    environ = {**os.environ, **({ISA_VARIABLE: instruction_set} if instruction_set else {})}
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as given,
         tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
     ):
-        json.dump([text.text for text in texts], given)
+        json.dump([text.text for text in asked.texts], given)
         given.seek(0)
-        with subprocess.Popen(command, cwd=ROOT, stdin=given, stdout=subprocess.PIPE, stderr=errors) as process:
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environ, stdin=given, stdout=subprocess.PIPE, stderr=errors
+        ) as process:
             last = b""
             try:
                 for line in process.stdout or ():
@@ -149,22 +165,35 @@ def measure(
     return Measurement(**json.loads(last))
 
 
+def lower_instruction_sets(found: Measurement) -> tuple[str, ...]:
+    """Those that a machine has which chose the operators' own of this measurement, and that they have kernels for."""
+    chosen = found.variant.partition(".")[2]
+    return INSTRUCTION_SETS[: INSTRUCTION_SETS.index(chosen)] if chosen in INSTRUCTION_SETS else ()
+
+
 def compare(expected: Reference, found: Measurement, threshold: float, fp32_share: float) -> Figures:
     """The figures that come of two answers."""
     theirs, ours = expected.flat, found.flat
-    gap = np.abs(theirs - ours)
-    known = [(text.labels, len(values)) for text, values in zip(expected.texts, expected.probabilities, strict=True)]
-    labelled = np.concatenate([np.full(count, labels is not None) for labels, count in known])
-    truth = np.concatenate([np.asarray(labels or (), dtype=bool) for labels, _ in known])
+    gap, counts = np.abs(theirs - ours), np.array([len(values) for values in expected.probabilities])
+    flipped = (theirs >= threshold) != (ours >= threshold)
+    clear = flipped & (np.maximum(np.abs(theirs - threshold), np.abs(ours - threshold)) >= MARGIN)
+    starts = np.cumsum(counts) - counts
+    labels = [text.labels for text in expected.texts]
+    labelled = np.repeat([each is not None for each in labels], counts)
+    truth = np.concatenate([np.asarray(each or (), dtype=bool) for each in labels])
     return Figures(
         words=len(gap),
         max_dp=float(gap.max()),
         mean_dp=float(gap.mean()),
         p999_dp=float(np.quantile(gap, 0.999)),
-        flips=float(((theirs >= threshold) != (ours >= threshold)).mean()),
+        flips=float(flipped.mean()),
+        clear_flips=float(clear.mean()),
+        mean_dp_bound=upper_bound(np.add.reduceat(gap, starts), counts),
+        # One more than were seen: of none the bootstrap knows nothing but none.
+        clear_flips_bound=upper_bound(np.add.reduceat(clear.astype(float), starts), counts) + 1 / len(gap),
         rank=rank_correlation(theirs, ours),
         neighbours=found.neighbours,
-        words_per_s=len(gap) / found.seconds,
+        words_per_s=found.words / found.seconds,
         memory_mb=found.memory_mb,
         size_mb=found.size_mb,
         fp32_share=fp32_share,

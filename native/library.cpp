@@ -25,7 +25,8 @@ extern "C" WORDTELL_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* optio
       OrtCustomOpDomain* made = nullptr;
       wordtell::check(*api, api->get<CreateCustomOpDomain>()("wordtell", &made));
       for (const OrtCustomOp* op :
-           {wordtell::disentangled_attention(), wordtell::quantized_linear(), wordtell::add_layer_norm()}) {
+           {wordtell::attention(), wordtell::disentangled_attention(), wordtell::quantized_linear(),
+            wordtell::add_layer_norm()}) {
         wordtell::check(*api, api->get<CustomOpDomainAdd>()(made, op));
       }
       return made;

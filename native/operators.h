@@ -7,6 +7,7 @@
 
 namespace wordtell {
 
+const OrtCustomOp* attention();
 const OrtCustomOp* disentangled_attention();
 const OrtCustomOp* quantized_linear();
 const OrtCustomOp* add_layer_norm();

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 
 from benchmarks import dimensions, figures, soak
 from benchmarks.engines import CLASSIC, _with_ratios
 from benchmarks.harness import RESULTS
 from benchmarks.load import SIZES, Outcome, percentiles, words_per_second
+from convert import families
 
 MACHINE = {"cpu": "A processor", "cores": 2, "flags": ["avx512_vnni"], "python": "3.11.7"}
 
@@ -24,6 +26,7 @@ def entry(engine: str, seconds: float) -> dict[str, Any]:
 def result(*entries: dict[str, Any]) -> dict[str, Any]:
     made = {"dimensions": {"layers": 24, "hidden": 1024}, "weights": "random, seeded", "cores": 2}
     made |= {"sets": {"120 x 350 words": _with_ratios(list(entries))}, "failed": {"torch.compile": "no | compiler"}}
+    made |= {"roofline_gops": {"all cores": {"int8": {"processor": 100.0}}}}
     return made | {"machine": MACHINE, "command": "python -m benchmarks.engines"}
 
 
@@ -57,6 +60,13 @@ def test_a_table_is_made_of_its_results(tmp_path: Path) -> None:
     assert figures.filled(filled, tmp_path) == filled
 
 
+def test_an_encoder_is_shown_beside_its_best_peer(tmp_path: Path) -> None:
+    entries = entry(CLASSIC, 174.0), entry("openvino INT8, NNCF", 120.0), entry("wordtell fused", 60.0)
+    (tmp_path / "engines-bert-base.json").write_text(json.dumps(result(*entries, entry("wordtell portable", 150.0))))
+    row = "| bert-base | 120 x 350 words | 60.0 s | 120.0 s | openvino INT8, NNCF | 2.00 x |"
+    assert row in figures.encoders(tmp_path).splitlines()
+
+
 def test_a_plot_is_drawn_of_what_was_measured(tmp_path: Path) -> None:
     assert figures.draw(tmp_path, tmp_path / "img") == []
     (tmp_path / "engines-base.json").write_text(json.dumps(result(entry("wordtell portable", 0.05))))
@@ -71,6 +81,26 @@ def test_operations_of_one_layer_by_hand() -> None:
     one = dimensions.Dimensions(layers=1, hidden=8, heads=2, inner=32)
     # 3 tokens: 6 matrices of 8 x 8 or 8 x 32; then 3 x 3 scores twice and 3 x 5 distances twice, each 8 wide.
     assert one.operations(3) == 2 * (3 * (4 * 64 + 2 * 256) + 2 * 9 * 8 + 2 * 15 * 8)
+
+
+def test_a_local_layer_sees_its_window_and_a_gated_one_has_three_matrices() -> None:
+    four = dimensions.Dimensions(layers=4, hidden=8, heads=2, inner=32, architecture="modernbert")
+    seen = sum(min(200, place + 65) - max(0, place - 64) for place in range(200))
+    # The first and the fourth layer see all 200 tokens.
+    pairs = 2 * 200 * 200 + 2 * seen
+    assert four.operations(200) == 2 * (4 * 200 * (4 * 64 + 3 * 256) + 2 * pairs * 8)
+
+
+@pytest.mark.parametrize("name", dimensions.DIMENSIONS)
+def test_every_set_of_dimensions_is_a_configuration_that_is_covered(name: str) -> None:
+    config = transformers.AutoConfig.for_model(**dimensions.DIMENSIONS[name].config())
+    size = dimensions.DIMENSIONS[name]
+    described = families.describe(config)
+    assert (len(described.layers), described.heads, described.heads * described.head_size) == (
+        size.layers,
+        size.heads,
+        size.hidden,
+    )
 
 
 def test_a_padded_engine_is_timed_on_a_full_batch() -> None:

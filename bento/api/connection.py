@@ -41,6 +41,8 @@ _AHEAD = 16
 # times api.max_body_bytes: one that is still sending may not see the answer if the connection is closed at once.
 _LINGER_S = 2.0
 _LINGER_BODIES = 16
+# When the server ends, a client may have begun its next request already: a connection is kept for so long for it.
+_FAREWELL_S = 2.0
 # Requests that are begun in one turn of the event loop, about a millisecond each; probes are begun at once.
 _BEGIN = 4
 _PROBES = ("/livez", "/readyz")
@@ -75,6 +77,7 @@ class Connection(HttpToolsProtocol):
         self._stale = 0  # bytes that did not
         self._thrown = 0  # bytes that were thrown away
         self._ends = False  # nothing more is read of it
+        self._is_last = False  # the next answer is the last one
         self._arrival = Arrival(0.0)
         self._running: list[RequestResponseCycle] = []
         if hasattr(transport, "max_size"):  # asyncio's own transports
@@ -146,6 +149,8 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
         if not self._ends:
             super().on_headers_complete()
+            if self._is_last:
+                self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Some bytes of a body."""
@@ -178,6 +183,17 @@ class Connection(HttpToolsProtocol):
             self._wait(_LINGER_S)
         else:
             self._wait(self.limits.receive_timeout_s if self._in_head else self.limits.keep_alive_s)
+
+    def shutdown(self) -> None:
+        """The server ends: the next answer is the last one, and says so; without a request it is closed a little later.
+
+        uvicorn closes at once, also when a request is on its way, and its client does not know whether it was done.
+        """
+        if self._running or self.pipeline:
+            super().shutdown()
+        elif not (self._is_last or self._ends):
+            self._is_last = True
+            self._wait(_FAREWELL_S)
 
     def has_left(self) -> bool:
         """Has its client closed it, even if the event loop has not come to see that?"""

@@ -39,9 +39,16 @@ _UPLOADS, _PIECE = 4, 256 * 1024
 _KEY = re.compile(r"[!-~]{1,255}")
 _COMMON = (Unauthorized, JobsOff, JobsUnavailable)
 _BODY = (
-    InvalidRequest, LineFault, KeyReused, TooManySentences, BodyTooLarge, RequestTimeout, UnsupportedEncoding, QuotaExceeded,
+    InvalidRequest,
+    LineFault,
+    KeyReused,
+    TooManySentences,
+    BodyTooLarge,
+    RequestTimeout,
+    UnsupportedEncoding,
+    QuotaExceeded,
     UploadsFull,
-)  # fmt: skip
+)
 _EXAMPLE = '{"id": "a-1", "text": "The state of our union is strong."}\n{"id": 2, "text": "It is important to note."}\n'
 # These are read by hand, so that what is wrong with them is told as everywhere.
 _DIGITS = re.compile(r"[0-9]{1,9}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from bento.api.elements import at_most
-from bento.api.validation import check_text
+from bento.api.validation import check_limits
 from bento.errors import InvalidRequest, RequestError
 from bento.jobs import lines
 from bento.jobs.errors import LineFault
@@ -57,7 +57,7 @@ def _read(line: bytes, number: int, limits: ApiSettings) -> bytes:
     if not isinstance(text, str):
         raise LineFault(number, "has a text that is no JSON string")
     try:
-        check_text(text, limits, "text")
+        check_limits(text, limits, "text")
     except RequestError as error:
         return lines.failed(name, error)
     return lines.kept(name, text)

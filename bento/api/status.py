@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from bento import metrics
 from bento.api.errors import documented
@@ -30,8 +30,9 @@ def router(lifecycle: Lifecycle) -> APIRouter:
         )
 
     @routes.get("/metrics", summary="Prometheus metrics", response_class=Response)
-    async def exposition() -> Response:
-        """Counters, gauges and histograms in Prometheus' text format."""
-        return Response(metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
+    async def exposition(request: Request) -> Response:
+        """Counters, gauges and histograms in Prometheus' text format, or in OpenMetrics for who accepts that."""
+        content, kind = metrics.exposition(request.headers.get("Accept", ""))
+        return Response(content, headers={"Content-Type": kind})
 
     return routes

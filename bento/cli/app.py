@@ -12,6 +12,7 @@ from bento.cli.config import config
 from bento.cli.inspect import inspect
 from bento.cli.score import score
 from bento.cli.serve import serve
+from bento.cli.sign import sign
 from bento.errors import WordtellError
 
 app = typer.Typer(
@@ -20,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (score, config, serve, check, inspect):
+for command in (score, config, serve, check, inspect, sign):
     app.command()(command)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from opentelemetry.trace import SpanContext
+
 from bento.engines import Batching
 from bento.types import FloatArray, IntArray
 
@@ -31,8 +33,8 @@ class Done:
 class Job:
     """One request: what it has still to run, longest first, and how many tokens it may run before others.
 
-    expected: tokens that are still to be added, as far as one can tell. submitted: when the first were.
-    background: nobody waits for it; its tokens keep no request from admission.
+    expected: tokens that are still to be added, as far as one can tell. submitted: when the first were. span: of its
+    request, if that is traced. background: nobody waits for it; its tokens keep no request from admission.
     """
 
     weight: float = 1.0
@@ -42,6 +44,7 @@ class Job:
     credit: float = 0.0
     queue_s: float | None = None
     background: bool = False
+    span: SpanContext | None = None
 
 
 @dataclass(eq=False)
@@ -53,7 +56,7 @@ class Text:
 
     job: Job
     windows: Sequence[IntArray]
-    on_window: Callable[[], None]
+    on_window: Callable[[int, FloatArray], None]
     future: Future[Done] = field(default_factory=Future)
     results: dict[int, FloatArray] = field(default_factory=dict)
     waiting_tokens: int = 0

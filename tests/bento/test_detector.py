@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -245,6 +246,15 @@ def test_a_window_larger_than_a_batch_is_refused(fake_folder: ModelFolder) -> No
     settings = Settings.model_validate({"api": {"max_batch_tokens": 32}, "model": {"window_overlap": 8}})
     with pytest.raises(ConfigError, match=r"api\.max_batch_tokens is 32, less than one window of 64 tokens"):
         Detector(fake_folder, fakes.LookupRunner(), settings, lanes=1)
+
+
+def test_a_window_with_more_tokens_than_the_model_has_positions_is_refused(fake_folder: ModelFolder) -> None:
+    limited = replace(fake_folder, manifest=replace(fake_folder.manifest, position_limit=64))
+    runner = fakes.LookupRunner()
+    settings = Settings(model=ModelSettings(window_overlap=8, max_tokens=65))
+    with pytest.raises(ConfigError, match=r"model\.max_tokens is 65: the model has positions for 64 tokens; lower it"):
+        Detector(limited, runner, settings, lanes=1)
+    Detector(limited, runner, Settings(model=ModelSettings(window_overlap=8, max_tokens=64)), lanes=1).close()
 
 
 def test_an_overlap_larger_than_a_window_is_refused(fake_folder: ModelFolder) -> None:

@@ -26,8 +26,6 @@ from bento.native import LIBRARY
 from convert import checkpoint, export, folder, quantize
 from tests.convert.conftest import CHECKPOINTS, LABELS, VOCABULARY, MakeCheckpoint, build
 
-COVERED = [kind for kind in CHECKPOINTS if kind.startswith("deberta") and "convolution" not in kind]
-COVERED.remove("deberta-v2-stock-export")
 LENGTHS = (1, 2, 15, 16, 17, 63, 130, 300, 700)
 PLAN = Plan(lanes=2, threads_per_lane=1)
 FP32_LOGITS, INT8_MEAN_PROBABILITY, INT8_PROBABILITY = 1e-4, 0.012, 0.05
@@ -41,7 +39,7 @@ class Converted:
     folders: dict[str, artifact.ModelFolder]
 
 
-@pytest.fixture(scope="module", params=COVERED)
+@pytest.fixture(scope="module", params=list(CHECKPOINTS))
 def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Converted:
     root = tmp_path_factory.mktemp(request.param)
     source = root / "checkpoint"
@@ -137,22 +135,33 @@ def test_both_graphs_read_the_same_weights(converted: Converted) -> None:
         )
 
 
-@pytest.mark.parametrize("kind", ["deberta-v2-convolution", "deberta-v2-stock-export", "bert"])
+@pytest.mark.parametrize("kind", ["deberta-v3", "bert", "modernbert"])
 def test_what_the_operators_do_not_cover_has_the_portable_graph_only(
     make_checkpoint: MakeCheckpoint, kind: str
 ) -> None:
-    assert export.fused(checkpoint.read(str(make_checkpoint(kind))), "int8") is None
+    read = checkpoint.read(str(make_checkpoint(kind)))
+    assert export.fused(read, "int8") is not None
+    read.model.config.num_attention_heads = 16  # heads of four numbers, which is no whole vector
+    assert export.fused(read, "int8") is None
 
 
-def test_weights_that_must_stay_exact_do(make_checkpoint: MakeCheckpoint) -> None:
-    read = checkpoint.read(str(make_checkpoint()))
-    name = "deberta.encoder.layer.0.output.dense.weight"
+@pytest.mark.parametrize(
+    ("kind", "name", "products"),
+    [
+        ("deberta-v3", "deberta.encoder.layer.0.output.dense.weight", 1),
+        ("bert", "bert.encoder.layer.1.attention.self.key.weight", 1),
+        ("modernbert", "model.layers.0.attn.Wqkv.weight", 3),
+        ("deberta-v1", "deberta.encoder.layer.0.attention.self.in_proj.weight", 3),
+    ],
+)
+def test_weights_that_must_stay_exact_do(make_checkpoint: MakeCheckpoint, kind: str, name: str, products: int) -> None:
+    read = checkpoint.read(str(make_checkpoint(kind)))
     counts = []
     for exact in ((), (name,)):
         model = export.fused(read, "int8", exact)
         assert model is not None
         counts.append(sum(node.op_type == "QuantizedLinear" for node in model.graph))
-    assert counts[0] - counts[1] == 1
+    assert counts[0] - counts[1] == products
 
 
 @pytest.fixture

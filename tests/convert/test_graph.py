@@ -16,8 +16,9 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_po
 
 from bento import artifact
 from bento.engines.onnx import OnnxRunner
-from convert import checkpoint, deberta, export, folder, quantize
+from convert import checkpoint, export, folder, quantize
 from convert.errors import ExportError
+from convert.families import deberta, mpnet
 from tests.convert.conftest import DEBERTA_V3, MakeCheckpoint
 
 PRECISIONS: tuple[artifact.Precision, ...] = ("fp32", "int8")
@@ -26,7 +27,8 @@ PRECISIONS: tuple[artifact.Precision, ...] = ("fp32", "int8")
 @pytest.mark.parametrize(("buckets", "longest"), [(256, 512), (32, 128), (-1, 64)])
 def test_the_table_holds_the_bucket_of_every_distance(buckets: int, longest: int) -> None:
     config = DebertaV2Config(**DEBERTA_V3 | {"position_buckets": buckets, "max_position_embeddings": longest})
-    table, reach = deberta.distance_buckets(config)
+    table = deberta.distance_buckets(config)
+    reach = len(table) // 2
     length = 3 * longest
     span = buckets if buckets > 0 else longest
     states = torch.zeros(1, length, 1)
@@ -73,10 +75,14 @@ def test_the_same_checkpoint_gives_the_same_bytes(make_checkpoint: MakeCheckpoin
     assert written[0] == written[1]
 
 
-def test_what_only_the_stock_export_knows_is_left_to_it(make_checkpoint: MakeCheckpoint) -> None:
-    ours, theirs = (checkpoint.read(str(make_checkpoint(kind))) for kind in ("deberta-v3", "deberta-v2-stock-export"))
-    assert deberta.supports(ours.model.config)
-    assert not deberta.supports(theirs.model.config)
+def test_every_layer_of_mpnet_adds_one_bias_that_is_gathered_once(make_checkpoint: MakeCheckpoint) -> None:
+    graph = export.export(checkpoint.read(str(make_checkpoint("mpnet"))), "fp32").graph
+    tables = [node for node in graph if node.op_type == "Gather" and "of_distances" in (node.inputs[0].name or "")]  # type: ignore[union-attr]
+    assert len(tables) == 1
+    assert len(mpnet.buckets()) == 2 * mpnet.FARTHEST + 1
+    # Beyond the farthest distance no bucket is new.
+    assert mpnet.buckets()[0] == mpnet.buckets()[20]
+    assert mpnet.buckets()[-1] == mpnet.buckets()[-20]
 
 
 def test_a_graph_that_is_not_sound_is_refused(make_checkpoint: MakeCheckpoint) -> None:

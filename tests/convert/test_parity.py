@@ -49,8 +49,7 @@ def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     read = checkpoint.read(str(source))
     precisions: tuple[artifact.Precision, ...] = ("fp32", "int8")
     for precision in precisions:
-        if precision == "fp32" or read.architecture == "deberta-v2":  # a traced graph is the same for both
-            graph = export.export(read, precision)
+        graph = export.export(read, precision)
         if precision == "int8":
             products = quantize.products(graph)
             quantize.quantize(graph)
@@ -113,7 +112,7 @@ def test_int8_stays_near(converted: Converted) -> None:
 def test_int8_products_are_u8_by_s8_and_only_attention_and_head_stay_fp32(converted: Converted) -> None:
     graph = ir.load(converted.int8 / artifact.MODEL).graph
     kinds = Counter(node.op_type for node in graph)
-    assert kinds["MatMulInteger"] >= 12  # six a layer
+    assert kinds["MatMulInteger"] >= 8  # a layer has four where query, key and value are one, else six
     for node in graph:
         if node.op_type == "MatMulInteger":
             weight = node.inputs[1]
@@ -125,9 +124,8 @@ def test_int8_products_are_u8_by_s8_and_only_attention_and_head_stay_fp32(conver
 
 def test_every_product_is_known_to_pytorch_by_the_name_of_its_weight(converted: Converted) -> None:
     weights = dict(converted.model.named_parameters())
-    known = {name: weights[name].numel() for name in converted.products if name in weights}
-    assert known.items() <= converted.products.items()
-    assert len(known) >= 12  # six a layer; beyond these, the stock DeBERTa multiplies constants
+    known = {name: weights[name].numel() for name in converted.products}
+    assert known == converted.products
     done: list[None] = []
     errors = sensitivity.measure(converted.model, [*range(5, 45)], machine, known, lambda: done.append(None))
     assert len(done) == len(known)

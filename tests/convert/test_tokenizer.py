@@ -136,8 +136,8 @@ def test_truncation_and_padding_of_training_change_nothing(
         order = Order(source=str(folder), out=tmp_path / name, precision="int8", max_mean_dp=2e-3, max_fp32_share=0.5)
         (int8,) = convert(order, quiet).variants.values()
         assert int8.exact  # so that a ranking took place
-        encoded = checkpoint.read(str(folder)).encode(texts.CALIBRATION)
-        served = Tokenizer(artifact.load(order.out).tokenizer).encode(texts.CALIBRATION)
+        encoded = checkpoint.read(str(folder)).encode(texts.calibration(1)[0])
+        served = Tokenizer(artifact.load(order.out).tokenizer).encode(texts.calibration(1)[0])
         assert encoded[1:-1] == served.ids.tolist()
         found.append((encoded, int8.exact, int8.figures.mean_dp, int8.figures.max_dp))
     assert found[0] == found[1]

@@ -55,7 +55,7 @@ def pod(item: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def all_values() -> Iterator[tuple[str, dict[str, Any]]]:
-    """The values of every golden file and of every example for KServe."""
-    for folder in (ROOT / "tests" / "golden" / "chart", ROOT / "deploy" / "kserve"):
+    """The values of every golden file, and of every example."""
+    for folder in (ROOT / "tests" / "golden" / "chart", ROOT / "deploy" / "kserve", CHART.parent / "examples"):
         for path in sorted(Path(folder).glob("*.values.yaml")):
             yield path.name.partition(".")[0], yaml.safe_load(path.read_text())

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -113,3 +114,15 @@ def test_sigterm_finishes_what_was_admitted_and_exits_with_0(tmp_path: Path) -> 
         thread.join(60)
         assert server.process.wait(30) == 0
     assert [answer.status_code for answer in answers] == [200]
+
+
+def test_a_kept_connection_is_answered_once_more_after_sigterm(tmp_path: Path) -> None:
+    """Its client may have sent a request in the moment in which the server was told to end."""
+    with Server(tmp_path / "log", {}) as server:
+        first = server.client.post(PATH, json={"sentences": ["One text."]})
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        last = server.client.post(PATH, json={"sentences": ["Another text."]})
+        assert (first.status_code, last.status_code) == (200, 200)
+        assert last.headers["connection"] == "close"
+    assert server.process.returncode == 0

@@ -6,8 +6,10 @@
 {{- if lt (include "wordtell.millicores" $limits.cpu | int64) (include "wordtell.millicores" $requests.cpu | int64) -}}
 {{- fail (printf "resources.limits.cpu (%v) is below resources.requests.cpu (%v): make them equal" $limits.cpu $requests.cpu) -}}
 {{- end -}}
-{{- if lt (include "wordtell.bytes" $limits.memory | int64) (include "wordtell.bytes" $requests.memory | int64) -}}
-{{- fail (printf "resources.limits.memory (%v) is below resources.requests.memory (%v): make them equal" $limits.memory $requests.memory) -}}
+{{- $least := include "wordtell.memory" (dict "asked" $requests.memory "root" .) -}}
+{{- $most := include "wordtell.memory" (dict "asked" $limits.memory "root" .) -}}
+{{- if lt (include "wordtell.bytes" $most | int64) (include "wordtell.bytes" $least | int64) -}}
+{{- fail (printf "resources.limits.memory (%v) is below resources.requests.memory (%v): make them equal" $most $least) -}}
 {{- end -}}
 {{- if gt $v.autoscaling.minReplicas $v.autoscaling.maxReplicas -}}
 {{- fail (printf "autoscaling.minReplicas (%v) is above autoscaling.maxReplicas (%v): swap them" $v.autoscaling.minReplicas $v.autoscaling.maxReplicas) -}}

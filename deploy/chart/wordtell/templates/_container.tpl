@@ -6,17 +6,21 @@ capabilities:
   drop: [ALL]
 readOnlyRootFilesystem: true
 runAsNonRoot: true
-runAsUser: 1034
+{{- with .Values.user }}
+runAsUser: {{ . }}
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
 {{/* For the whole pod. The group lets the user read volumes that belong to root. */}}
 {{- define "wordtell.podSecurityContext" -}}
-fsGroup: 1034
-runAsGroup: 1034
+{{- with .Values.user }}
+fsGroup: {{ . }}
+runAsGroup: {{ . }}
+runAsUser: {{ . }}
+{{- end }}
 runAsNonRoot: true
-runAsUser: 1034
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
@@ -45,6 +49,10 @@ seccompProfile:
 # So that a missing mount is an error, not the baked model.
 - name: WORDTELL_MODEL__CHECKPOINT_DIR
   value: /mnt/models
+{{- end }}
+{{- if .Values.model.publicKeyConfigMap }}
+- name: WORDTELL_MODEL__REQUIRE_SIGNATURE
+  value: /etc/wordtell/public.pem
 {{- end }}
 {{- with include "wordtell.basePath" . }}
 - name: WORDTELL_API__BASE_PATH
@@ -77,7 +85,7 @@ seccompProfile:
 {{- range $part, $amounts := .Values.resources -}}
 {{ $part }}:
   {{- range $name, $amount := $amounts }}
-  {{ $name }}: {{ toString $amount | quote }}
+  {{ $name }}: {{ eq $name "memory" | ternary (include "wordtell.memory" (dict "asked" $amount "root" $)) (toString $amount) | quote }}
   {{- end }}
 {{ end -}}
 {{- end }}
@@ -99,6 +107,11 @@ securityContext:
 volumeMounts:
   - name: tmp
     mountPath: /tmp
+  {{- if .Values.model.publicKeyConfigMap }}
+  - name: public-key
+    mountPath: /etc/wordtell
+    readOnly: true
+  {{- end }}
   {{- if and (include "wordtell.mounted" .) (not .Values.kserve.enabled) }}
   - name: model
     mountPath: /mnt/models
@@ -167,6 +180,14 @@ imagePullSecrets:
 name: tmp
 emptyDir:
   sizeLimit: 256Mi
+{{- end }}
+
+{{- define "wordtell.publicKey" -}}
+{{- with .Values.model.publicKeyConfigMap -}}
+- name: public-key
+  configMap:
+    name: {{ . | quote }}
+{{- end }}
 {{- end }}
 
 {{- define "wordtell.topologySpread" -}}

@@ -1,0 +1,98 @@
+"""Traces by OpenTelemetry: nothing at all until its own variables name a collector (OTEL_EXPORTER_OTLP_ENDPOINT).
+
+A request is a span, with its stages below: `tokenise`, `queue`, `run`, `align`. A run of the model that several
+requests share is linked to each of them. Stages are told when they end, with the seconds that they took, so they cost
+nothing while nobody traces. The variables:
+https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from bento import __version__
+from bento.errors import ConfigError
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import SpanContext, Tracer
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_PROTOCOL = "http/protobuf"
+_TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
+_TIMEOUT_S = 2.0
+
+_provider: TracerProvider | None = None
+_tracer: Tracer | None = None
+
+
+def wanted(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether OpenTelemetry's variables ask for traces. Raises ConfigError for a protocol that is not spoken here."""
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none":
+        return False
+    if not any(environ.get(name) for name in _ENDPOINTS):
+        return False
+    for name in _PROTOCOLS:
+        if (protocol := environ.get(name, "")) not in ("", _PROTOCOL):
+            raise ConfigError(f"environment {name}: wordtell sends traces by {_PROTOCOL}, not {protocol!r}", name)
+    return True
+
+
+def start(exporter: SpanExporter | None = None) -> Tracer:
+    """Begin to trace. exporter: where to, in place of the collector that the variables name."""
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # noqa: PLC0415 - only who traces loads these
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    global _provider, _tracer  # noqa: PLW0603 - one for the process, as loggers and metrics are
+    if exporter is None:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
+        # Its own default is 10 s, which a server would wait at its end for a collector that is away.
+        exporter = OTLPSpanExporter(timeout=None if any(map(os.environ.get, _TIMEOUTS)) else _TIMEOUT_S)
+    named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: "wordtell"}
+    _provider = TracerProvider(resource=Resource.create(named))
+    _provider.add_span_processor(BatchSpanProcessor(exporter))
+    _tracer = _provider.get_tracer("wordtell", __version__)
+    return _tracer
+
+
+def stop() -> None:
+    """Send what is left."""
+    global _provider, _tracer  # noqa: PLW0603
+    if _provider is not None:
+        _provider.shutdown()
+    _provider = _tracer = None
+
+
+def current() -> SpanContext | None:
+    """The span around, for a stage that ends on another thread; None where nobody traces, or not this request."""
+    if _tracer is None:
+        return None
+    from opentelemetry import trace  # noqa: PLC0415
+
+    found = trace.get_current_span().get_span_context()
+    return found if found.is_valid and found.trace_flags.sampled else None
+
+
+def stage(name: str, seconds: float, requests: Sequence[SpanContext | None], **attributes: int | str) -> None:
+    """A stage that has just ended, of these requests: a span below the first that is traced, linked to all of them."""
+    traced = list({context.span_id: context for context in requests if context}.values())
+    if _tracer is None or not traced:
+        return
+    from opentelemetry import trace  # noqa: PLC0415
+
+    end = time.time_ns()
+    span = _tracer.start_span(
+        name,
+        context=trace.set_span_in_context(trace.NonRecordingSpan(traced[0])),
+        links=[trace.Link(context) for context in traced] if len(traced) > 1 else (),
+        start_time=end - round(seconds * 1e9),
+        attributes=attributes,
+    )
+    span.end(end)

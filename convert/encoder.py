@@ -1,0 +1,236 @@
+"""An encoder as an ONNX graph of our own: the same numbers as the stock export, fewer and cheaper nodes.
+
+What is common to all families (convert/families) and to the two graphs that are written: convert/portable.py for every
+ONNX Runtime, convert/fused.py for one that has our operators.
+- The scale of the scores is folded into the query projection, and into DeBERTa's position queries.
+- DeBERTa's projected relative positions are constants. `fold` computes them here, which makes the file bigger; else
+  they stand as products of constants, which ONNX Runtime computes once, when it loads the graph.
+- The type of all tokens is the same, so its embedding is added to the table of positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import onnx_ir as ir
+import torch
+
+from convert import families
+from convert.families.description import Joint, Layer
+from convert.heads import Mlp
+from convert.names import ACTIVATIONS
+from convert.nodes import Array, Nodes
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix [in, out] and its bias [out]. name: of the Linear that they are of."""
+
+    name: str
+    matrix: Array
+    bias: Array | None
+
+    @property
+    def weight(self) -> str:
+        """What the matrix is called, in the checkpoint and in graphs."""
+        return f"{self.name}.weight"
+
+    def part(self, start: int, stop: int, label: str) -> Product:
+        """Some of its columns, under a name of their own."""
+        bias = None if self.bias is None else self.bias[start:stop]
+        return Product(f"{self.name}.{label}", self.matrix[:, start:stop], bias)
+
+
+class Encoder(Nodes):
+    """Writes the nodes, first to last. Weights are shared with the model, not copied.
+
+    Subclasses say how texts come in and how attention is computed, and may write other nodes for the rest.
+    """
+
+    # Of the operators beyond the standard ones, with their versions.
+    domains: ClassVar[Mapping[str, int]] = {}
+    ids: ir.Value
+
+    def __init__(self, model: Any, fold: bool) -> None:
+        super().__init__()
+        self.its = families.describe(model.config)
+        self.weights: dict[str, torch.Tensor] = {name: weight.detach() for name, weight in model.state_dict().items()}
+        self.head = model.classifier
+        self.fold = fold
+        self.labels: int = model.config.num_labels
+
+    def graph(self, opset: int) -> ir.Graph:
+        """From the inputs to the logits."""
+        inputs = self.inputs()
+        hidden = residual = embedded = self.embed()
+        for number, layer in enumerate(self.its.layers):
+            hidden, residual = self.join(layer.mix_norm, self.attend(layer, hidden), residual)
+            hidden, residual = self.join(layer.down_norm, self.feed_forward(layer, hidden), residual)
+            if number == 0 and self.its.convolution:
+                hidden = residual = self.convolve(embedded, hidden)
+        logits = self.classify(hidden)
+        logits.name, logits.dtype = "logits", ir.DataType.FLOAT
+        logits.shape = ir.Shape([*cast(ir.Shape, self.ids.shape), self.labels])
+        return ir.Graph(
+            inputs,
+            [logits],
+            nodes=self.tape.nodes,
+            initializers=tuple(self.constants.values()),
+            opset_imports={"": opset, **self.domains},
+            name="encoder",
+        )
+
+    def inputs(self) -> list[ir.Value]:
+        """The graph's inputs, self.ids the first, and what all layers make of them."""
+        raise NotImplementedError
+
+    def positions(self, table: ir.Value) -> ir.Value:
+        """Of the absolute positions, those of the tokens."""
+        raise NotImplementedError
+
+    def attention(self, layer: Layer, query: ir.Value, key: ir.Value, value: ir.Value) -> ir.Value:
+        """The context of every token, all heads side by side."""
+        raise NotImplementedError
+
+    def convolve(self, embedded: ir.Value, hidden: ir.Value) -> ir.Value:
+        """DeBERTa-v2's n-gram layer."""
+        raise NotImplementedError
+
+    def embed(self) -> ir.Value:
+        """What goes into the first layer."""
+        parts = self.its.embeddings
+        words = self.weight(f"{parts.words}.weight")
+        types = self.weight(f"{parts.types}.weight")[0] if parts.types else None
+        if types is not None and not parts.positions:
+            words = words + types
+        hidden = self.op("Gather", self.constant(words, f"{parts.words}.weight"), self.ids, axis=0)
+        places = None
+        if parts.positions:
+            table = self.weight(f"{parts.positions}.weight")[parts.first_position :]
+            table = table if types is None else table + types
+            places = self.positions(self.constant(table, f"{parts.positions}.weight"))
+        if parts.widen and not parts.widen_after_norm:
+            hidden = self.linear(
+                self.product(parts.widen), hidden if places is None else self.op("Add", hidden, places)
+            )
+            places = None
+        hidden = self.norm(parts.norm, hidden, places)
+        return self.linear(self.product(parts.widen), hidden) if parts.widen and parts.widen_after_norm else hidden
+
+    def attend(self, layer: Layer, hidden: ir.Value) -> ir.Value:
+        """Self-attention and the linear layer that mixes its heads."""
+        context = self.attention(layer, *self.project(layer, hidden))
+        return self.linear(self.product(layer.mix), context)
+
+    def project(self, layer: Layer, hidden: ir.Value) -> list[ir.Value]:
+        """Query, scaled, key and value."""
+        if isinstance(layer.projections, Joint):
+            return self.ops("Split", 3, self.linear(self.joint(layer.projections), hidden), axis=-1, num_outputs=3)
+        scales = (self.its.scale, 1.0, 1.0)
+        return [
+            self.linear(self.product(name, scale), hidden)
+            for name, scale in zip(layer.projections, scales, strict=True)
+        ]
+
+    def feed_forward(self, layer: Layer, hidden: ir.Value) -> ir.Value:
+        """Up, through the activation, and down."""
+        kind = ACTIVATIONS[self.its.activation]
+        up = self.linear(self.product(layer.up), hidden, kind, self.its.gated)
+        return self.linear(self.product(layer.down), up)
+
+    def join(self, name: str, value: ir.Value, residual: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """The normalised sum, and what is added next: the sum itself where norms come first."""
+        total = self.op("Add", value, residual)
+        normed = self.norm(name, total)
+        return normed, total if self.its.pre_norm else normed
+
+    def norm(self, name: str, value: ir.Value, residual: ir.Value | None = None) -> ir.Value:
+        """Layer normalisation, of a sum if there is a second one."""
+        total = value if residual is None else self.op("Add", value, residual)
+        return self.op("LayerNormalization", total, *self.gains(name), axis=-1, epsilon=self.its.epsilon)
+
+    def classify(self, hidden: ir.Value) -> ir.Value:
+        """The head's logits."""
+        if self.its.head:
+            kind = ACTIVATIONS[self.its.head.activation]
+            hidden = self.norm(self.its.head.norm, self.linear(self.product(self.its.head.dense), hidden, kind))
+        if not isinstance(self.head, Mlp):
+            return self.linear(self.product("classifier"), hidden)
+        kind = self.head.kind
+        inner = self.linear(self.product("classifier.dense"), hidden, None if kind == "none" else kind)
+        return self.linear(self.product("classifier.out_proj"), inner)
+
+    def linear(self, product: Product, value: ir.Value, activation: str | None = None, gated: bool = False) -> ir.Value:
+        """A product with a weight, plus its bias, through an activation.
+
+        gated: of the two halves of the columns, the first goes through it and is multiplied by the second.
+        """
+        result = self.op("MatMul", value, self.constant(product.matrix, product.weight))
+        if product.bias is not None:
+            result = self.op("Add", result, self.constant(product.bias, f"{product.name}.bias"))
+        return self.activate(result, activation, gated)
+
+    def activate(self, value: ir.Value, activation: str | None, gated: bool) -> ir.Value:
+        """What follows a product."""
+        if activation is None:
+            return value
+        if not gated:
+            return self.activation(activation, value)
+        first, gate = self.ops("Split", 2, value, axis=-1, num_outputs=2)
+        return self.op("Mul", self.activation(activation, first), gate)
+
+    def weight(self, name: str) -> Array:
+        """One of the checkpoint's."""
+        return self.weights[name].numpy()
+
+    def product(self, name: str, scale: float = 1.0) -> Product:
+        """A linear layer of the checkpoint, scaled."""
+        matrix, bias = self.weight(f"{name}.weight").T, self.weights.get(f"{name}.bias")
+        found = None if bias is None else bias.numpy()
+        if scale != 1:
+            matrix, found = matrix * np.float32(scale), None if found is None else found * np.float32(scale)
+        return Product(name, matrix, found)
+
+    def joint(self, joint: Joint) -> Product:
+        """Query, scaled, key and value as the columns of one matrix."""
+        whole = self.product(joint.name)
+        width, hidden = len(whole.matrix), self.its.heads * self.its.head_size
+        matrix = whole.matrix
+        if joint.by_head:
+            by_head = matrix.reshape(width, self.its.heads, 3, self.its.head_size)
+            matrix = by_head.transpose(0, 2, 1, 3).reshape(width, 3 * hidden)
+        bias = whole.bias
+        if joint.biases:
+            nothing = np.zeros(hidden, np.float32)
+            bias = np.concatenate([nothing if name is None else self.weight(name) for name in joint.biases])
+        scales = np.repeat(np.array([self.its.scale, 1, 1], np.float32), hidden)
+        return Product(joint.name, matrix * scales, None if bias is None else bias * scales)
+
+    def gains(self, name: str) -> list[ir.Value]:
+        """The gain of a norm, and its bias if it has one."""
+        parts = (f"{name}.weight", f"{name}.bias")
+        return [self.constant(self.weight(part), part) for part in parts if part in self.weights]
+
+    def table(self, name: str, scale: float = 1.0) -> ir.Value:
+        """Relative positions, projected by a linear layer of this name [heads, buckets, head_size]."""
+        product, relative = self.product(name, scale), self._relative_embeddings()
+        heads, order = (-1, self.its.heads, self.its.head_size), (1, 0, 2)
+        if self.fold:
+            bias = None if product.bias is None else torch.from_numpy(product.bias)
+            projected = torch.nn.functional.linear(relative, torch.from_numpy(product.matrix.T), bias)
+            return self.constant(projected.view(heads).permute(order).contiguous().numpy(), f"{name}.of_buckets")
+        values = self.constant(relative.numpy(), f"{self.its.relative}.weight")
+        return self.op(
+            "Transpose", self.op("Reshape", Encoder.linear(self, product, values), np.array(heads)), perm=order
+        )
+
+    def _relative_embeddings(self) -> torch.Tensor:
+        """[buckets, hidden]"""
+        relative = self.weights[f"{self.its.relative}.weight"]
+        if self.its.relative_norm:
+            weight, bias = (self.weights[f"{self.its.relative_norm}.{part}"] for part in ("weight", "bias"))
+            relative = torch.nn.functional.layer_norm(relative, relative.shape[-1:], weight, bias, self.its.epsilon)
+        return relative

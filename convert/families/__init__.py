@@ -1,0 +1,24 @@
+"""The families of encoders: a file says what is special about each, as a Description, and nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from convert.families import bert, deberta, distilbert, modernbert, mpnet
+from convert.families.description import Description, Family
+
+# By `model_type`; the same as in names.ARCHITECTURES.
+FAMILIES: Mapping[str, Family] = {
+    "deberta": deberta.FAMILY,
+    "deberta-v2": deberta.FAMILY,
+    **dict.fromkeys(bert.PREFIXES, bert.FAMILY),
+    "distilbert": distilbert.FAMILY,
+    "mpnet": mpnet.FAMILY,
+    "modernbert": modernbert.FAMILY,
+}
+
+
+def describe(config: Any) -> Description:
+    """The encoder of a configuration of transformers. KeyError for a family that is not here."""
+    return FAMILIES[config.model_type].describe(config)
