@@ -110,9 +110,9 @@ clean: ## remove the environments and everything made
 lock: $(DEV)/ready ## renew the lock files from pyproject.toml
 	@$(DEV)/bin/pip install --quiet uv
 	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
-	  --upgrade --custom-compile-command "make lock" -o requirements.lock
+	  --extra postgres --upgrade --custom-compile-command "make lock" -o requirements.lock
 	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 \
-	  --extra convert --extra train --extra deploy --extra test --extra bench -c requirements.lock \
+	  --extra convert --extra train --extra deploy --extra test --extra bench --extra postgres -c requirements.lock \
 	  --upgrade --custom-compile-command "make lock" -o requirements-dev.lock
 	@$(DEV)/bin/uv pip compile requirements-kserve.in --quiet --universal --python-version 3.10 --generate-hashes \
 	  --upgrade --custom-compile-command "make lock" -o requirements-kserve.lock
