@@ -97,6 +97,7 @@ class Detector:
         self.manifest = folder.manifest
         self.name = settings.model.name or folder.manifest.name
         self.engine = runner.engine
+        self.kernels = runner.variant
         self._api = settings.api
         self._tokenizer = Tokenizer(folder.tokenizer)
         self._overlap = settings.model.window_overlap
@@ -110,7 +111,7 @@ class Detector:
         self._density = Density()
         self._cache = ScoreCache(settings.api.cache_mb << 20)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="text")
-        metrics.MODEL_INFO.labels(self.version, self.manifest.precision, self.engine).set(1)
+        metrics.MODEL_INFO.labels(self.version, self.manifest.precision, self.engine, self.kernels).set(1)
 
     @classmethod
     def load(cls, settings: Settings) -> Detector:
@@ -125,10 +126,11 @@ class Detector:
         detector.warm_up()
         logger.info("lanes: %d x %d threads, from %s and %s", plan.lanes, plan.threads_per_lane, cores, settings.cpu)
         logger.info(
-            "serving %s from %s with %s, loaded in %.1f s",
+            "serving %s from %s with %s (%s), loaded in %.1f s",
             detector.version,
             folder.path,
             detector.engine,
+            detector.kernels,
             time.perf_counter() - started,
         )
         return detector
