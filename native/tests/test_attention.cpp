@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/check.h"
+#include "tests/guarded.h"
 
 using namespace wordtell;
 
@@ -137,16 +138,15 @@ std::vector<float> computed_from(const Case& c, const Data& data, const std::vec
                                  const std::vector<Value>& k, const std::vector<Value>& v, Precision precision, Isa isa) {
   const Attention attention(data.constants, precision, isa);
   const int width = c.heads * c.head_size;
-  std::vector<float> out(size_t(c.length) * width, NAN);
-  const size_t bytes = (attention.scratch_bytes(c.length) + 63) / 64 * 64;
-  void* scratch = std::aligned_alloc(64, bytes);
-  std::memset(scratch, 0xff, bytes);  // NaN wherever something is read before it is written
+  Guarded<Value> queries(q), keys(k), values(v);
+  Guarded<float> out(size_t(c.length) * width);
+  Guarded<char> scratch((attention.scratch_bytes(c.length) + 63) / 64 * 64);
   for (int head = 0; head < c.heads; ++head) {
     const size_t first = size_t(head) * c.head_size;
-    attention.run(head, c.length, &q[first], &k[first], &v[first], width, &out[first], width, scratch);
+    attention.run(head, c.length, queries.data() + first, keys.data() + first, values.data() + first, width,
+                  out.data() + first, width, scratch.data());
   }
-  std::free(scratch);
-  return out;
+  return std::vector<float>(out.data(), out.data() + size_t(c.length) * width);
 }
 
 std::vector<float> computed(const Case& c, const Data& data, Precision precision, Isa isa) {

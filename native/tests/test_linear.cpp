@@ -10,6 +10,7 @@
 
 #include "linear/linear.h"
 #include "tests/check.h"
+#include "tests/guarded.h"
 
 using namespace wordtell;
 
@@ -72,9 +73,10 @@ ReferenceRow quantize(const float* x, int depth) {
 // Quantises and multiplies in one go; the output has `spare` values behind each row, which must stay as they were.
 std::vector<float> run(const QuantizedLinear& linear, const std::vector<float>& x, int rows, int spare = 3) {
   const int stride = linear.columns() + spare;
-  std::vector<uint8_t> scratch(linear.scratch_bytes(rows));
+  Guarded<float> from(x);
+  Guarded<uint8_t> scratch(linear.scratch_bytes(rows));
   std::vector<float> y(static_cast<size_t>(rows) * stride, 77.0f), packed;
-  linear.quantize(x.data(), linear.depth(), 0, rows, scratch.data());
+  linear.quantize(from.data(), linear.depth(), 0, rows, scratch.data());
   linear.multiply(scratch.data(), 0, rows, y.data(), stride);
   for (int r = 0; r < rows; ++r) {
     for (int c = linear.columns(); c < stride; ++c) CHECK(y[r * stride + c] == 77.0f);
