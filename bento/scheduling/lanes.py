@@ -89,13 +89,14 @@ class Scheduler:
     def submit(
         self,
         texts: Sequence[Sequence[IntArray]],
-        on_window: Callable[[], None] = lambda: None,
+        on_window: Callable[[int, FloatArray], None] = lambda index, logits: None,
         job: Job | None = None,
     ) -> list[Future[Done]]:
         """Queue texts of one request, each as its windows [length], at least one. One future a text.
 
         Cancelling a future drops what of its text is not yet running; it raises what the runner raised, or `on_window`,
-        which is called from a lane after each window. job: the request that these belong to; without one they are all
+        which is called from a lane after each window, with its index in its text and its logits.
+        job: the request that these belong to; without one they are all
         of it. Raises ModelNotReady once closed.
         """
         job = job or Job()
@@ -203,7 +204,7 @@ class Scheduler:
         with self._changed:
             text.results[item.index] = logits
             last = len(text.results) == len(text.windows)
-        text.on_window()
+        text.on_window(item.index, logits)
         if last:
             in_order = tuple(text.results[i] for i in range(len(text.windows)))
             with suppress(InvalidStateError):  # cancelled in this moment

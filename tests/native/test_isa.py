@@ -13,8 +13,6 @@ from bento.native import LIBRARY
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="the fused operators are built with a C++ compiler")
 
 CHOOSE = "from bento.engines import fused; print(fused._instruction_set(fused.LIBRARY))"
-    f"from pathlib import Path; from bento.engines.fused import _instruction_set as f; print(f(Path({str(LIBRARY)!r})))"
-)
 
 
 def chosen(wanted: str) -> subprocess.CompletedProcess[str]:
