@@ -59,9 +59,9 @@ def _instruction_set(library: Path) -> str:
         raise ArtifactError(library, f"cannot be used ({error})", "build it again with `make native`") from None
     for function in functions:
         function.restype = ctypes.c_char_p
-    chosen, error, refused = (function() for function in functions)
+    chosen, mistake, refused = (function() for function in functions)
     if chosen is None:
-        raise ConfigError(error.decode(), ISA_VARIABLE)
+        raise ConfigError(mistake.decode(), ISA_VARIABLE)
     if refused:
         logger.warning("the fused operators run slower than this processor could, because %s", refused.decode())
     return str(chosen.decode())
