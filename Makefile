@@ -35,7 +35,7 @@ help: ## list the targets
 serve: $(SERVE)/ready native ## serve on PORT=3000, the embedded model or MODEL=folder
 	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(SERVE)/bin/wordtell serve --port $(PORT)
 
-test: $(SERVE)/ready $(DEV)/ready $(KSERVE)/ready native ## run the tests; ARGS="-k words" passes options to pytest
+test: $(SERVE)/ready $(DEV)/ready $(KSERVE)/ready native $(if $(ARGS),,test-native) ## run the tests; ARGS="-k words" passes options to pytest
 	@$(DEV)/bin/python -m pytest $(ARGS)
 
 check: $(DEV)/ready ## ruff, mypy --strict, import-linter
@@ -45,7 +45,7 @@ check: $(DEV)/ready ## ruff, mypy --strict, import-linter
 
 native: $(OPERATORS) ## compile the fused operators where there is a C++ compiler; the rest of make does it by itself
 
-test-native: ## test the operators' kernels under the address and undefined-behaviour sanitizers
+test-native: ## test the operators' kernels: as shipped, under sanitizers, on tiles in software, under qemu
 	@$(PYTHON) native/tests/run.py
 
 $(OPERATORS): $(wildcard native/*/*.cpp native/*/*.h) native/build.py

@@ -102,6 +102,7 @@ class Detector:
         self.manifest = folder.manifest
         self.name = settings.model.name or folder.manifest.name
         self.engine = runner.engine
+        self.kernels = runner.variant
         self.threshold = UNCALIBRATED
         self._api = settings.api
         self._tokenizer = Tokenizer(folder.tokenizer)
@@ -117,7 +118,7 @@ class Detector:
         self._density = Density()
         self._cache = ScoreCache(settings.api.cache_mb << 20)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="text")
-        metrics.MODEL_INFO.labels(self.version, self.manifest.precision, self.engine).set(1)
+        metrics.MODEL_INFO.labels(self.version, self.manifest.precision, self.engine, self.kernels).set(1)
 
     @classmethod
     def load(cls, settings: Settings) -> Detector:
@@ -131,7 +132,8 @@ class Detector:
         detector = cls(folder, fused.load(folder, plan, settings.cpu.fused), settings, plan.lanes)
         detector.warm_up()
         logger.info("lanes: %d x %d threads, from %s and %s", plan.lanes, plan.threads_per_lane, cores, settings.cpu)
-        loaded = detector.version, folder.path, detector.engine, time.perf_counter() - started
+        engine = f"{detector.engine} ({detector.kernels})"
+        loaded = detector.version, folder.path, engine, time.perf_counter() - started
         logger.info("serving %s from %s with %s, loaded in %.1f s", *loaded)
         return detector
 
