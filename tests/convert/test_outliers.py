@@ -71,7 +71,7 @@ def test_the_plain_recipe_fails_where_ours_holds(make_checkpoint: MakeCheckpoint
 def test_replayed_layers_change_nothing(make_checkpoint: MakeCheckpoint) -> None:
     """Errors are the same when no layer is spared."""
     model = checkpoint.read(str(make_checkpoint())).model
-    names = [name for name, _ in model.named_parameters() if name.endswith("output.dense.weight")]
+    names = {name: None for name, _ in model.named_parameters() if name.endswith("output.dense.weight")}
     ids = [list(range(5, 60)), list(range(30, 50))]
     spared = sensitivity.measure(model, ids, POSITIVE, names, lambda: None)
     model.config.num_hidden_layers = -1  # so that the list of layers is not found
@@ -92,6 +92,6 @@ def test_positive_labels_other_than_the_second_are_ranked_too(make_checkpoint: M
     alone = partial(positive_probability, positives=[0], activation="sigmoid")
     sizes = quantize.products(export(read, "int8"))
     errors = sensitivity.measure(
-        read.model, [read.encode(text) for text in texts.calibration(3)], alone, sizes, lambda: None
+        read.model, [read.encode(text) for text in texts.calibration(3)], alone, dict.fromkeys(sizes), lambda: None
     )
     assert torch.tensor(list(errors.values())).gt(0).all()
