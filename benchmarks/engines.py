@@ -174,7 +174,7 @@ def _entry(
         "rounds_s": [round(value * texts.stands_for / len(words), 4) for value in seconds],
         "tokens_per_s": round(sum(tokens) / median, 1),
         "words_per_s": round(sum(words) / median, 1),
-        "roofline_share": round(speed / peaks[candidate.precision]["best"], 3),
+        "roofline_share": round(speed / peaks[candidate.precision][roofline.PROCESSOR], 3),
         "peak_mb": peak_mb,
     }
 

@@ -60,7 +60,7 @@ def _engines(name: str, result: Mapping[str, Any]) -> str:
             for entry in sorted(entries, key=lambda entry: entry["seconds"])
         ]
         head = ("engine", "best setting", "time", "words/s", "to classic", "to best peer")
-        table = markdown.table((*head, "of the roofline", "peak memory", "texts timed"), rows)
+        table = markdown.table((*head, _share_of(result), "peak memory", "texts timed"), rows)
         parts.append(
             f"**{name}** ({size['layers']} x {size['hidden']}, {result['weights']} weights), {key}:\n\n{table}"
         )
@@ -68,6 +68,12 @@ def _engines(name: str, result: Mapping[str, Any]) -> str:
         reasons = "\n".join(f"- {engine}: {markdown.cell(reason)}" for engine, reason in result["failed"].items())
         parts.append(f"Not to be had in that run:\n\n{reasons}")
     return "\n\n".join([*parts, markdown.machine(result)])
+
+
+def _share_of(result: Mapping[str, Any]) -> str:
+    """What the shares are of: earlier results know the libraries' products alone."""
+    own = "processor" in result["roofline_gops"]["all cores"]["int8"]
+    return "of the processor" if own else "of the fastest library"
 
 
 def summary(results: Path) -> str:
@@ -139,7 +145,7 @@ def memory(results: Path) -> str:
 
 
 def roofline(results: Path) -> str:
-    """The machine's peaks."""
+    """The machine's peaks: of its instructions, of the libraries' products, of its memory."""
     result = markdown.read(results, "roofline")
     if not result:
         return NOT_YET
@@ -148,7 +154,7 @@ def roofline(results: Path) -> str:
         for where, kinds in result["peaks"].items()
         for kind, by in kinds.items()
         for library, speed in by.items()
-        if library != "best"
+        if library not in ("best", "processor")  # these are one of the others
     ]
     return markdown.table(("cores", "type", "product", "Gop/s"), rows) + "\n\n" + markdown.machine(result)
 

@@ -1,18 +1,24 @@
-"""How many operations a second do the matrix products of this machine reach, in INT8 and in FP32?
+"""How many operations a second does this processor reach, in INT8, BF16 and FP32, and the libraries on it?
 
-The best of several shapes and libraries, for one core and for all: u8 x s8 by ONNX Runtime's MatMulInteger, FP32 by
-its MatMul and by torch, BF16 by torch. An engine cannot do its matrix products faster than this. Prints the result,
-and writes it to benchmarks/results/roofline.json; benchmarks/engines.py measures it again within its own run.
+The processor's own: loops of the widest instructions on registers (benchmarks/peak.cpp, which also reads memory). No
+matrix product can be faster, so this is what an engine's share is of. Beside it the best of several shapes of each
+library: u8 x s8 by ONNX Runtime's MatMulInteger, FP32 by its MatMul and by torch, BF16 by torch. For one core and for
+all. Prints the result, and writes it to benchmarks/results/roofline.json; benchmarks/engines.py measures it again
+within its own run. Needs a C++ compiler.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +28,9 @@ from bento.settings import ROOT
 # Rows, inner, columns: products of deberta-v3-large for several texts at once, and a square one.
 SHAPES = ((455, 1024, 4096), (2048, 1024, 4096), (2048, 4096, 1024), (2048, 2048, 2048))
 Peaks = dict[str, dict[str, float]]
+# The name of what the processor itself reaches, by its fastest instruction.
+PROCESSOR = "processor"
+PROGRAM = Path(__file__).with_name("peak.cpp")
 
 
 def main() -> None:
@@ -32,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     harness.pin(options.cores)
     result = {
-        "question": "billions of operations a second (a multiplication and an addition are two) of matrix products",
+        "question": "billions of operations a second (a multiplication and an addition are two) by type",
         "peaks": measure(options.cores, options.seconds),
         "versions": harness.versions("onnxruntime", "torch"),
     }
@@ -45,15 +54,32 @@ def measure(cores: int, seconds: float) -> dict[str, Peaks]:
 
 
 def _apart(threads: int, seconds: float) -> Peaks:
-    """In a process of its own, which leaves no thread pool behind."""
+    """The processor's own, then the libraries in a process of their own, which leaves no thread pool behind."""
+    own = _processor(threads, seconds)
     command = f"import json; from benchmarks import roofline; print(json.dumps(roofline.peaks({threads}, {seconds})))"
     made = subprocess.run([sys.executable, "-c", command], cwd=ROOT, check=True, capture_output=True, text=True)
-    found: Peaks = json.loads(made.stdout.splitlines()[-1])
+    libraries: Peaks = json.loads(made.stdout.splitlines()[-1])
+    return {kind: {PROCESSOR: max(by.values()), **by, **libraries.get(kind, {})} for kind, by in own.items()}
+
+
+def _processor(threads: int, seconds: float) -> Peaks:
+    """By type and instruction, what registers alone reach; "memory" is read in GB/s. Raises RuntimeError."""
+    program = harness.BUILD / f"peak-{hashlib.sha256(PROGRAM.read_bytes()).hexdigest()[:8]}"
+    if not program.exists():
+        names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
+        compiler = next((found for name in names if name and (found := shutil.which(name))), None)
+        if compiler is None:
+            raise RuntimeError("the roofline needs a C++ compiler: install g++ or set CXX")
+        harness.BUILD.mkdir(parents=True, exist_ok=True)
+        options = ("-std=c++17", "-O3", "-pthread", "-static-libstdc++")
+        subprocess.run([compiler, *options, str(PROGRAM), "-o", str(program)], check=True)
+    made = subprocess.run([str(program), str(threads), str(seconds)], check=True, capture_output=True, text=True)
+    found: Peaks = json.loads(made.stdout)
     return found
 
 
 def peaks(threads: int, seconds: float) -> Peaks:
-    """Each library's best shape, and the best of all, by type."""
+    """Each library's best shape, by type."""
     import onnxruntime  # noqa: F401 - before pinning: loaded on a single core, it leaves AMX alone
 
     harness.pin(threads)
@@ -63,7 +89,7 @@ def peaks(threads: int, seconds: float) -> Peaks:
             speed = 2 * float(np.prod(shape)) / _fastest(run, seconds) / 1e9
             known = best.setdefault(kind, {})
             known[library] = round(max(speed, known.get(library, 0.0)), 1)
-    return {kind: {"best": max(by.values()), **by} for kind, by in best.items()}
+    return best
 
 
 def _fastest(run: Callable[[], object], seconds: float) -> float:

@@ -14,10 +14,12 @@ import numpy as np
 from opentelemetry.trace import SpanContext
 
 from bento import artifact, cpu, metrics, signing, tracing
+from bento.alignment import Alignment, Partial, Prepared
 from bento.artifact import ModelFolder
 from bento.cache import ScoreCache
 from bento.engines import Runner, fused
 from bento.errors import ArtifactError, ConfigError, TextTooLong, Untokenisable
+from bento.passages import UNCALIBRATED
 from bento.scheduling.backlog import Done
 from bento.scheduling.costs import Density
 from bento.scheduling.flights import Abandoned, Flight, Flights
@@ -25,7 +27,7 @@ from bento.scheduling.lanes import Scheduler
 from bento.settings import ApiSettings, Settings
 from bento.text import windows, words
 from bento.text.tokenizer import Tokenizer, TokenizerFault, TooManyTokens
-from bento.types import Encoding, FloatArray, IntArray, Window
+from bento.types import Encoding, FloatArray, Window
 
 logger = logging.getLogger("wordtell")
 
@@ -53,22 +55,11 @@ class Scores:
         return sum(len(scores) for scores in self.words)
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """One text on its way to the lanes."""
-
-    words: IntArray
-    encoding: Encoding
-    windows: tuple[Window, ...]
-    ids: tuple[IntArray, ...]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.ids))
-
-
 @dataclass
 class _Request:
     """What one call of `score` wants, and how many tokens it has had. names: each text as its caller calls it.
+
+    partial: who wants the scores of its only text while they come.
 
     span: the one of its trace, if it is traced. align_s: what each text took to align, from the lanes.
     """
@@ -78,14 +69,27 @@ class _Request:
     on_window: Callable[[], None]
     limits: ApiSettings | None
     span: SpanContext | None
+    partial: Partial | None = None
     align_s: list[float] = field(default_factory=list)
     tokens: int = 0
 
     def add(self, text: str, encoding: Encoding) -> None:
         """One more text. Raises TextTooLong when all of them together are over the limit."""
         self.tokens += len(encoding)
-        if self.limits is not None and self.tokens > self.limits.max_request_tokens:
+        # A document's own limit, which may be above this one, is that of its request.
+        if self.limits is not None and self.partial is None and self.tokens > self.limits.max_request_tokens:
             raise TextTooLong.in_all(self.names[text], self.tokens, self.limits.max_request_tokens)
+
+    def text_limit(self) -> tuple[str, int | None]:
+        """The setting that bounds the tokens of a text, and its value."""
+        name = "max_text_tokens" if self.partial is None else "max_document_tokens"
+        return name, getattr(self.limits, name, None)
+
+    def on_piece(self, index: int, logits: FloatArray) -> None:
+        """A lane has run one window of a text."""
+        self.on_window()
+        if self.partial is not None:
+            self.partial.add(index, logits)
 
 
 class Detector:
@@ -97,8 +101,10 @@ class Detector:
         self.manifest = folder.manifest
         self.name = settings.model.name or folder.manifest.name
         self.engine = runner.engine
+        self.threshold = UNCALIBRATED
         self._api = settings.api
         self._tokenizer = Tokenizer(folder.tokenizer)
+        self._alignment = Alignment(self._tokenizer, self.manifest)
         self._overlap = settings.model.window_overlap
         self._limit = self._window_limit(settings)
         longest = self._limit + self._tokenizer.special_tokens
@@ -166,7 +172,18 @@ class Detector:
         """
         names = {text: f"{field}[{index}]" for index, text in reversed(list(enumerate(texts)))}
         request = _Request(owner, names, on_window, self._api if bounded else None, tracing.current())
-        known = {text: found for text in names if (found := self._cache.get(owner, text)) is not None}
+        return await self._score(request, texts)
+
+    async def score_document(self, text: str, partial: Partial, *, owner: str = "", field: str = "text") -> Scores:
+        """Score one text within the limit of a document; `partial` is told its scores while they come.
+
+        Raises what `score` raises.
+        """
+        request = _Request(owner, {text: field}, lambda: None, self._api, tracing.current(), partial)
+        return await self._score(request, [text])
+
+    async def _score(self, request: _Request, texts: Sequence[str]) -> Scores:
+        known = {text: found for text in request.names if (found := self._cache.get(request.owner, text)) is not None}
         cached = sum(text in known for text in texts)
         wanted, queue_s = [text for text in dict.fromkeys(texts) if text not in known], 0.0
         while wanted:
@@ -237,7 +254,9 @@ class Detector:
             with self._scheduler.admission(expected) as job:
                 for part in _parts(sorted(flights, key=len, reverse=True)):
                     prepared = await loop.run_in_executor(self._pool, self._prepare, request, part)
-                    work = self._scheduler.submit([text.ids for text in prepared], request.on_window, job)
+                    if request.partial is not None:
+                        request.partial.begin(prepared[0], self._alignment)
+                    work = self._scheduler.submit([text.ids for text in prepared], request.on_piece, job)
                     for text, made, future in zip(part, prepared, work, strict=True):
                         self._density.add(len(made), len(text))
                         flights[text].work = future
@@ -248,7 +267,7 @@ class Detector:
                     self._flights.abandon(flight)
             raise
 
-    def _end(self, request: _Request, text: str, flight: Flight, prepared: _Prepared, work: Future[Done]) -> None:
+    def _end(self, request: _Request, text: str, flight: Flight, prepared: Prepared, work: Future[Done]) -> None:
         """On the lane that ran a text's last window: its scores to all who wait for them."""
         if work.cancelled():
             self._flights.end_from_thread(flight, lambda future: future.set_exception(Abandoned()))
@@ -289,43 +308,34 @@ class Detector:
     def _windows(self, encoding: Encoding) -> tuple[Window, ...]:
         return windows.split(len(encoding), self._limit, self._overlap)
 
-    def _prepare(self, request: _Request, texts: Sequence[str]) -> list[_Prepared]:
+    def _prepare(self, request: _Request, texts: Sequence[str]) -> list[Prepared]:
         """Raises TextTooLong and Untokenisable."""
         started = time.perf_counter()
         try:
-            most = request.limits.max_text_tokens if request.limits else None
+            setting, most = request.text_limit()
             encodings = self._tokenizer.encode_all(texts, most)
         except TokenizerFault as fault:
             raise Untokenisable(request.names[texts[fault.index]]) from None
         except TooManyTokens as fault:
-            name, limit = request.names[texts[fault.index]], self._api.max_text_tokens
-            raise TextTooLong.in_tokens(name, fault.count, limit) from None
+            raise TextTooLong.in_tokens(request.names[texts[fault.index]], fault.count, most or 0, setting) from None
         prepared = []
         for text, encoding in zip(texts, encodings, strict=True):
             request.add(text, encoding)
             spans = self._windows(encoding)
             ids = tuple(self._tokenizer.ids(encoding, span) for span in spans)
-            prepared.append(_Prepared(words.split(text), encoding, spans, ids))
+            prepared.append(Prepared(words.split(text), encoding, spans, ids))
         metrics.stage("tokenise", time.perf_counter() - started, [request.span], texts=len(texts))
         return prepared
 
-    def _align(self, request: _Request, text: _Prepared, done: Done) -> FloatArray:
+    def _align(self, request: _Request, text: Prepared, done: Done) -> FloatArray:
         started = time.perf_counter()
-        pieces = [self._probabilities(logits) for logits in done.logits]
-        stitched, encoding = windows.stitch(text.windows, pieces), text.encoding
-        rule = self.manifest.word_score
-        marks = self._tokenizer.marks(encoding) if rule == "first" else None
-        scores = words.score(text.words, encoding.offsets, stitched, rule, marks)
+        scores = self._alignment.score(text, list(map(self._alignment.probabilities, done.logits)))
         seconds = time.perf_counter() - started
         metrics.STAGE_SECONDS.labels("align").observe(seconds)
         request.align_s.append(seconds)
         if not np.isfinite(scores).all():
             raise ArithmeticError("the model's answer is not a number")
         return scores
-
-    def _probabilities(self, logits: FloatArray) -> FloatArray:
-        content: FloatArray = np.asarray(self._tokenizer.content(logits))
-        return words.positive_probability(content, self.manifest.positive_indices, self.manifest.activation)
 
 
 def _parts(texts: Iterable[str]) -> Iterator[list[str]]:

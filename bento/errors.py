@@ -119,20 +119,20 @@ class TooManyWords(RequestError):
 
 
 class TextTooLong(RequestError):
-    """A text is over `api.max_characters` or `api.max_text_tokens`, or the request over `api.max_request_tokens`."""
+    """A text is over a limit in characters or tokens, or the request over `api.max_request_tokens`."""
 
     status = 400
     code = "text_too_long"
 
     @classmethod
-    def in_characters(cls, field: str, count: int, limit: int) -> TextTooLong:
+    def in_characters(cls, field: str, count: int, limit: int, setting: str = "max_characters") -> TextTooLong:
         """One text, before it is tokenised."""
-        return cls(f"{field} has {count} characters; the limit is {limit} (api.max_characters): split it", field)
+        return cls(f"{field} has {count} characters; the limit is {limit} (api.{setting}): split it", field)
 
     @classmethod
-    def in_tokens(cls, field: str, count: int, limit: int) -> TextTooLong:
+    def in_tokens(cls, field: str, count: int, limit: int, setting: str = "max_text_tokens") -> TextTooLong:
         """One text, once it is tokenised."""
-        return cls(f"{field} is {count} tokens long; the limit is {limit} (api.max_text_tokens): split it", field)
+        return cls(f"{field} is {count} tokens long; the limit is {limit} (api.{setting}): split it", field)
 
     @classmethod
     def in_all(cls, field: str, count: int, limit: int) -> TextTooLong:

@@ -120,6 +120,8 @@ class ApiSettings(_Section):
         ge=16,
         description="Most tokens of the model in a request: five times what 120 texts of 350 English words make.",
     )
+    max_document_characters: Positive = Field(200_000, description="Most characters in a document.")
+    max_document_tokens: int = Field(131_072, ge=16, description="Most tokens of the model in a document.")
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request body, inflated if compressed.")
     max_buffered_bytes: Positive = Field(
         16 * 1024 * 1024, description="Most bytes that the bodies of all requests hold together."

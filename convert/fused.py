@@ -24,12 +24,12 @@ DOMAIN = "wordtell"
 # Head sizes that the attention kernel is made for: whole vectors of eight.
 HEAD_SIZES = range(8, 257, 8)
 # Activations that a product in INT8 ends with; others are nodes of their own.
-WITH_PRODUCT = frozenset({"gelu"})
+WITH_PRODUCT = frozenset({"gelu", "gelu_tanh", "relu", "silu"})
 
 
 def supports(its: Description) -> bool:
-    """Whether there are operators for all of this encoder: none rotates, adds a bias, or sums before a norm."""
-    return its.head_size in HEAD_SIZES and not its.bias and not its.pre_norm
+    """Whether there are operators for all of this encoder."""
+    return its.head_size in HEAD_SIZES
 
 
 class Fused(Encoder):
@@ -112,9 +112,7 @@ class Fused(Encoder):
         constants = [self.constant(narrow, names[0]), self.constant(scales.squeeze(0), names[1])]
         bias = None if product.bias is None else self.constant(product.bias, f"{product.name}.bias")
         inside = activation if activation in WITH_PRODUCT else None
-        attributes: dict[str, Any] = {"gelu": int(inside == "gelu")}
-        if inside and (gated or inside != "gelu"):
-            attributes = {"activation": inside, "gated": int(gated)}
+        attributes = {"activation": inside, "gated": int(gated)} if inside else {}
         source, smooth = self._source(value, product.smooth)
         value, halved = self.own("QuantizedLinear", 2, source, *constants, bias, smooth, **attributes)
         self.narrow[value] = halved

@@ -33,7 +33,7 @@ from convert.texts import Asked, Text
 from convert.tokenizer import plain
 
 # As native/cpu_features.h orders them: who has one has all before it.
-_INSTRUCTION_SETS = ("portable", "avx2", "avx512vnni", "amx")
+INSTRUCTION_SETS = ("portable", "avx2", "avx512vnni", "amx")
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def measure(
 def lower_instruction_sets(found: Measurement) -> tuple[str, ...]:
     """Those that a machine has which chose the operators' own of this measurement, and that they have kernels for."""
     chosen = found.variant.partition(".")[2]
-    return _INSTRUCTION_SETS[: _INSTRUCTION_SETS.index(chosen)] if chosen in _INSTRUCTION_SETS else ()
+    return INSTRUCTION_SETS[: INSTRUCTION_SETS.index(chosen)] if chosen in INSTRUCTION_SETS else ()
 
 
 def compare(expected: Reference, found: Measurement, threshold: float, fp32_share: float) -> Figures:

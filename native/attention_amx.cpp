@@ -10,7 +10,9 @@
 //         nearly all texts. Where a row's sum shows that they had not, the block is done again with its highest scores.
 // bfloat16 needs no scales, and so no pass over the sums: against 8 bits, twice the tile products, which are not what
 // takes the time, and a smaller error.
+#include "attention_distance.h"
 #include "attention_kernel.h"
+#include "attention_rotary.h"
 #include "attention_vector.h"
 #include "pieces.h"
 #include "tiles.h"
@@ -137,25 +139,30 @@ class Head {
     }
     shares_ = pieces_.take<Half>(static_cast<size_t>(kPair) * share_width_);
     mixed_ = pieces_.take<float>(static_cast<size_t>(kPair) * columns_ * kTile);
+    distances_ = pieces_.take<float>(2 * line_rows());
   }
 
   size_t scratch_bytes() const { return pieces_.used(); }
 
-  template <typename Value>
-  void run(const Value* q, const Value* k, const Value* v, ptrdiff_t stride, float* out, ptrdiff_t out_stride) {
+  // q and k have rows `stride` apart, v has them `v_stride` apart.
+  template <typename Point, typename Value>
+  void run(const Point* q, const Point* k, ptrdiff_t stride, const Value* v, ptrdiff_t v_stride, float* out,
+           ptrdiff_t out_stride) {
     const TileSession session({kTile, kTile, kTile, kTile, kTile, kTile, kTile, kTile});
-    const Value* rows[kTile];
+    if (has_distances(head_)) fill_distances(head_, line_rows(), distances_);
+    const Point* rows[kTile];
     for (int block = 0; block < blocks_; ++block) {
       point_at(k, stride, block, length_, rows);
       pack_columns(rows, head_.head_size, keys_ + block * steps_ * kTileSize);
     }
-    pack_values(v, stride);
+    pack_values(v, v_stride);
     for (int block = 0; block < blocks_; block += 2) {
       for (int half = 0; half < 2; ++half) {
         point_at(q, stride, block + half, length_, rows);
         pack_rows(rows, head_.head_size, queries_ + half * steps_ * kTileSize);
       }
       const int first = block * kTile, count = length_ - first < kPair ? length_ - first : kPair;
+      range_ = keys_of(head_, first, kPair, blocks_, 2);
       float totals[kPair];
       share(block, count, totals);
       mix();
@@ -170,6 +177,9 @@ class Head {
   }
 
  private:
+  // Rows of whole pairs of blocks, which the line of distances is for.
+  int line_rows() const { return (length_ + kPair - 1) / kPair * kPair; }
+
   // Pairs of rows side by side: [32 keys][sixteen columns][16 pairs][16][2].
   template <typename Value>
   void pack_values(const Value* v, ptrdiff_t stride) {
@@ -225,7 +235,7 @@ class Head {
     _tile_loadd(6, ones, 64);
     _tile_zero(0);
     _tile_zero(1);
-    for (int step = 0; step < key_steps_; ++step) {
+    for (int step = range_.begin / 2; step < (range_.end + 1) / 2; ++step) {
       _tile_loadd(4, shares_ + step * kStep, share_bytes);
       _tile_dpbf16ps(0, 4, 6);
       _tile_loadd(5, shares_ + kTile * share_width_ + step * kStep, share_bytes);
@@ -236,17 +246,27 @@ class Head {
     for (int i = 0; i < kPair; ++i) totals[i] = sums_[0][i * kTile];
   }
 
-  // use(row of the two query blocks, key block, its sixteen scores), for all of them.
+  // use(row of the two query blocks, key block, its sixteen scores), for all of those in range.
   template <typename Use>
   void for_scores(int block, const Use& use) {
+    if (!has_distances(head_)) return for_products(block, use);
+    const float* line = distances_ + line_rows() - block * kTile;
+    for_products(block, [&](int i, int j, __m512 scores) {
+      use(i, j, _mm512_add_ps(scores, _mm512_loadu_ps(line + j * kTile - i)));
+    });
+  }
+
+  // The same of scores without what the distance alone adds.
+  template <typename Use>
+  void for_products(int block, const Use& use) {
     for (int x = 0; x < kAhead + 2; ++x) {
       if (x > 0) store_ring(x - 1);
       fill_ring(block, x);
     }
-    multiply(block, 0);
-    for (int j = 0; j < blocks_; ++j) {
+    multiply(block, range_.begin);
+    for (int j = range_.begin; j < range_.end; ++j) {
       // The next products are on their way while these are used.
-      if (j + 1 < blocks_) multiply(block, j + 1);
+      if (j + 1 < range_.end) multiply(block, j + 1);
       const float *sums = sums_[j % 2], *terms = terms_[j % 2];
       if (head_.queries.tiles != nullptr) {
         add_terms(sums, terms, [&](int i, __m512 scores) { use(i, j, scores); });
@@ -347,7 +367,7 @@ class Head {
       _tile_zero(1);
       _tile_zero(2);
       _tile_zero(3);
-      for (int step = 0; step < key_steps_; ++step) {
+      for (int step = range_.begin / 2; step < (range_.end + 1) / 2; ++step) {
         const Half* values = values_ + (step * columns_ + c) * kTileSize;
         _tile_loadd(4, shares_ + step * kStep, share_bytes);
         _tile_loadd(6, values, 64);
@@ -372,7 +392,8 @@ class Head {
   int share_width_;      // rows an odd number of cache lines apart fall into different sets of the cache
   Pieces pieces_;
   Half *keys_, *values_, *queries_, *shares_;
-  float *ring_, *sums_[2], *terms_[2], *mixed_;
+  float *ring_, *sums_[2], *terms_[2], *mixed_, *distances_;
+  KeyRange range_{};  // of the query blocks that are at work
 };
 
 #undef ADD_PRODUCT
@@ -389,18 +410,25 @@ void pack_query_tile(const float* const* rows, int head_size, void* tile, float*
 }
 
 size_t scratch_bytes(int head_size, int length) {
-  return Head(AttentionHead{head_size, {}, {}}, length, nullptr).scratch_bytes();
+  return Head(AttentionHead{head_size, {}, {}, nullptr, 0, 0}, length, nullptr).scratch_bytes();
 }
 
 template <typename Value>
 void run(const AttentionHead& head, int length, const Value* q, const Value* k, const Value* v, ptrdiff_t stride,
          float* out, ptrdiff_t out_stride, void* scratch) {
-  Head(head, length, scratch).run(q, k, v, stride, out, out_stride);
+  Head(head, length, scratch).run(q, k, stride, v, stride, out, out_stride);
+}
+
+template <typename Value>
+void run_rotated(const AttentionHead& head, int length, const float* q, const float* k, const Value* v,
+                 ptrdiff_t stride, float* out, ptrdiff_t out_stride, void* scratch) {
+  Head(head, length, scratch).run(q, k, head.head_size, v, stride, out, out_stride);
 }
 
 }  // namespace
 
-extern const AttentionKernel attention_int8_amx = {tile_bytes, pack_key_tile, pack_query_tile, scratch_bytes, run<float>,
-                                                   run<Bfloat16>};
+extern const AttentionKernel attention_int8_amx = {
+    tile_bytes,         pack_key_tile,         pack_query_tile, scratch_bytes,   run<float>, run<Bfloat16>,
+    run_rotated<float>, run_rotated<Bfloat16>, rotate<float>,   rotate<Bfloat16>};
 
 }  // namespace wordtell

@@ -23,9 +23,20 @@ struct PositionTable {
   int blocks;
 };
 
+// Cosines and sines of a head's angles, [positions][2][head_size / 2]: of the positions below kFine, and of every
+// multiple of kFine below kFine * kCoarse.
+constexpr int kFine = 128, kCoarse = 512;
+struct Rotation {
+  const float* fine;
+  const float* coarse;
+};
+
 struct AttentionHead {
   int head_size;
   PositionTable keys, queries;
+  const float* bias;  // [2 * reach + 1], of j - i = -reach ... reach; null for none
+  int reach;
+  int window;  // 0: none
 };
 
 // The functions of one instruction set and precision.
@@ -39,6 +50,14 @@ struct AttentionKernel {
               float* out, ptrdiff_t out_stride, void* scratch);
   void (*run_halves)(const AttentionHead& head, int length, const Bfloat16* q, const Bfloat16* k, const Bfloat16* v,
                      ptrdiff_t stride, float* out, ptrdiff_t out_stride, void* scratch);
+  // The same of queries and keys that were rotated: [length][head_size].
+  void (*run_rotated)(const AttentionHead& head, int length, const float* q, const float* k, const float* v,
+                      ptrdiff_t stride, float* out, ptrdiff_t out_stride, void* scratch);
+  void (*run_rotated_halves)(const AttentionHead& head, int length, const float* q, const float* k, const Bfloat16* v,
+                             ptrdiff_t stride, float* out, ptrdiff_t out_stride, void* scratch);
+  void (*rotate)(const Rotation& rotation, const float* from, ptrdiff_t stride, int length, int head_size, float* to);
+  void (*rotate_halves)(const Rotation& rotation, const Bfloat16* from, ptrdiff_t stride, int length, int head_size,
+                        float* to);
 };
 
 extern const AttentionKernel attention_fp32_portable, attention_int8_portable;

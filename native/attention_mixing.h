@@ -40,7 +40,7 @@ class MixFloats {
 
   template <typename Value>
   MixFloats(const Value* v, ptrdiff_t stride, int length, int head_size, char* memory)
-      : values_(reinterpret_cast<float*>(memory)), length_(length), head_size_(head_size) {
+      : values_(reinterpret_cast<float*>(memory)), head_size_(head_size) {
     float* to = values_;
     for (int j = 0; j < length; ++j) {
       for (int c = 0; c < head_size; c += 16, to += 16) {
@@ -51,23 +51,25 @@ class MixFloats {
     }
   }
 
-  // shares: [count][width]; inverse: one factor a row.
-  void mix(const float* shares, int width, int count, const float* inverse, float* out, ptrdiff_t out_stride) const {
+  // shares: [count][width], of the keys [first_key, first_key + keys); inverse: one factor a row.
+  void mix(const float* shares, int width, int count, int first_key, int keys, const float* inverse, float* out,
+           ptrdiff_t out_stride) const {
+    const Keys range{first_key, keys};
     for (int row = 0; row < count; row += kRows) {
       const int rows = count - row < kRows ? count - row : kRows;
       for (int c = 0; c < vectors(head_size_);) {
         const bool wide = vectors(head_size_) - c >= kVectors;
         V16 sums[kRows][kVectors];
         if (rows == kRows && wide) {
-          multiply<kRows, kVectors>(shares + row * width, width, c, sums);
+          multiply<kRows, kVectors>(shares + row * width, width, range, c, sums);
         } else if (rows == kRows) {
-          multiply<kRows, 1>(shares + row * width, width, c, sums);
+          multiply<kRows, 1>(shares + row * width, width, range, c, sums);
         } else {
           for (int r = 0; r < rows; ++r) {
             if (wide) {
-              multiply<1, kVectors>(shares + (row + r) * width, width, c, sums + r);
+              multiply<1, kVectors>(shares + (row + r) * width, width, range, c, sums + r);
             } else {
-              multiply<1, 1>(shares + (row + r) * width, width, c, sums + r);
+              multiply<1, 1>(shares + (row + r) * width, width, range, c, sums + r);
             }
           }
         }
@@ -90,11 +92,15 @@ class MixFloats {
 
   static int vectors(int head_size) { return (head_size + 15) / 16; }
 
+  struct Keys {
+    int first, count;
+  };
+
   template <int R, int C>
-  void multiply(const float* shares, int width, int first, V16 (*sums)[kVectors]) const {
+  void multiply(const float* shares, int width, Keys keys, int first, V16 (*sums)[kVectors]) const {
     V16 total[R][C] = {};
-    const float* values = values_ + first * 16;
-    for (int j = 0; j < length_; ++j, values += vectors(head_size_) * 16) {
+    const float* values = values_ + (static_cast<ptrdiff_t>(keys.first) * vectors(head_size_) + first) * 16;
+    for (int j = 0; j < keys.count; ++j, values += vectors(head_size_) * 16) {
       for (int r = 0; r < R; ++r) {
         const V16 share = fill(shares[r * width + j]);
         for (int c = 0; c < C; ++c) total[r][c] = multiply_add(share, load(values + c * 16), total[r][c]);
@@ -114,7 +120,7 @@ class MixFloats {
   }
 
   float* values_;
-  int length_, head_size_;
+  int head_size_;
 };
 
 }  // namespace

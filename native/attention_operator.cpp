@@ -1,5 +1,6 @@
-// Attention, and DisentangledAttention, its name before it was general: glue between ONNX Runtime and attention.h.
+// Attention: glue between ONNX Runtime and attention.h.
 
+#include <string>
 #include <vector>
 
 #include "attention.h"
@@ -25,57 +26,69 @@ const float* widened(const Tensor& table, const Tensor& scales, std::vector<floa
   return space.data();
 }
 
-// query, key, value, boundaries, buckets, position keys, position queries, the scales of both
+// query, key, value, boundaries, buckets, position keys, position queries, the scales of both, bias
 // -> the context of every token
 //
 // query, key and value are all FP32 or all bfloat16, [tokens, heads * head_size]. Position tables are FP32, or s8 with
-// scales [heads * positions]: what is packed here is not wanted in each session as well, four times as wide. Without
-// them there are no buckets either, and the attribute head_size says how wide a head is.
-class GeneralAttention {
+// scales [heads * positions]: what is packed here is not wanted in each session as well, four times as wide. The bias is
+// FP32 [heads, positions]. Buckets are wanted as soon as there is one of these three.
+class AttentionOperator {
  public:
   static constexpr const char* name = "Attention";
-  static constexpr Argument inputs[] = {{ElementType::undefined},     {ElementType::undefined},
-                                        {ElementType::undefined},     {ElementType::s64},
-                                        {ElementType::s32, optional}, {ElementType::undefined, optional},
-                                        {ElementType::undefined, optional}, {ElementType::f32, optional},
+  static constexpr Argument inputs[] = {{ElementType::undefined},
+                                        {ElementType::undefined},
+                                        {ElementType::undefined},
+                                        {ElementType::s64},
+                                        {ElementType::s32, optional},
+                                        {ElementType::undefined, optional},
+                                        {ElementType::undefined, optional},
+                                        {ElementType::f32, optional},
+                                        {ElementType::f32, optional},
                                         {ElementType::f32, optional}};
   static constexpr Argument outputs[] = {{ElementType::f32}};
 
-  explicit GeneralAttention(const KernelInfo& info) : heads_(info.integer("heads")) {
+  explicit AttentionOperator(const KernelInfo& info) : heads_(info.integer("heads")) {
     const Tensor buckets = info.constant(4, "buckets", optional);
     const Tensor keys = info.constant(5, "position keys", optional);
     const Tensor queries = info.constant(6, "position queries", optional);
     const Tensor key_scales = info.constant(7, "scales of the position keys", optional);
     const Tensor query_scales = info.constant(8, "scales of the position queries", optional);
-    const Tensor& table = keys ? keys : queries;
-    if (bool(table) != bool(buckets)) throw std::invalid_argument("buckets and position tables need each other");
-    if (buckets) buckets.expect("buckets", {-1});
-    if (buckets && buckets.size() % 2 == 0) {
-      throw std::invalid_argument("buckets must be of the distances -reach ... reach");
-    }
-    if (table) table.expect("position table", {heads_, -1, -1});
-    if (keys && queries) queries.expect("position queries", {heads_, keys.shape()[1], keys.shape()[2]});
+    const Tensor bias = info.constant(9, "bias", optional);
+    const auto precision = info.integer("int8", 0) != 0 ? Precision::int8 : Precision::fp32;
     AttentionConstants constants{};
     constants.heads = static_cast<int>(heads_);
-    static constexpr int32_t nowhere = 0;
-    constants.buckets = buckets ? buckets.data<const int32_t>() : &nowhere;
-    constants.reach = buckets ? static_cast<int>(buckets.size() / 2) : 0;
-    constants.positions = table ? static_cast<int>(table.shape()[1]) : 1;
-    const auto precision = info.integer("int8") != 0 ? Precision::int8 : Precision::fp32;
-    constants.head_size = static_cast<int>(table ? table.shape()[2] : info.integer("head_size"));
+    constants.head_size = static_cast<int>(info.integer("head_size", 0));
+    constants.window = static_cast<int>(info.integer("window", 0));
+    constants.rotary_base = info.number("rotary_base", 0.0f);
+    const Tensor& table = keys ? keys : queries;
+    if (table) {
+      table.expect("position table", {heads_, -1, constants.head_size == 0 ? -1 : constants.head_size});
+      constants.positions = static_cast<int>(table.shape()[1]);
+      constants.head_size = static_cast<int>(table.shape()[2]);
+    }
+    if (keys && queries) queries.expect("position queries", {heads_, keys.shape()[1], keys.shape()[2]});
+    if (bias) {
+      bias.expect("bias", {heads_, table ? table.shape()[1] : -1});
+      constants.positions = static_cast<int>(bias.shape()[1]);
+      constants.bias = bias.data<const float>();
+    }
+    if (constants.head_size == 0) throw std::invalid_argument("without a position table head_size must be given");
+    if (buckets) {
+      buckets.expect("buckets", {-1});
+      if (buckets.size() % 2 == 0) throw std::invalid_argument("buckets must be of the distances -reach ... reach");
+      constants.buckets = buckets.data<const int32_t>();
+      constants.reach = static_cast<int>(buckets.size() / 2);
+    } else if (table || bias) {
+      throw std::invalid_argument("position tables and a bias need buckets");
+    }
     check_scales(keys, key_scales, "scales of the position keys");
     check_scales(queries, query_scales, "scales of the position queries");
-    for (int64_t i = 0; i < 2 * constants.reach + 1; ++i) {
-      if (constants.buckets[i] < 0 || constants.buckets[i] >= constants.positions) {
-        throw std::invalid_argument("a bucket is outside the position table");
-      }
-    }
     Key key;
-    key.add(precision).add(heads_).add(constants.head_size).add(bool(keys)).add(bool(queries));
-    for (const Tensor& part : {keys, queries, key_scales, query_scales}) {
+    key.add(precision).add(heads_).add(constants.head_size).add(constants.window).add(constants.rotary_base);
+    for (const Tensor& part : {keys, queries, key_scales, query_scales, bias, buckets}) {
+      key.add(bool(part));
       if (part) key.add(part.data<const void>(), part.size() * (part.type() == ElementType::s8 ? 1 : sizeof(float)));
     }
-    key.add(constants.buckets, (2 * constants.reach + 1) * sizeof(int32_t));
     attention_ = shared<Attention>(key, [&] {
       std::vector<float> wide_keys, wide_queries;
       constants.position_key = widened(keys, key_scales, wide_keys);
@@ -110,11 +123,16 @@ class GeneralAttention {
               const Tensor& boundaries, float* out) const {
     const int64_t* begins = boundaries.data<const int64_t>();
     const int64_t windows = boundaries.size() - 1, width = heads_ * head_size_;
+    for (int64_t i = 0; i < windows; ++i) {
+      if (begins[i + 1] - begins[i] <= attention_->longest()) continue;
+      throw std::invalid_argument("a text of " + std::to_string(begins[i + 1] - begins[i]) + " tokens is longer than " +
+                                  std::to_string(attention_->longest()));
+    }
     context.parallel(static_cast<size_t>(windows * heads_), [&](size_t task) {
       const int64_t window = static_cast<int64_t>(task) / heads_, head = static_cast<int64_t>(task) % heads_;
       const int length = static_cast<int>(begins[window + 1] - begins[window]);
       const int64_t first = begins[window] * width + head * head_size_;
-      void* scratch = Scratch::of_this_thread(attention_->scratch_bytes(length));
+      void* scratch = Scratch<>::of_this_thread(attention_->scratch_bytes(length));
       attention_->run(static_cast<int>(head), length, query.data<const Value>() + first,
                       key.data<const Value>() + first, value.data<const Value>() + first, width, out + first, width,
                       scratch);
@@ -140,16 +158,16 @@ class GeneralAttention {
   std::shared_ptr<const Attention> attention_;
 };
 
-// As graphs call it that were written before.
-class DisentangledAttention : public GeneralAttention {
+// The name that it has in graphs converted before it did more than DeBERTa's attention.
+class DisentangledAttention : public AttentionOperator {
  public:
   static constexpr const char* name = "DisentangledAttention";
-  using GeneralAttention::GeneralAttention;
+  using AttentionOperator::AttentionOperator;
 };
 
 }  // namespace
 
-const OrtCustomOp* attention() { return custom_op<GeneralAttention>(); }
+const OrtCustomOp* attention() { return custom_op<AttentionOperator>(); }
 const OrtCustomOp* disentangled_attention() { return custom_op<DisentangledAttention>(); }
 
 }  // namespace wordtell

@@ -114,13 +114,14 @@ struct ByteProducts {
   static int32_t quantise(const Value* row, int head_size, int8_t* to, float* scale) {
     constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to the nearest integer, ties to even
     const int length = padded(head_size);
-    V16 most{};
+    V16 most{}, odd{};
     for (int d = 0; row != nullptr && d < head_size; d += 16) {
       const V16 part = d + 16 <= head_size ? load(row + d) : load_part(row + d, head_size - d);
       most = larger(most, larger(part, -part));
+      odd += poison(part);
     }
     const float peak = largest(most);
-    *scale = peak / 127.0f;
+    *scale = peak / 127.0f + sum(odd);  // NaN, and so all that is made with it, where a number is none
     const float inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
     I16 total{};
     for (int d = 0; d < length; d += 16) {

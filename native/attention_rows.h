@@ -12,7 +12,8 @@
 //            block I + 1 and is kept for it.
 #pragma once
 
-#include "attention_kernel.h"
+#include "attention_distance.h"
+#include "attention_rotary.h"
 #include "attention_vector.h"
 #include "pieces.h"
 
@@ -48,12 +49,13 @@ struct Rows {
       band = pieces.template take<float>(kTile * (blocks + 1) * kTile);
       pairs = pieces.template take<float>(blocks * kTile * 2 * kTile);
       scores = pieces.template take<float>(kTile * blocks * kTile);
+      distances = pieces.template take<float>(2 * blocks * kTile);
       mixing = pieces.template take<char>(Mixing::bytes(head_size, length));
     }
     Pieces pieces;
     Row *key_rows, *query_rows;
     Packed* key_tiles;
-    float *key_scales, *query_scales, *band, *pairs, *scores;
+    float *key_scales, *query_scales, *band, *pairs, *scores, *distances;
     int32_t* key_corrections;
     Sum* sums;
     char* mixing;
@@ -67,12 +69,13 @@ struct Rows {
     Products::pack_tile(rows, kTile, head_size, static_cast<Packed*>(tile), scales, corrections);
   }
 
-  template <typename Value>
-  static void run(const AttentionHead& head, int length, const Value* q, const Value* k, const Value* v,
-                  ptrdiff_t stride, float* out, ptrdiff_t out_stride, void* scratch) {
+  // q and k have rows `stride` apart, v and out as `run` of AttentionKernel has them.
+  template <typename Point, typename Value>
+  static void attend(const AttentionHead& head, int length, const Point* q, const Point* k, ptrdiff_t stride,
+                     const Value* v, ptrdiff_t v_stride, float* out, ptrdiff_t out_stride, void* scratch) {
     const int blocks = blocks_of(length), padded = Products::padded(head.head_size);
     Memory memory(scratch, head.head_size, length);
-    const Value* rows[kTile];
+    const Point* rows[kTile];
     for (int block = 0; block < blocks; ++block) {
       const int count = point_at(k, stride, block, length, rows);
       Products::pack_rows(rows, count, head.head_size, memory.key_rows + block * kTile * padded,
@@ -80,17 +83,33 @@ struct Rows {
       Products::pack_tile(rows, count, head.head_size, memory.key_tiles + block * kTile * padded,
                           memory.key_scales + block * kTile, memory.key_corrections + block * kTile);
     }
-    const Mixing mixing(v, stride, length, head.head_size, memory.mixing);
+    if (has_distances(head)) fill_distances(head, blocks * kTile, memory.distances);
+    const Mixing mixing(v, v_stride, length, head.head_size, memory.mixing);
     for (int block = 0; block < blocks; ++block) {
       const int count = point_at(q, stride, block, length, rows);
       Products::pack_rows(rows, count, head.head_size, memory.query_rows, memory.query_scales);
       if (head.keys.tiles != nullptr) fill_band(head.keys, block, blocks, padded, memory);
       if (head.queries.tiles != nullptr) fill_pairs(head.queries, block, blocks, padded, memory);
-      score(head, blocks, padded, memory);
+      const KeyRange range = keys_of(head, block * kTile, kTile, blocks, 1);
+      const int first_key = range.begin * kTile, keys = (range.end < blocks ? range.end * kTile : length) - first_key;
+      score(head, block, range, blocks, padded, memory);
       float inverse[kTile];
-      for (int i = 0; i < count; ++i) inverse[i] = Mixing::softmax(memory.scores + i * blocks * kTile, length);
-      mixing.mix(memory.scores, blocks * kTile, count, inverse, out + block * kTile * out_stride, out_stride);
+      for (int i = 0; i < count; ++i) inverse[i] = Mixing::softmax(memory.scores + i * blocks * kTile, keys);
+      mixing.mix(memory.scores, blocks * kTile, count, first_key, keys, inverse, out + block * kTile * out_stride,
+                 out_stride);
     }
+  }
+
+  template <typename Value>
+  static void run(const AttentionHead& head, int length, const Value* q, const Value* k, const Value* v,
+                  ptrdiff_t stride, float* out, ptrdiff_t out_stride, void* scratch) {
+    attend(head, length, q, k, stride, v, stride, out, out_stride, scratch);
+  }
+
+  template <typename Value>
+  static void run_rotated(const AttentionHead& head, int length, const float* q, const float* k, const Value* v,
+                          ptrdiff_t stride, float* out, ptrdiff_t out_stride, void* scratch) {
+    attend(head, length, q, k, head.head_size, v, stride, out, out_stride, scratch);
   }
 
  private:
@@ -150,10 +169,11 @@ struct Rows {
     }
   }
 
-  // All terms of a query block's scores: [16][blocks * 16].
-  static void score(const AttentionHead& head, int blocks, int padded, Memory& memory) {
+  // All terms of a query block's scores with some of the key blocks, the first of these first: [16][blocks * 16].
+  static void score(const AttentionHead& head, int block, KeyRange range, int blocks, int padded, Memory& memory) {
     const int width = blocks * kTile;
-    for (int j = 0; j < blocks; ++j) {
+    const bool by_distance = has_distances(head);
+    for (int j = range.begin; j < range.end; ++j) {
       Products::product(memory.query_rows, memory.key_tiles + j * kTile * padded, padded, memory.sums);
       const V16 scales = load(memory.key_scales + j * kTile);
       const I16 corrections = load(memory.key_corrections + j * kTile);
@@ -168,7 +188,9 @@ struct Rows {
       for (int row = 0; row < kTile; ++row) {
         V16 value = Products::value(memory.sums + row * kTile, scales, corrections, memory.query_scales[row]);
         if (head.keys.tiles != nullptr) value += load(memory.band + row * (width + kTile) + (j + 1) * kTile - row);
-        store(memory.scores + row * width + j * kTile, value + position[row]);
+        value += position[row];
+        if (by_distance) value += load(memory.distances + width + (j - block) * kTile - row);
+        store(memory.scores + row * width + (j - range.begin) * kTile, value);
       }
     }
   }
@@ -177,8 +199,16 @@ struct Rows {
 template <typename Products, typename Mixing>
 constexpr AttentionKernel kernel_of() {
   using R = Rows<Products, Mixing>;
-  return {R::tile_bytes, R::pack_table_tile, R::pack_table_tile, R::scratch_bytes, R::template run<float>,
-          R::template run<Bfloat16>};
+  return {R::tile_bytes,
+          R::pack_table_tile,
+          R::pack_table_tile,
+          R::scratch_bytes,
+          R::template run<float>,
+          R::template run<Bfloat16>,
+          R::template run_rotated<float>,
+          R::template run_rotated<Bfloat16>,
+          rotate<float>,
+          rotate<Bfloat16>};
 }
 
 }  // namespace

@@ -146,6 +146,7 @@ inline V16 load_part(const Bfloat16* from, int count) {
   return load(value);
 }
 
+// b where either is NaN.
 inline V16 larger(const V16& a, const V16& b) {
   return by_parts<V16>([](FloatPart x, FloatPart y) { return x > y ? x : y; }, a, b);
 }
@@ -180,10 +181,13 @@ inline float largest(V16 a) {
   return most;
 }
 
+// NaN where a number of a is NaN or infinite, else 0.
+inline V16 poison(const V16& a) { return a - a; }
+
 // e^x for x <= 0, to about two units in the last place: 2^n e^r with |r| <= ln 2 / 2, Taylor's series of e^r.
 inline V16 exponential(V16 x) {
   constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
-  x = larger(x, fill(-87.0f));
+  x = larger(fill(-87.0f), x);
   const V16 shifted = multiply_add(x, fill(1.44269504f), fill(magic));
   const V16 n = shifted - magic;
   V16 r = multiply_add(n, fill(-0.693359375f), x);  // ln 2 in two parts

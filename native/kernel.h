@@ -7,6 +7,7 @@
 //   void compute(KernelContext&) const called by any thread; may throw std::exception
 #pragma once
 
+#include <atomic>
 #include <exception>
 #include <iterator>
 #include <stdexcept>
@@ -96,6 +97,23 @@ class KernelInfo {
     check(api, api.get<KernelInfoGetAttributeFloat>()(info_, name, &value));
     return value;
   }
+  // Of attributes that may be left out.
+  int64_t integer(const char* name, int64_t otherwise) const {
+    int64_t value = 0;
+    return found(api.get<KernelInfoGetAttributeInt>()(info_, name, &value)) ? value : otherwise;
+  }
+  float number(const char* name, float otherwise) const {
+    float value = 0;
+    return found(api.get<KernelInfoGetAttributeFloat>()(info_, name, &value)) ? value : otherwise;
+  }
+  std::string text(const char* name, const char* otherwise) const {
+    size_t size = 0;
+    if (!found(api.get<KernelInfoGetAttributeString>()(info_, name, nullptr, &size)) || size == 0) return otherwise;
+    std::string value(size, '\0');
+    check(api, api.get<KernelInfoGetAttributeString>()(info_, name, &value[0], &size));
+    value.resize(size - 1);  // the size counts the zero at the end
+    return value;
+  }
   // A constant of the graph; empty when it was left out. Throws when it is no constant.
   Tensor constant(size_t input, const char* what, Presence presence = Presence::required) const {
     int is_constant = 0;
@@ -113,6 +131,12 @@ class KernelInfo {
   const OrtApi& api;
 
  private:
+  bool found(OrtStatus* status) const {
+    if (status == nullptr) return true;
+    api.get<ReleaseStatus>()(status);
+    return false;
+  }
+
   const OrtKernelInfo* info_;
 };
 
@@ -131,11 +155,26 @@ class KernelContext {
     check(api_, api_.get<KernelContextGetOutput>()(context_, index, shape.data(), shape.size(), &value));
     return Tensor(api_, value).data<T>();
   }
-  // Calls `task` for 0 ... total-1 on the threads of the session that runs this kernel, and waits.
+  // Calls `task` for 0 ... total-1 on the threads of the session that runs this kernel, and waits. What a task throws
+  // must not pass through the runtime's pool: the first of it is thrown here, and tasks that had not begun are left out.
   template <typename Task>
   void parallel(size_t total, const Task& task) const {
-    auto call = [](void* data, size_t index) { (*static_cast<const Task*>(data))(index); };
-    check(api_, api_.get<KernelContextParallelFor>()(context_, call, total, 0, const_cast<Task*>(&task)));
+    struct Shared {
+      const Task& task;
+      std::atomic<bool> failed{false};
+      std::exception_ptr error{};  // written by the task that set `failed`, read when all are done
+    } shared{task};
+    auto call = [](void* data, size_t index) noexcept {
+      auto& all = *static_cast<Shared*>(data);
+      if (all.failed.load(std::memory_order_relaxed)) return;
+      try {
+        all.task(index);
+      } catch (...) {
+        if (!all.failed.exchange(true)) all.error = std::current_exception();
+      }
+    };
+    check(api_, api_.get<KernelContextParallelFor>()(context_, call, total, 0, &shared));
+    if (shared.error) std::rethrow_exception(shared.error);
   }
 
  private:
@@ -151,6 +190,8 @@ OrtStatus* guarded(const OrtApi& api, const Work& work) {
     return nullptr;
   } catch (const std::exception& error) {
     return api.get<CreateStatus>()(OrtErrorCode::fail, error.what());
+  } catch (...) {
+    return api.get<CreateStatus>()(OrtErrorCode::fail, "an exception of an unknown type");
   }
 }
 

@@ -19,7 +19,7 @@ constexpr int most_columns = 3 * tile;
 
 // Sums of one block that wait for their epilogue. It is done a few rows at a time between the tile products of the next
 // block: those keep the tile unit busy and leave the vector units idle.
-template <bool with_gelu, typename Value>
+template <After after, typename Value>
 struct Epilogue {
   alignas(64) int32_t sums[most_rows * most_columns];
   Columns columns[3];
@@ -45,9 +45,9 @@ struct Epilogue {
     for (; next < end; ++next) {
       const RowTail row = tail_of(tail, 0);
       const int32_t* from = sums + next * most_columns;
-      store_outputs<with_gelu>(y, load(from), columns[0], row);
-      if (width > 1) store_outputs<with_gelu>(y + tile, load(from + tile), columns[1], row);
-      if (width > 2) store_outputs<with_gelu>(y + 2 * tile, load(from + 2 * tile), columns[2], row);
+      store_outputs<after>(y, load(from), columns[0], row);
+      if (width > 1) store_outputs<after>(y + tile, load(from + tile), columns[1], row);
+      if (width > 2) store_outputs<after>(y + 2 * tile, load(from + 2 * tile), columns[2], row);
       tail += row_stride;
       y += y_stride;
     }
@@ -65,9 +65,9 @@ struct Ahead {
 };
 
 // Tiles 0 to 2: sums of the upper rows; 3 to 5: of the lower ones, from row `lower` on; 6: rows; 7: weights.
-template <bool with_gelu, bool with_lower, int columns, typename Value>
+template <After after, bool with_lower, int columns, typename Value>
 void multiply_block(const PackedWeight& weight, const uint8_t* rows, int lower, const int8_t* panels, Ahead& ahead,
-                    Epilogue<with_gelu, Value>& done, Epilogue<with_gelu, Value>& next) {
+                    Epilogue<after, Value>& done, Epilogue<after, Value>& next) {
   const ptrdiff_t row_stride = weight.row_stride, across = static_cast<ptrdiff_t>(panel) * weight.padded_depth;
   const uint8_t* lower_rows = rows + lower * row_stride;
   const int steps = weight.padded_depth / depth_tile;
@@ -127,16 +127,16 @@ int together(int left) { return left == 4 ? 2 : left < 3 ? left : 3; }
 
 // Rows [0, count) in blocks of one height, the last one overlapping its neighbour rather than being lower, so that
 // hardly a row is computed for nothing.
-template <bool with_gelu, bool with_lower, typename Value>
+template <After after, bool with_lower, typename Value>
 void multiply_rows(const PackedWeight& weight, const uint8_t* rows, int count, int height, int col_begin, int col_end,
                    Value* y, ptrdiff_t y_stride) {
-  constexpr decltype(&multiply_block<with_gelu, with_lower, 1, Value>) multiply_columns[] = {
-      multiply_block<with_gelu, with_lower, 1, Value>, multiply_block<with_gelu, with_lower, 2, Value>,
-      multiply_block<with_gelu, with_lower, 3, Value>};
+  constexpr decltype(&multiply_block<after, with_lower, 1, Value>) multiply_columns[] = {
+      multiply_block<after, with_lower, 1, Value>, multiply_block<after, with_lower, 2, Value>,
+      multiply_block<after, with_lower, 3, Value>};
   // Upper and lower tiles have as many rows, since they take turns in one register: of an odd height both have the middle.
   const uint8_t half = static_cast<uint8_t>(with_lower ? (height + 1) / 2 : height);
   const TileSession session({half, half, half, half, half, half, half, tile});
-  Epilogue<with_gelu, Value> epilogues[2];
+  Epilogue<after, Value> epilogues[2];
   int turn = 0;
   const int blocks = (count + height - 1) / height;
   for (int column = col_begin, tiles = 0; column < col_end; column += tiles * tile) {
@@ -149,7 +149,7 @@ void multiply_rows(const PackedWeight& weight, const uint8_t* rows, int count, i
     for (int begin = 0; begin < count; begin += height) {
       const int r = begin + height <= count ? begin : count - height;
       const uint8_t* block = rows + r * weight.row_stride;
-      Epilogue<with_gelu, Value>&next = epilogues[turn], &done = epilogues[turn ^ 1];
+      Epilogue<after, Value>&next = epilogues[turn], &done = epilogues[turn ^ 1];
       multiply_columns[tiles - 1](weight, block, height - half, panels, ahead, done, next);
       next.begin(weight, block, height, column, tiles, y + r * y_stride, y_stride);
       turn ^= 1;
@@ -158,7 +158,7 @@ void multiply_rows(const PackedWeight& weight, const uint8_t* rows, int count, i
   epilogues[turn ^ 1].advance(most_rows);
 }
 
-template <bool with_gelu, typename Value>
+template <After after, typename Value>
 void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, Value* y,
                  ptrdiff_t y_stride) {
   const int in_cache = rows_in_cache(weight, count);
@@ -166,22 +166,24 @@ void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int
     const int some = count - begin < in_cache ? count - begin : in_cache;
     const int blocks = (some + most_rows - 1) / most_rows;
     const int height = (some + blocks - 1) / blocks;
-    const auto multiply_some = height > tile ? multiply_rows<with_gelu, true, Value> : multiply_rows<with_gelu, false, Value>;
+    const auto multiply_some = height > tile ? multiply_rows<after, true, Value> : multiply_rows<after, false, Value>;
     multiply_some(weight, rows + begin * weight.row_stride, some, height, col_begin, col_end, y + begin * y_stride,
                   y_stride);
   }
 }
 
-template <typename Value>
-void multiply(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, Value* y,
-              ptrdiff_t y_stride) {
-  const auto as = weight.gelu ? multiply_as<true, Value> : multiply_as<false, Value>;
-  as(weight, rows, count, col_begin, col_end, y, y_stride);
-}
+struct Body {
+  static constexpr int panel = wordtell::panel, group = wordtell::group;
+
+  template <After after, typename Value>
+  static void multiply(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, Value* y,
+                       ptrdiff_t y_stride) {
+    multiply_as<after>(weight, rows, count, col_begin, col_end, y, y_stride);
+  }
+};
 
 }  // namespace
 
-extern const LinearKernels linear_amx = {panel, group, quantize_all<float>, quantize_all<Bfloat16>, multiply<float>,
-                                             multiply<Bfloat16>};
+extern const LinearKernels linear_amx = linear_of<Body>();
 
 }  // namespace wordtell

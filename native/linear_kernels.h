@@ -18,6 +18,9 @@ struct RowTail {
   int32_t zero_point;
 };
 
+// What follows a product: x Phi(x) with erf within 1e-6, the same by tanh, max(x, 0), x / (1 + e^-x).
+enum class Activation { none, gelu, gelu_tanh, relu, silu };
+
 // weight: panels of `panel` columns, each [padded depth / group][panel][group]; the last panel's missing columns have
 // weights, scales and biases of zero.
 struct PackedWeight {
@@ -27,19 +30,24 @@ struct PackedWeight {
   const float* bias;
   int depth, padded_depth, columns;
   ptrdiff_t row_stride;
-  bool gelu;
+  Activation activation;
 };
 
 struct LinearKernels {
   int panel, group;
-  void (*quantize)(const float* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows, ptrdiff_t row_stride);
-  void (*quantize_halves)(const Bfloat16* x, ptrdiff_t x_stride, int count, int depth, uint8_t* rows,
-                          ptrdiff_t row_stride);
+  // smooth: [depth], what each column of x is multiplied by first, or null.
+  void (*quantize)(const float* x, ptrdiff_t x_stride, int count, int depth, const float* smooth, uint8_t* rows,
+                   ptrdiff_t row_stride);
+  void (*quantize_halves)(const Bfloat16* x, ptrdiff_t x_stride, int count, int depth, const float* smooth,
+                          uint8_t* rows, ptrdiff_t row_stride);
   // `rows` and `y` point to the first row of the block; `col_begin` counts from the weight's first column.
   void (*multiply)(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, float* y,
                    ptrdiff_t y_stride);
   void (*multiply_halves)(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end,
                           Bfloat16* y, ptrdiff_t y_stride);
+  // y = a * b, `count` of each.
+  void (*gate)(const float* a, const float* b, int count, float* y);
+  void (*gate_halves)(const float* a, const float* b, int count, Bfloat16* y);
 };
 
 extern const LinearKernels linear_portable;

@@ -1,6 +1,7 @@
 // QuantizedLinear and AddLayerNorm: glue between ONNX Runtime and linear.h, norm.h.
 
 #include <algorithm>
+#include <string>
 
 #include "kernel.h"
 #include "linear.h"
@@ -22,42 +23,65 @@ constexpr int kTokens = 64;
 
 size_t pieces(int64_t whole, int64_t piece) { return static_cast<size_t>((whole + piece - 1) / piece); }
 
-// activations, weight s8 [depth, columns], scale [columns], bias [columns] -> [tokens, columns] in FP32, in bfloat16
+Activation activation_of(const KernelInfo& info) {
+  const std::string name = info.text("activation", "");
+  if (name.empty()) return info.integer("gelu", 0) != 0 ? Activation::gelu : Activation::none;
+  if (name == "gelu") return Activation::gelu;
+  if (name == "gelu_tanh") return Activation::gelu_tanh;
+  if (name == "relu") return Activation::relu;
+  if (name == "silu") return Activation::silu;
+  throw std::invalid_argument("activation \"" + name + "\" is none of gelu, gelu_tanh, relu, silu");
+}
+
+// activations, weight s8 [depth, columns], scale [columns], bias [columns], smooth [depth]
+// -> [tokens, columns], or half as wide when gated, in FP32, in bfloat16
 //
 // Activations are FP32 or bfloat16 [tokens, depth], or the quantised rows of another operator, u8
 // [tokens, quantized_stride(depth)]. Of the outputs the graph names the one that it uses.
 class Linear {
  public:
   static constexpr const char* name = "QuantizedLinear";
-  static constexpr Argument inputs[] = {
-      {ElementType::undefined}, {ElementType::s8}, {ElementType::f32}, {ElementType::f32, optional}};
+  static constexpr Argument inputs[] = {{ElementType::undefined},
+                                        {ElementType::s8},
+                                        {ElementType::f32},
+                                        {ElementType::f32, optional},
+                                        {ElementType::f32, optional}};
   static constexpr Argument outputs[] = {{ElementType::f32, optional}, {ElementType::bf16, optional}};
 
   explicit Linear(const KernelInfo& info) {
     const Tensor weight = info.constant(1, "weight"), scale = info.constant(2, "scale");
-    const Tensor bias = info.constant(3, "bias", optional);
+    const Tensor bias = info.constant(3, "bias", optional), smooth = info.constant(4, "smooth", optional);
     weight.expect("weight", {-1, -1});
-    const int64_t depth = weight.shape()[0], columns = weight.shape()[1];
-    scale.expect("scale", {columns});
-    if (bias) bias.expect("bias", {columns});
-    const auto activation = info.integer("gelu") != 0 ? Activation::gelu : Activation::none;
+    LinearConstants constants{};
+    constants.weight = weight.data<const int8_t>();
+    constants.depth = static_cast<int>(weight.shape()[0]);
+    constants.columns = static_cast<int>(weight.shape()[1]);
+    constants.scale = scale.data<const float>();
+    constants.activation = activation_of(info);
+    constants.gated = info.integer("gated", 0) != 0;
+    scale.expect("scale", {constants.columns});
+    if (bias) bias.expect("bias", {constants.columns});
+    if (smooth) smooth.expect("smooth", {constants.depth});
+    if (bias) constants.bias = bias.data<const float>();
+    if (smooth) constants.smooth = smooth.data<const float>();
     Key key;
-    key.add(depth).add(columns).add(activation).add(bool(bias));
-    key.add(weight.data<const int8_t>(), weight.size()).add(scale.data<const float>(), columns * sizeof(float));
-    if (bias) key.add(bias.data<const float>(), columns * sizeof(float));
-    linear_ = shared<QuantizedLinear>(key, [&] {
-      return std::make_shared<const QuantizedLinear>(
-          weight.data<const int8_t>(), static_cast<int>(depth), static_cast<int>(columns), scale.data<const float>(),
-          bias ? bias.data<const float>() : nullptr, activation);
-    });
+    key.add(constants.depth).add(constants.columns).add(constants.activation).add(constants.gated);
+    key.add(bool(bias)).add(bool(smooth)).add(constants.weight, weight.size());
+    for (const Tensor& part : {scale, bias, smooth}) {
+      if (part) key.add(part.data<const float>(), part.size() * sizeof(float));
+    }
+    linear_ = shared<QuantizedLinear>(key, [&] { return std::make_shared<const QuantizedLinear>(constants); });
   }
 
   void compute(const KernelContext& context) const {
     const Tensor input = context.input(0);
     const bool quantized = input.type() == ElementType::u8;
+    if (quantized && linear_->smooth()) {
+      throw std::invalid_argument("smooth is for activations that this operator quantises, not for quantised rows");
+    }
     input.expect("activations", {-1, quantized ? quantized_stride(linear_->depth()) : linear_->depth()});
     const int rows = static_cast<int>(input.shape()[0]);
-    void* scratch = quantized ? nullptr : Scratch::of_this_thread(linear_->scratch_bytes(rows));
+    void* scratch = quantized ? nullptr : Scratch<>::of_this_thread(linear_->scratch_bytes(rows));
     switch (input.type()) {
       case ElementType::u8: break;
       case ElementType::f32: quantize(context, input.data<const float>(), rows, scratch); break;
@@ -72,11 +96,9 @@ class Linear {
  private:
   template <typename Value>
   void quantize(const KernelContext& context, const Value* values, int rows, void* scratch) const {
-    const ptrdiff_t depth = linear_->depth();
     context.parallel(pieces(rows, kTokens), [&](size_t i) {
-      const int begin = static_cast<int>(i) * kTokens, count = std::min(rows - begin, kTokens);
-      quantize_rows(values + begin * depth, depth, count, linear_->depth(),
-                    static_cast<uint8_t*>(scratch) + begin * quantized_stride(linear_->depth()), linear_->isa());
+      const int begin = static_cast<int>(i) * kTokens;
+      linear_->quantize(values, linear_->depth(), begin, std::min(rows, begin + kTokens), scratch);
     });
   }
 
@@ -94,29 +116,37 @@ class Linear {
   std::shared_ptr<const QuantizedLinear> linear_;
 };
 
-// a [tokens, width], b [tokens, width], gain [width], bias [width] -> layer_norm(a + b), and quantised rows of it
+// a [tokens, width], b [tokens, width], gain [width], bias [width], smooth [width]
+// -> layer_norm(a + b), quantised rows of that times smooth, a + b
+//
+// Of the inputs b, bias and smooth may be left out, of the outputs the last two.
 class Norm {
  public:
   static constexpr const char* name = "AddLayerNorm";
-  static constexpr Argument inputs[] = {{ElementType::f32}, {ElementType::f32}, {ElementType::f32}, {ElementType::f32}};
-  static constexpr Argument outputs[] = {{ElementType::f32}, {ElementType::u8, optional}};
+  static constexpr Argument inputs[] = {{ElementType::f32},
+                                        {ElementType::f32, optional},
+                                        {ElementType::f32},
+                                        {ElementType::f32, optional},
+                                        {ElementType::f32, optional}};
+  static constexpr Argument outputs[] = {
+      {ElementType::f32}, {ElementType::u8, optional}, {ElementType::f32, optional}};
 
   explicit Norm(const KernelInfo& info) : epsilon_(info.number("epsilon")) {}
 
   void compute(const KernelContext& context) const {
     const Tensor a = context.input(0), b = context.input(1), gain = context.input(2), bias = context.input(3);
+    const Tensor smooth = context.input(4);
     a.expect("a", {-1, gain.size()});
-    b.expect("b", {a.shape()[0], gain.size()});
-    bias.expect("bias", {gain.size()});
+    if (b) b.expect("b", {a.shape()[0], gain.size()});
+    if (bias) bias.expect("bias", {gain.size()});
+    if (smooth) smooth.expect("smooth", {gain.size()});
     const int rows = static_cast<int>(a.shape()[0]), width = static_cast<int>(gain.size());
-    float* out = context.output<float>(0, a.shape());
-    uint8_t* out_rows = context.output<uint8_t>(1, {rows, quantized_stride(width)});
+    LayerNorm norm{a.data<const float>(), b.data<const float>(), gain.data<const float>(), bias.data<const float>(),
+                   smooth.data<const float>(), epsilon_, rows, width, context.output<float>(0, a.shape()),
+                   context.output<float>(2, a.shape()), context.output<uint8_t>(1, {rows, quantized_stride(width)})};
     context.parallel(pieces(rows, kTokens), [&](size_t i) {
-      const int begin = static_cast<int>(i) * kTokens, count = std::min(rows - begin, kTokens);
-      const ptrdiff_t first = static_cast<ptrdiff_t>(begin) * width;
-      add_layer_norm(a.data<const float>() + first, b.data<const float>() + first, gain.data<const float>(),
-                     bias.data<const float>(), epsilon_, count, width, out + first,
-                     out_rows == nullptr ? nullptr : out_rows + begin * quantized_stride(width));
+      const int begin = static_cast<int>(i) * kTokens;
+      add_layer_norm(norm.rows_from(begin, std::min(rows - begin, kTokens)));
     });
   }
 

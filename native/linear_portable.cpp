@@ -22,7 +22,7 @@ void sum_panel(const uint8_t* rows, ptrdiff_t row_stride, int count, const int8_
   }
 }
 
-template <bool with_gelu, typename Value>
+template <After after, typename Value>
 void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, Value* y,
                  ptrdiff_t y_stride) {
   int32_t sums[block_rows][panel];
@@ -35,7 +35,7 @@ void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int
       for (int r = 0; r < some; ++r) {
         const RowTail row = tail_of(block + r * weight.row_stride, weight.padded_depth);
         for (int c = 0; c < panel; c += lanes) {
-          store_outputs<with_gelu>(y + (begin + r) * y_stride + column + c, load(sums[r] + c),
+          store_outputs<after>(y + (begin + r) * y_stride + column + c, load(sums[r] + c),
                                    columns_from(weight, column + c), row);
         }
       }
@@ -43,16 +43,18 @@ void multiply_as(const PackedWeight& weight, const uint8_t* rows, int count, int
   }
 }
 
-template <typename Value>
-void multiply(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, Value* y,
-              ptrdiff_t y_stride) {
-  const auto as = weight.gelu ? multiply_as<true, Value> : multiply_as<false, Value>;
-  as(weight, rows, count, col_begin, col_end, y, y_stride);
-}
+struct Body {
+  static constexpr int panel = wordtell::panel, group = 1;
+
+  template <After after, typename Value>
+  static void multiply(const PackedWeight& weight, const uint8_t* rows, int count, int col_begin, int col_end, Value* y,
+                       ptrdiff_t y_stride) {
+    multiply_as<after>(weight, rows, count, col_begin, col_end, y, y_stride);
+  }
+};
 
 }  // namespace
 
-extern const LinearKernels linear_portable = {panel, 1, quantize_all<float>, quantize_all<Bfloat16>, multiply<float>,
-                                             multiply<Bfloat16>};
+extern const LinearKernels linear_portable = linear_of<Body>();
 
 }  // namespace wordtell

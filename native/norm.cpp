@@ -23,9 +23,18 @@ AddLayerNorm kernel_of(Isa isa) {
 
 }  // namespace
 
-void add_layer_norm(const float* x, const float* residual, const float* gain, const float* bias, float epsilon,
-                    int rows, int width, float* y, uint8_t* quantized, Isa isa) {
-  kernel_of(isa)(x, residual, gain, bias, epsilon, rows, width, y, quantized, quantized_stride(width));
+LayerNorm LayerNorm::rows_from(int begin, int count) const {
+  const ptrdiff_t at = static_cast<ptrdiff_t>(begin) * width;
+  LayerNorm some = *this;
+  some.rows = count;
+  some.x += at;
+  some.y += at;
+  if (residual != nullptr) some.residual += at;
+  if (sum != nullptr) some.sum += at;
+  if (quantized != nullptr) some.quantized += begin * quantized_stride(width);
+  return some;
 }
+
+void add_layer_norm(const LayerNorm& norm, Isa isa) { kernel_of(isa)(norm, quantized_stride(norm.width)); }
 
 }  // namespace wordtell

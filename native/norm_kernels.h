@@ -2,13 +2,12 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
+
+#include "norm.h"
 
 namespace wordtell {
 
-using AddLayerNorm = void (*)(const float* x, const float* residual, const float* gain, const float* bias,
-                              float epsilon, int rows, int width, float* y, uint8_t* quantized,
-                              ptrdiff_t quantized_stride);
+using AddLayerNorm = void (*)(const LayerNorm& norm, ptrdiff_t quantized_stride);
 
 extern const AddLayerNorm add_layer_norm_portable;
 #if defined(__x86_64__)

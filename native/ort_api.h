@@ -44,6 +44,7 @@ using GetDimensions = Slot<62, OrtStatus*(const OrtTensorTypeAndShapeInfo*, int6
 using GetTensorTypeAndShape = Slot<65, OrtStatus*(const OrtValue*, OrtTensorTypeAndShapeInfo**)>;
 using KernelInfoGetAttributeFloat = Slot<85, OrtStatus*(const OrtKernelInfo*, const char* name, float*)>;
 using KernelInfoGetAttributeInt = Slot<86, OrtStatus*(const OrtKernelInfo*, const char* name, int64_t*)>;
+using KernelInfoGetAttributeString = Slot<87, OrtStatus*(const OrtKernelInfo*, const char* name, char*, size_t*)>;
 using KernelContextGetInput = Slot<90, OrtStatus*(const OrtKernelContext*, size_t, const OrtValue**)>;
 using KernelContextGetOutput =
     Slot<91, OrtStatus*(OrtKernelContext*, size_t, const int64_t* shape, size_t rank, OrtValue**)>;

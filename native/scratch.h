@@ -8,6 +8,8 @@
 
 namespace wordtell {
 
+// Owner: any type; each has memory of its own.
+template <typename Owner = void>
 class Scratch {
  public:
   // At least `bytes` for this thread, aligned to a cache line, with undefined content; valid until the next call.

@@ -26,6 +26,7 @@ def entry(engine: str, seconds: float) -> dict[str, Any]:
 def result(*entries: dict[str, Any]) -> dict[str, Any]:
     made = {"dimensions": {"layers": 24, "hidden": 1024}, "weights": "random, seeded", "cores": 2}
     made |= {"sets": {"120 x 350 words": _with_ratios(list(entries))}, "failed": {"torch.compile": "no | compiler"}}
+    made |= {"roofline_gops": {"all cores": {"int8": {"processor": 100.0}}}}
     return made | {"machine": MACHINE, "command": "python -m benchmarks.engines"}
 
 

@@ -1,16 +1,14 @@
-"""All routes together, and the OpenAPI page that shows them."""
+"""All routes together, and the document that describes them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
 from starlette.routing import Match
 
 from bento import __version__
-from bento.api import open_inference, predict, status
+from bento.api import document, open_inference, predict, static, status
 from bento.api.errors import documented
 from bento.api.lifecycle import Lifecycle
 from bento.api.scoring import Desk
@@ -23,8 +21,6 @@ Every answer carries `X-Request-Id`, echoed when sent. Every error has one shape
 `{"error": {"code", "message", "field"}}`; below `/v1` and `/v2` the Open Inference Protocol's:
 `{"error": "message"}`. No text is ever logged."""
 
-OPENAPI = "/docs.json"
-
 
 def create(lifecycle: Lifecycle) -> FastAPI:
     """The application that service.py mounts beside BentoML's own routes, and before them."""
@@ -33,29 +29,17 @@ def create(lifecycle: Lifecycle) -> FastAPI:
         title="wordtell",
         version=__version__,
         description=_DESCRIPTION,
-        openapi_url=OPENAPI,
+        openapi_url=static.OPENAPI,
         servers=[{"url": base}] if base else None,
         docs_url=None,
         redoc_url=None,
     )
     desk = Desk(lifecycle)
     app.include_router(predict.router(lifecycle.settings.api, desk))
+    app.include_router(document.router(lifecycle.settings.api, desk))
     app.include_router(open_inference.router(lifecycle, desk))
     app.include_router(status.router(lifecycle))
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> HTMLResponse:
-        # BentoML's own page reports each visit to an analytics service; this one loads nothing from elsewhere.
-        # Below a base path the page may be shown at /base, from where a relative address would lead out of it.
-        here = base or "."
-        return get_swagger_ui_html(
-            openapi_url=here + OPENAPI,
-            title="wordtell",
-            swagger_js_url=f"{here}/static_content/swagger-ui-bundle.js",
-            swagger_css_url=f"{here}/static_content/swagger-ui.css",
-            swagger_favicon_url=f"{here}/static_content/favicon-light-32x32.png",
-        )
-
+    app.include_router(static.router(base))
     _document_what_is_done_by_hand(app, lifecycle.settings.api)
     return app
 

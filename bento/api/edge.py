@@ -27,7 +27,7 @@ logger = logging.getLogger("wordtell")
 REQUEST_ID = "X-Request-Id"
 _ACCEPTABLE_ID = re.compile(r"[!-~]{1,128}")  # visible ASCII: safe in a header and in a log
 # In the scope of a request below this layer: the request as the client sent it, and its id.
-_SENT, _ID = "wordtell.sent", "wordtell.id"
+SENT, _ID = "wordtell.sent", "wordtell.id"
 
 
 class Edge:
@@ -57,7 +57,7 @@ class Edge:
         status = 0
         head = scope["method"] == "HEAD"
         method = "GET" if head else scope["method"]
-        scope = {**scope, "path": self._inner(scope["path"]), "method": method, _SENT: scope, _ID: request_id}
+        scope = {**scope, "path": self._inner(scope["path"]), "method": method, SENT: scope, _ID: request_id}
 
         async def send_counted(message: Message) -> None:
             nonlocal status
@@ -75,7 +75,7 @@ class Edge:
         except RequestError as refused:  # a preflight request: every other error is told further in
             await respond(refused, scope["path"])(scope, receive, send_counted)
         route = getattr(scope.get("route"), "path", "other")
-        traced.name(scope[_SENT]["method"], route, request_id)
+        traced.name(scope[SENT]["method"], route, request_id)
         metrics.HTTP_REQUESTS.labels(route, status).inc()
         metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - started, metrics.exemplar())
 
@@ -88,7 +88,7 @@ class Edge:
             # An error that a framework below has put into words of its own is held back, and told in ours further down.
             nonlocal error, begun
             if message["type"] == "http.response.start":
-                error = _reword(scope[_SENT], message["status"], Headers(raw=message["headers"]))
+                error = _reword(scope[SENT], message["status"], Headers(raw=message["headers"]))
                 begun = error is None
             if error is None:
                 await send(message)

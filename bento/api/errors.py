@@ -21,13 +21,16 @@ def respond(error: Exception, path: str) -> Response:
     """The answer for an error. What is not ours shows nothing of itself: 500 `internal`."""
     if not isinstance(error, WordtellError):
         error = WordtellError()
-    metrics.REJECTIONS.labels(error.code).inc()
-    body: BaseModel
+    body: BaseModel = shape(error)
     if path in _PROTOCOLS or path.startswith(tuple(prefix + "/" for prefix in _PROTOCOLS)):
         body = ProtocolError(error=error.message)
-    else:
-        body = ErrorResponse(error=ErrorBody(code=error.code, message=error.message, field=error.field))
     return Response(body.model_dump_json(), error.status, error.headers(), media_type="application/json")
+
+
+def shape(error: WordtellError) -> ErrorResponse:
+    """The body of an error, which is counted."""
+    metrics.REJECTIONS.labels(error.code).inc()
+    return ErrorResponse(error=ErrorBody(code=error.code, message=error.message, field=error.field))
 
 
 def documented(*kinds: type[WordtellError], shape: type[BaseModel] = ErrorResponse) -> dict[int | str, dict[str, Any]]:

@@ -7,11 +7,11 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictStr, ValidationInfo, field_validator
 
 from bento.api.validation import check_texts, parse
+from bento.detector import Detector, Scores
 from bento.errors import InvalidRequest
+from bento.passages import INCLUDABLE, Span, Summary, Threshold
 from bento.settings import ApiSettings
 
-# What a request may ask for besides the probabilities.
-INCLUDABLE = ("offsets",)
 _EXAMPLE: list[JsonValue] = [
     "The state of our union is strong.",
     "It is important to note that progress takes many forms.",
@@ -26,7 +26,7 @@ class PredictRequest(BaseModel):
     sentences: list[StrictStr] = Field(description="1 to 120 texts, each of 1 to 350 words (both limits are settings).")
     include: list[StrictStr] = Field(
         [],
-        description="What the answer shall hold besides: `offsets`.",
+        description="What the answer shall hold besides: `offsets`, `spans`, `summary`.",
         json_schema_extra={"items": {"type": "string", "enum": [*INCLUDABLE]}},
     )
 
@@ -58,6 +58,23 @@ class Metadata(BaseModel):
     precision: str = Field(description="fp32 or int8.")
     queue_time_ms: float = Field(description="How much of the time the request waited for a lane.")
     cached_sentences: int = Field(description="Texts whose scores were already known.")
+    threshold: Threshold | None = Field(
+        None, description="With `spans` or `summary`: from which score a word counts as a machine's."
+    )
+
+
+def metadata(detector: Detector, scores: Scores, seconds: float, threshold: Threshold | None = None) -> Metadata:
+    """How these scores came about, in so many seconds since the request was whole."""
+    return Metadata(
+        model_version=detector.version,
+        processing_time_ms=round(seconds * 1000, 1),
+        total_words=scores.total_words,
+        engine=detector.engine,
+        precision=detector.manifest.precision,
+        queue_time_ms=round(scores.queue_s * 1000, 1),
+        cached_sentences=scores.cached,
+        threshold=threshold,
+    )
 
 
 class PredictResponse(BaseModel):
@@ -90,6 +107,10 @@ class PredictResponse(BaseModel):
         description='With `"include": ["offsets"]`: for each text, for each of its words, the Unicode code point where'
         " it starts, and the one after its last.",
     )
+    spans: list[list[Span]] | None = Field(
+        None, description="With `spans`: for each text, the passages that a machine wrote, in order."
+    )
+    summary: list[Summary] | None = Field(None, description="With `summary`: for each text.")
     metadata: Metadata
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from bento import passages
 from bento.api.errors import documented
-from bento.api.models import Metadata, PredictRequest, PredictResponse, parse_predict
-from bento.api.scoring import FAULTS, Desk, rounded
+from bento.api.models import PredictRequest, PredictResponse, metadata, parse_predict
+from bento.api.scoring import FAULTS, Desk, Turn, rounded
 from bento.api.validation import documented_texts
-from bento.detector import Detector, Scores
+from bento.detector import Scores
 from bento.settings import ApiSettings
-from bento.text import words
 
 
 def router(api: ApiSettings, desk: Desk) -> APIRouter:
@@ -29,14 +29,13 @@ def router(api: ApiSettings, desk: Desk) -> APIRouter:
     async def predict(request: Request) -> Response:
         """For every word of every text, how likely it is that a machine wrote it.
 
-        A word is one of `text.split()`; `"include": ["offsets"]` asks where each stands in its text. A text's scores do
-        not depend on the other texts.
+        A word is one of `text.split()`; `include` asks besides where each stands in its text, which passages a machine
+        wrote, and a summary. A text's scores do not depend on the other texts.
         """
         async with desk.serve(request) as turn:
             asked = await turn.read(lambda body: parse_predict(body, api))
             scores = await turn.score(asked.sentences, "sentences")
-        offsets = list(map(_offsets, asked.sentences)) if "offsets" in asked.include else None
-        answer = _respond(turn.detector, scores, offsets, turn.seconds)
+        answer = _respond(turn, asked, scores)
         return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
     return routes
@@ -49,22 +48,18 @@ def _body(limits: ApiSettings) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def _offsets(text: str) -> list[tuple[int, int]]:
-    return [(start, stop) for start, stop in words.split(text).tolist()]
-
-
-def _respond(
-    detector: Detector, scores: Scores, offsets: list[list[tuple[int, int]]] | None, seconds: float
-) -> PredictResponse:
-    metadata = Metadata(
-        model_version=detector.version,
-        processing_time_ms=round(seconds * 1000, 1),
-        total_words=scores.total_words,
-        engine=detector.engine,
-        precision=detector.manifest.precision,
-        queue_time_ms=round(scores.queue_s * 1000, 1),
-        cached_sentences=scores.cached,
-    )
-    return PredictResponse.model_construct(
-        probabilities=[rounded(values) for values in scores.words], offsets=offsets, metadata=metadata
-    )
+def _respond(turn: Turn, asked: PredictRequest, scores: Scores) -> PredictResponse:
+    wanted, texts, detector = set(asked.include), asked.sentences, turn.detector
+    probabilities = [rounded(values) for values in scores.words]
+    answer = PredictResponse.model_construct(probabilities=probabilities, metadata=metadata(detector, scores, 0))
+    if "offsets" in wanted:
+        answer.offsets = list(map(passages.offsets, texts))
+    if wanted & {"spans", "summary"}:
+        answer.metadata.threshold = threshold = detector.threshold
+        found = [passages.find(text, values, threshold) for text, values in zip(texts, probabilities, strict=True)]
+        if "spans" in wanted:
+            answer.spans = found
+        if "summary" in wanted:
+            answer.summary = list(map(passages.summarise, probabilities, found))
+    answer.metadata.processing_time_ms = round(turn.seconds * 1000, 1)
+    return answer

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import Request
 from pydantic import SecretStr
 from starlette.requests import ClientDisconnect
 
+from bento.alignment import Partial
 from bento.api.body import Bodies, Hold, declared_length, read_body
 from bento.api.lifecycle import Lifecycle
 from bento.detector import Detector, Scores
@@ -60,6 +62,9 @@ _LARGE = 64 * 1024
 # Connections that are kept from scoring requests, for probes and refusals: one that waits for its client makes room for
 # a new one, one whose request is being answered does not.
 _SPARE = 64
+# Of a document that is followed: the longest time without an item, and the shortest between two.
+_SILENCE_S = 15.0
+_PAUSE_S = 0.1
 
 Parsed = TypeVar("Parsed")
 
@@ -131,18 +136,79 @@ class Turn:
         field: what the client calls the list of texts. Raises ClientDisconnect, DeadlineExceeded, and what
         `Detector.score` raises.
         """
-        timeout_s = self.limits.timeout_s
-        work = asyncio.ensure_future(self.detector.score(texts, owner=self.owner, field=field, bounded=True))
+        async with self._wanted(self.detector.score(texts, owner=self.owner, field=field, bounded=True)) as waiting:
+            await waiting.until_done()
+            return waiting.work.result()
+
+    async def follow(self, text: str, field: str) -> AsyncIterator[FloatArray | Scores]:
+        """A document's scores: those of its first words, more each time, and in the end all of them.
+
+        The first item comes when the document is admitted; at least one comes every 15 seconds, and at most ten a
+        second. Raises what `score` raises.
+        """
+        changed = asyncio.Event()
+        partial = Partial(_setter(asyncio.get_running_loop(), changed))
+        scoring = self.detector.score_document(text, partial, owner=self.owner, field=field)
+        async with self._wanted(scoring) as waiting:
+            while not await waiting.until(changed, _SILENCE_S):
+                changed.clear()
+                yield await asyncio.get_running_loop().run_in_executor(None, partial.scores)
+                await asyncio.wait({waiting.work}, timeout=_PAUSE_S)
+            yield waiting.work.result()
+
+    @asynccontextmanager
+    async def _wanted(self, scoring: Coroutine[Any, Any, Scores]) -> AsyncIterator[_Waiting]:
+        """Work that is dropped at the end of the block."""
+        work = asyncio.ensure_future(scoring)
         gone = asyncio.ensure_future(_disconnected(self.request))
         try:
-            await asyncio.wait({work, gone}, timeout=timeout_s - self.seconds, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
-            raise ClientDisconnect if gone.done() else DeadlineExceeded(timeout_s)
+            yield _Waiting(self, work, gone)
         finally:
             gone.cancel()
             work.cancel()
             work.add_done_callback(_seen)
+
+
+@dataclass
+class _Waiting:
+    """For scores, as long as their client and the deadline let it."""
+
+    turn: Turn
+    work: asyncio.Future[Scores]
+    gone: asyncio.Future[None]
+
+    async def until_done(self) -> None:
+        """Raises ClientDisconnect and DeadlineExceeded."""
+        while not await self.until(None, math.inf):
+            pass
+
+    async def until(self, changed: asyncio.Event | None, seconds: float) -> bool:
+        """Wait for a change, or so long; whether the work is done. Raises ClientDisconnect and DeadlineExceeded."""
+        left = self.turn.limits.timeout_s - self.turn.seconds
+        ends: set[asyncio.Future[Any]] = {self.work, self.gone}
+        news: asyncio.Future[Any] = asyncio.ensure_future(changed.wait()) if changed else self.gone
+        try:
+            await asyncio.wait({*ends, news}, timeout=min(left, seconds), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if changed:
+                news.cancel()
+        if self.work.done():
+            return True
+        if self.gone.done():
+            raise ClientDisconnect
+        if self.turn.seconds >= self.turn.limits.timeout_s:
+            raise DeadlineExceeded(self.turn.limits.timeout_s)
+        return False
+
+
+def _setter(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> Callable[[], None]:
+    """What a lane calls to set an event of this loop."""
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop is closed, and with it all who waited
+            loop.call_soon_threadsafe(changed.set)
+
+    return tell
 
 
 def named(detector: Detector, name: str, version: str | None = None) -> Detector:

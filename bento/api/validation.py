@@ -20,6 +20,8 @@ Model = TypeVar("Model", bound=BaseModel)
 _TOKENS_A_TEXT = 2 + 2 * 8
 _TOKENS_BESIDE = 512
 _DIGITS = 32
+# Not blank, as str.split() sees it: \s of other languages lacks these.
+NOT_BLANK = r"[^\s\x1c-\x1f\x85]"
 
 
 def parse(
@@ -73,19 +75,24 @@ def check_texts(texts: Sequence[str], limits: ApiSettings, field: str) -> None:
         name = f"{field}[{index}]"
         if len(text) > limits.max_characters:
             raise TextTooLong.in_characters(name, len(text), limits.max_characters)
-        if not _is_text(text):
-            raise InvalidRequest(f"{name} holds half of a surrogate pair: send whole characters", name)
-        words = len(text.split())
-        if words == 0:
-            raise InvalidRequest(f"{name} is blank: send at least one word", name)
+        words = check_text(text, name)
         if words > limits.max_words:
             raise TooManyWords(name, words, limits.max_words)
 
 
+def check_text(text: str, field: str) -> int:
+    """How many words a text has, at least one. Raises InvalidRequest."""
+    if not _is_text(text):
+        raise InvalidRequest(f"{field} holds half of a surrogate pair: send whole characters", field)
+    words = len(text.split())
+    if words == 0:
+        raise InvalidRequest(f"{field} is blank: send at least one word", field)
+    return words
+
+
 def documented_texts(limits: ApiSettings) -> dict[str, Any]:
     """What `check_texts` wants of a list, as far as JSON Schema can say it."""
-    # Not blank, as str.split() sees it: \s of other languages lacks these.
-    text = {"type": "string", "pattern": r"[^\s\x1c-\x1f\x85]", "maxLength": limits.max_characters}
+    text = {"type": "string", "pattern": NOT_BLANK, "maxLength": limits.max_characters}
     return {"minItems": 1, "maxItems": limits.max_sentences, "items": text}
 
 

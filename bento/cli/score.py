@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from bento import settings
+from bento import passages, settings
 from bento.detector import Detector, Scores
 from bento.errors import InvalidRequest
 from bento.text import words
@@ -25,13 +25,14 @@ _COLOURS = ("green4", "green3", "chartreuse3", "yellow3", "orange3", "dark_orang
 
 def score(
     file: Annotated[str, typer.Argument(help="A text file (UTF-8), or - for standard input.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print words and probabilities as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print words, passages and a summary as JSON.")] = False,
+    list_spans: Annotated[bool, typer.Option("--spans", help="Print the machine's passages, a line each.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Also draw what is printed into this SVG file.")] = None,
 ) -> None:
     """Print a text of any length with each word coloured by the probability that a machine wrote it."""
     text = _read(file)
-    spans = words.split(text)
-    if not len(spans):
+    where = words.split(text)
+    if not len(where):
         raise InvalidRequest(f"{file} is blank: give a file with at least one word")
     detector = Detector.load(settings.load().settings)
     try:
@@ -39,18 +40,26 @@ def score(
     finally:
         detector.close()
     probabilities = [round(float(value), 4) for value in found.words[0]]
-    pairs = list(zip((text[start:stop] for start, stop in spans), probabilities, strict=True))
+    spans = passages.find(text, probabilities, detector.threshold)
     if as_json:
+        pairs = zip((text[start:stop] for start, stop in where), probabilities, strict=True)
         body = {
             "model_version": detector.version,
             "words": [{"word": word, "probability": probability} for word, probability in pairs],
+            "threshold": detector.threshold.model_dump(exclude_none=True),
+            "spans": [span.model_dump() for span in spans],
+            "summary": passages.summarise(probabilities, spans).model_dump(exclude_none=True),
         }
         print(json.dumps(body, ensure_ascii=False))
         return
+    if list_spans:
+        for span in spans:
+            print(f"{span.first_word}-{span.last_word}\t{span.probability:.4f}\t{_line(text[span.start : span.end])}")
+        return
     console = Console(highlight=False, soft_wrap=svg is None, width=100 if svg else None, record=svg is not None)
-    console.print(_coloured(text.rstrip(), spans.tolist(), probabilities))
+    console.print(_coloured(text.rstrip(), where.tolist(), probabilities))
     mean = sum(probabilities) / len(probabilities)
-    console.print(Text(f"\n{len(pairs)} words, mean probability {mean:.2f} ({detector.version})", style="dim"))
+    console.print(Text(f"\n{len(probabilities)} words, mean probability {mean:.2f} ({detector.version})", style="dim"))
     console.print(
         Text.assemble("a person ", *((f" {i / 8:.2f} ", f"reverse {c}") for i, c in enumerate(_COLOURS)), " a machine")
     )
@@ -77,6 +86,11 @@ def _score(detector: Detector, text: str) -> Scores:
     with bar:
         task = bar.add_task("", total=detector.count_windows(text))
         return asyncio.run(detector.score([text], lambda: bar.advance(task)))
+
+
+def _line(text: str) -> str:
+    """A text as one line of a table, without what moves a terminal's cursor."""
+    return "".join(one if one.isprintable() else " " for one in text)
 
 
 def _coloured(text: str, spans: list[list[int]], probabilities: list[float]) -> Text:

@@ -53,7 +53,7 @@ class Text:
 
     job: Job
     windows: Sequence[IntArray]
-    on_window: Callable[[], None]
+    on_window: Callable[[int, FloatArray], None]
     future: Future[Done] = field(default_factory=Future)
     results: dict[int, FloatArray] = field(default_factory=dict)
     waiting_tokens: int = 0

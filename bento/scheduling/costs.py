@@ -52,14 +52,17 @@ class Costs:
         self._shapes: dict[tuple[int, int], _Speed] = {}
         self._choices = 0
 
-    def observe(self, longest: int, count: int, tokens: int, seconds: float) -> None:
-        """A run of `count` windows with `tokens` tokens, the longest window of `longest`, took a lane this long."""
-        self._all.add(tokens, seconds)
+    def observe(self, longest: int, count: int, tokens: int, seconds: float, alone_s: float | None = None) -> None:
+        """A run of `count` windows with `tokens` tokens, the longest window of `longest`, took a lane this long.
+
+        alone_s: what it would have taken without others on the lane's core; None: as long.
+        """
+        self._all.add(tokens, seconds if alone_s is None else alone_s)
         self._shapes.setdefault((_length_class(longest), _count_class(count)), _Speed()).add(tokens, seconds)
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Of one lane, over the latest runs; None before the first."""
+        """Of one lane without others on its core, over the latest runs; None before the first."""
         return self._all.value or None
 
     def count_for(self, longest: int, most: int) -> int:

@@ -89,13 +89,14 @@ class Scheduler:
     def submit(
         self,
         texts: Sequence[Sequence[IntArray]],
-        on_window: Callable[[], None] = lambda: None,
+        on_window: Callable[[int, FloatArray], None] = lambda index, logits: None,
         job: Job | None = None,
     ) -> list[Future[Done]]:
         """Queue texts of one request, each as its windows [length], at least one. One future a text.
 
         Cancelling a future drops what of its text is not yet running; it raises what the runner raised, or `on_window`,
-        which is called from a lane after each window. job: the request that these belong to; without one they are all
+        which is called from a lane after each window, with its index in its text and its logits.
+        job: the request that these belong to; without one they are all
         of it. Raises ModelNotReady once closed.
         """
         job = job or Job()
@@ -165,7 +166,7 @@ class Scheduler:
     def _run(self, batch: Sequence[Item], alone: bool) -> None:
         """One run of the model; if it fails, one for each window, so that only the one at fault fails."""
         wide = alone and len(self._lanes) > 1
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.thread_time()
         try:
             logits = self._runner.run([item.ids for item in batch], wide=wide)
         except Exception as error:  # whatever the engine raises
@@ -175,11 +176,12 @@ class Scheduler:
             else:
                 _fail(batch[0].text, error)
             return
-        self._count(batch, time.perf_counter() - started, wide)
+        self._count(batch, time.perf_counter() - started, time.thread_time() - worked, wide)
         for item, found in zip(batch, logits, strict=True):
             self._finish(item, found)
 
-    def _count(self, batch: Sequence[Item], seconds: float, wide: bool) -> None:
+    def _count(self, batch: Sequence[Item], seconds: float, worked_s: float, wide: bool) -> None:
+        """worked_s: how much of the time the lane's thread had a core."""
         tokens, longest = sum(map(len, batch)), max(map(len, batch))
         padding = longest * len(batch) - tokens if self._runner.batching is Batching.PADDED else 0
         metrics.TOKENS.inc(tokens)
@@ -193,14 +195,16 @@ class Scheduler:
             if wide:  # it says nothing of a lane's speed, but is all that is known before the first load
                 self._wide_speed = tokens / seconds
             else:
-                self._costs.observe(longest, len(batch), tokens, seconds)
+                # A lane that mostly waits has its work done elsewhere: its own time on a core says nothing.
+                alone_s = worked_s if worked_s > seconds / 2 else seconds
+                self._costs.observe(longest, len(batch), tokens, seconds, alone_s)
 
     def _finish(self, item: Item, logits: FloatArray) -> None:
         text = item.text
         with self._changed:
             text.results[item.index] = logits
             last = len(text.results) == len(text.windows)
-        text.on_window()
+        text.on_window(item.index, logits)
         if last:
             in_order = tuple(text.results[i] for i in range(len(text.windows)))
             with suppress(InvalidStateError):  # cancelled in this moment
@@ -233,7 +237,10 @@ class Scheduler:
         return len(self._lanes) * speed if speed else self._wide_speed
 
     def _seconds_until_room(self, waiting: int, tokens: int) -> float:
-        """Until these tokens would be admitted if nobody else came, at the latest speed; 1 s while that is unknown."""
+        """Until these tokens would be admitted if nobody else came; 1 s while no speed is known.
+
+        Then lanes have their cores to themselves, which now they share with requests that are read and tokenised.
+        """
         room = self._limits.max_queue_tokens - tokens
         ahead = waiting - room if room > 0 else waiting
         speed = self._speed()

@@ -217,7 +217,7 @@ def test_retry_after_is_when_there_would_be_room() -> None:
 
 def test_on_window_is_told_of_each(scheduler: Scheduler) -> None:
     told: list[str] = []
-    futures = scheduler.submit([[window(1)]] * 5, on_window=lambda: told.append(threading.current_thread().name))
+    futures = scheduler.submit([[window(1)]] * 5, on_window=lambda *_: told.append(threading.current_thread().name))
     for future in futures:
         future.result(PATIENCE)
     assert told == ["lane-0"] * 5
@@ -269,7 +269,7 @@ def test_a_lane_outlives_whatever_a_round_raises(scheduler: Scheduler, runner: L
     class Worse(BaseException):
         pass
 
-    def raises() -> None:
+    def raises(*_: object) -> None:
         raise Worse
 
     (fails,) = scheduler.submit([[window(1)]], on_window=raises)

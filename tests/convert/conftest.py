@@ -12,7 +12,7 @@ import torch
 import transformers
 from tokenizers import models, pre_tokenizers, processors, trainers
 
-from convert import sensitivity, texts
+from convert import sensitivity, texts, verify
 
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
 CORPUS = [
@@ -28,13 +28,15 @@ class _Few:
     full = staticmethod(texts.verification)
 
     def __call__(self, least: int) -> tuple[texts.Text, ...]:
-        return self.full(min(least, 1500))
+        return self.full(min(least, 500))
 
 
 @pytest.fixture(autouse=True)
-def few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_texts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts, "verification", _Few())
     monkeypatch.setattr(sensitivity, "MOST_TEXTS", 4)
+    if "every_set" not in request.keywords:
+        monkeypatch.setattr(verify, "lower_instruction_sets", lambda _: ())
 
 
 # Big enough that rounding shows, small enough for seconds. Long positions, for lengths that a test asks for.

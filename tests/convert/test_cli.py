@@ -110,7 +110,7 @@ def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
     given = [str(argument) for argument in arguments]
     # Tests that run in the background of a shell inherit an ignored Ctrl-C, and Python then leaves it ignored.
     options.setdefault("preexec_fn", partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
-    return subprocess.Popen([*COMMAND, *given], stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen([*COMMAND, *given, "--verify-words", "200"], stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.mark.parametrize(

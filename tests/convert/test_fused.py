@@ -26,7 +26,6 @@ from bento.native import LIBRARY
 from convert import checkpoint, export, folder, quantize
 from tests.convert.conftest import CHECKPOINTS, LABELS, VOCABULARY, MakeCheckpoint, build
 
-COVERED = [kind for kind in CHECKPOINTS if not kind.startswith(("mpnet", "modernbert"))]
 LENGTHS = (1, 2, 15, 16, 17, 63, 130, 300, 700)
 PLAN = Plan(lanes=2, threads_per_lane=1)
 FP32_LOGITS, INT8_MEAN_PROBABILITY, INT8_PROBABILITY = 1e-4, 0.012, 0.05
@@ -40,7 +39,7 @@ class Converted:
     folders: dict[str, artifact.ModelFolder]
 
 
-@pytest.fixture(scope="module", params=COVERED)
+@pytest.fixture(scope="module", params=list(CHECKPOINTS))
 def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Converted:
     root = tmp_path_factory.mktemp(request.param)
     source = root / "checkpoint"
@@ -136,7 +135,7 @@ def test_both_graphs_read_the_same_weights(converted: Converted) -> None:
         )
 
 
-@pytest.mark.parametrize("kind", ["deberta-v3", "bert"])
+@pytest.mark.parametrize("kind", ["deberta-v3", "bert", "modernbert"])
 def test_what_the_operators_do_not_cover_has_the_portable_graph_only(
     make_checkpoint: MakeCheckpoint, kind: str
 ) -> None:
@@ -151,6 +150,7 @@ def test_what_the_operators_do_not_cover_has_the_portable_graph_only(
     [
         ("deberta-v3", "deberta.encoder.layer.0.output.dense.weight", 1),
         ("bert", "bert.encoder.layer.1.attention.self.key.weight", 1),
+        ("modernbert", "model.layers.0.attn.Wqkv.weight", 3),
         ("deberta-v1", "deberta.encoder.layer.0.attention.self.in_proj.weight", 3),
     ],
 )

@@ -17,6 +17,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from bento import artifact
+from bento.engines.fused import _instruction_set
+from bento.native import LIBRARY
 from bento.text import words
 from convert import conversion, figures, made, measure, report, texts, verify
 from convert.conversion import convert
@@ -249,6 +251,38 @@ def test_a_conversion_reports_what_it_measured(
     assert report.PLOT in (order.out / report.MARKDOWN).read_text()
     squares = ElementTree.fromstring((order.out / report.PLOT).read_text())[1]  # noqa: S314 - our own file
     assert len(squares) > 1
+
+
+@pytest.mark.every_set
+def test_every_instruction_set_of_this_machine_is_verified(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    order = Order(source=str(make_checkpoint()), out=tmp_path / "out", precision="int8", max_mean_dp=0.1, max_flips=1)
+    variant = convert(order, quiet).variants["int8"]
+    best = _instruction_set(LIBRARY)
+    assert tuple(variant.instruction_sets) == verify.INSTRUCTION_SETS[: verify.INSTRUCTION_SETS.index(best)]
+    assert all(0 < mean < 0.1 for mean in variant.instruction_sets.values())
+    told = json.loads((order.out / report.JSON).read_text())["variants"]["int8"]["instruction_sets"]
+    assert told == variant.instruction_sets
+    assert all(name in (order.out / report.MARKDOWN).read_text() for name in told)
+
+
+def test_a_set_over_the_limit_is_a_fault() -> None:
+    variant = Variant(FIGURES, Limits(mean_dp_bound=0.02), {}, FIGURES, {"avx2": 0.015, "portable": 0.03})
+    assert variant.fault == "in the fused graph with portable mean_dp is 0.03, the limit is 0.02"
+
+
+def test_more_stays_in_fp32_until_the_limits_hold(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    """The first share is too small for the limit; a later one is not, and what it cost is told."""
+    source = str(make_checkpoint())
+    plenty = Order(source=source, out=tmp_path / "plenty", precision="int8", max_mean_dp=1, max_flips=1)
+    error = convert(plenty, quiet).variants["int8"].figures.mean_dp_bound
+    limit = 0.93 * error
+    order = replace(plenty, out=tmp_path / "held", max_mean_dp=limit, max_fp32_share=0.01)
+    held = convert(order, quiet).variants["int8"]
+    assert held.fault is None
+    assert held.served.mean_dp_bound <= limit
+    assert 0.01 < held.figures.fp32_share <= 0.5
+    with pytest.raises(VerificationError, match="int8: "):
+        convert(replace(order, max_fp32_share=0), quiet)
 
 
 def test_over_a_limit_nothing_is_written_and_the_last_good_folder_stays(

@@ -83,6 +83,8 @@ def _score_faults(message: Message, answer: Answer, scores: Mapping[str, list[fl
         return []
     if answer.status != 200:
         return [f"a good request is answered {answer.status}: {answer.body[:200]!r}"]
+    if b"event: error" in answer.body:  # too late, once the events had begun
+        return []
     got = texts_scores(message, answer)
     if got != [scores[text] for text in message.texts or ()]:
         return [f"scores are not those from before: {str(got)[:300]}"]
@@ -91,7 +93,11 @@ def _score_faults(message: Message, answer: Answer, scores: Mapping[str, list[fl
 
 def texts_scores(message: Message, answer: Answer) -> list[list[float]]:
     """The scores of each text in an answer, by whichever protocol it was asked. Raises KeyError, ValueError."""
+    if answer.headers["content-type"].startswith("text/event-stream"):
+        return [json.loads(answer.body.rstrip().rpartition(b"\n")[2].removeprefix(b"data: "))["probabilities"]]
     body = answer.json()
+    if "offsets" in body:
+        return [body["probabilities"]]
     if "probabilities" in body:
         return list(body["probabilities"])
     if "predictions" in body:

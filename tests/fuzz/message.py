@@ -23,9 +23,10 @@ KNOWN = (
     f"{CANARY} " + "and so on " * 40,
 )
 
+DOCUMENT = "/api/v1/predict/document"
 _ROUTES = app.create(Lifecycle(Settings())).openapi()["paths"]
-# All that the document lists, and the two that it does not list; `{name}` and `{version}` are the served model's.
-GETS = ("/", "/docs.json", *(path for path, methods in _ROUTES.items() if "get" in methods))
+# All that the document lists, and those that it does not list; `{name}` and `{version}` are the served model's.
+GETS = ("/", "/docs", "/docs.json", "/page/app.js", *(path for path, methods in _ROUTES.items() if "get" in methods))
 INFERS = tuple(path for path in _ROUTES if path.endswith("/infer"))
 
 
@@ -83,10 +84,15 @@ def good(chance: random.Random, version: str) -> Message:
         message.about.append(f"{message.method} {message.path}")
         return message
     message.texts = texts = [chance.choice(KNOWN) for _ in range(chance.choice((1, 1, 1, 2, 3, 8)))]
-    kind = chance.choice(("predict", "predict", "predict", "v1", "v2", "v2 binary"))
+    kind = chance.choice(("predict", "predict", "predict", "document", "v1", "v2", "v2 binary"))
     message.about.append(kind)
     if kind == "predict":
         message.document = {"sentences": list(texts)}
+    elif kind == "document":
+        del texts[1:]
+        message.path, message.document = DOCUMENT, {"text": texts[0]}
+        if chance.random() < 0.5:
+            message.add("Accept", "text/event-stream")
     elif kind == "v1":
         message.path, message.document = V1, {"instances": list(texts)}
     elif kind == "v2":

@@ -40,6 +40,13 @@ def public(server: Server, request: pytest.FixtureRequest) -> Iterator[str]:
         yield f"http://127.0.0.1:{proxy.port}/wordtell"
 
 
+def loaded(address: str) -> list[str]:
+    """The addresses that a page names, as they stand there."""
+    page = httpx.get(address)
+    assert page.status_code == 200
+    return re.findall(r"(?:href|src|url)(?:=|: )[\"']([^\"']+)[\"']", page.text)
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/api/v1/health", "/v2", "/v1/models", "/docs.json"])
 def test_every_path_is_there_with_the_prefix_and_without(server: Server, public: str, path: str) -> None:
     direct = [server.client.get(f"{base}{path}") for base in ("", "/wordtell")]
@@ -73,18 +80,20 @@ def test_what_only_begins_like_the_prefix_is_not_below_it(server: Server) -> Non
         assert path in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("end", ["", "/"])
-def test_the_page_finds_what_it_loads(public: str, end: str) -> None:
-    """Every address of the page, resolved as a browser does, answers through the proxy."""
-    page = httpx.get(public + end)
-    assert page.status_code == 200
-    addresses = re.findall(r"(?:href|src|url)(?:=|: )[\"']([^\"']+)[\"']", page.text)
+@pytest.mark.parametrize("end", ["", "/", "/docs", "/docs/"])
+def test_the_pages_find_what_they_load(public: str, end: str) -> None:
+    """Every address of a page, resolved as a browser does, answers through the proxy."""
+    addresses = loaded(public + end)
     assert len(addresses) == 4
     for address in addresses:
         found = httpx.get(urljoin(public + end, address))
         assert (address, found.status_code) == (address, 200)
+
+
+def test_the_document_names_the_prefix(public: str) -> None:
+    addresses = loaded(f"{public}/docs")
     (spec,) = (address for address in addresses if address.endswith("docs.json"))
-    document = httpx.get(urljoin(public + end, spec)).json()
+    document = httpx.get(urljoin(public, spec)).json()
     assert document["servers"] == [{"url": "/wordtell"}]
     asked = urljoin(public, document["servers"][0]["url"]) + PREDICT
     assert httpx.post(asked, json=BODY).status_code == 200
@@ -124,7 +133,7 @@ def test_without_a_base_path_the_page_is_relative(tmp_path: Path, fake_folder: M
         Server(tmp_path / "log", settings(fake_folder, "")) as server,
         Proxy(f"127.0.0.1:{server.port}", "/other", strip=True) as proxy,
     ):
-        public = f"http://127.0.0.1:{proxy.port}/other/"
-        addresses = re.findall(r"(?:href|src|url)(?:=|: )[\"']([^\"']+)[\"']", httpx.get(public).text)
-        assert [httpx.get(urljoin(public, address)).status_code for address in addresses] == [200] * 4
+        for end in ("", "docs", "docs/"):
+            public = f"http://127.0.0.1:{proxy.port}/other/{end}"
+            assert [httpx.get(urljoin(public, address)).status_code for address in loaded(public)] == [200] * 4
         assert "servers" not in server.client.get("/docs.json").json()

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from bento.api import static
 from tests.http.server import Server
 
 
@@ -88,6 +89,7 @@ def test_the_openapi_page_shows_every_route_with_examples(server: Server) -> Non
     spec = server.client.get("/docs.json").json()
     assert set(spec["paths"]) == {
         "/api/v1/predict/sentences",
+        "/api/v1/predict/document",
         "/api/v1/health",
         "/livez",
         "/readyz",
@@ -134,11 +136,26 @@ def test_every_reference_of_the_page_leads_somewhere(server: Server) -> None:
     assert not re.search(r'"#/(?!components/schemas/)', text)
 
 
-def test_the_page_loads_nothing_from_elsewhere(server: Server) -> None:
-    page = server.client.get("/").text
-    assert "docs.json" in page
-    assert "https://" not in page
-    assert "http://" not in page
+def test_the_pages_load_nothing_from_elsewhere(server: Server) -> None:
+    docs = server.client.get("/docs").text
+    assert "docs.json" in docs
     for asset in ("swagger-ui-bundle.js", "swagger-ui.css"):
-        assert asset in page
+        assert asset in docs
         assert server.client.get(f"/static_content/{asset}").status_code == 200
+    page = server.client.get("/")
+    files = [server.client.get(f"/page/{file.name}") for file in static.FOLDER.iterdir() if file.suffix != ".html"]
+    assert {answer.status_code for answer in files} == {200}
+    for answer in (page, *files):
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+    for text in (docs, page.text, *(answer.text for answer in files)):
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
+
+
+def test_a_file_of_the_page_is_sent_again_only_when_it_has_changed(server: Server) -> None:
+    first = server.client.get("/page/app.js")
+    again = server.client.get("/page/app.js", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    for name in ("index.html", "none.js", "..%2fstatic.py", "%2e%2e/static.py"):
+        assert server.client.get(f"/page/{name}").status_code == 404
