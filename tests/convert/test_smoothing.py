@@ -16,7 +16,6 @@ from bento.native import LIBRARY
 from convert import checkpoint, export, quantize, smoothing
 from convert.checkpoint import Checkpoint
 from tests.convert.conftest import CHECKPOINTS, VOCABULARY, MakeCheckpoint
-from tests.convert.test_fused import COVERED
 
 TIMES = 20.0
 FP32_LOGITS = 2e-4
@@ -74,7 +73,7 @@ def test_factors_change_no_logit_of_the_portable_graph(
 
 
 @pytest.mark.skipif(not LIBRARY.exists(), reason="the fused operators are built with a C++ compiler")
-@pytest.mark.parametrize("kind", COVERED)
+@pytest.mark.parametrize("kind", CHECKPOINTS)
 def test_int8_is_nearer_to_pytorch_in_both_graphs(kind: str, make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
     read = checkpoint.read(str(make_checkpoint(kind)))
     plant(read)
