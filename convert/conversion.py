@@ -155,11 +155,13 @@ def _int8(path: Path, read: Checkpoint, task: _Task) -> tuple[verify.Reference, 
     draft, expected, kept = replace(task.draft, precision="int8"), None, None
     ranked = _rank(read, task)
     sizes, errors = ranked.sizes, ranked.errors
-    for number, share in enumerate(task.order.fp32_shares):
-        # When a limit does not hold though the estimate held it, the estimate is too low: it has to be half of it next.
-        exact = sensitivity.exact(errors, sizes, task.order.max_mean_dp / 2**number, share)
+    for number, share in enumerate(shares := task.order.fp32_shares):
+        # When a limit does not hold though the estimate held it, the estimate is too low: it has to be half of it next,
+        # and in the last try nothing is estimated, but all of the share is used.
+        last = 0 < number == len(shares) - 1
+        exact = sensitivity.exact(errors, sizes, 0 if last else task.order.max_mean_dp / 2**number, share)
         if exact == kept:
-            break
+            continue
         kept = exact
         smooth = {name: factors for name, factors in ranked.smooth.items() if name not in exact}
         kept_share = sum(map(sizes.__getitem__, exact)) / max(1, sum(sizes.values()))
@@ -191,7 +193,8 @@ def _verify(path: Path, expected: verify.Reference, made: Made, task: _Task) -> 
             other = verify.measure(path, Asked(few.texts, 1), advance, fused=True, instruction_set=name)
         sets[name] = verify.compare(few, other, task.order.threshold, made.fp32_share).mean_dp
     fused_figures = figures[1] if len(figures) > 1 else None
-    return Variant(figures[0], task.order.limits(precision), made.exact, fused_figures, sets), found
+    limits = task.order.limits(precision)
+    return Variant(figures[0], limits, made.exact, fused_figures, sets, tuple(made.smooth)), found
 
 
 def _write(path: Path, read: Checkpoint, draft: Manifest, made: Made, stage: Stage) -> None:
