@@ -32,13 +32,25 @@ from convert.nodes import Array, Nodes
 class Product:
     """A matrix [in, out] and its bias [out]. name: of the Linear that they are of.
 
-    smooth: [in], what its input has to be multiplied by, because the matrix is divided by it; None: by nothing.
+    values: the matrix before its rows are divided by `smooth` [in]; None: by nothing. folded: its input comes already
+    multiplied by `smooth`.
     """
 
     name: str
-    matrix: Array
+    values: Array
     bias: Array | None
     smooth: Array | None = None
+    folded: bool = False
+
+    @property
+    def matrix(self) -> Array:
+        """[in, out], made anew each time where there are factors: they would double a model's memory."""
+        return self.values if self.smooth is None else self.values / self.smooth[:, None]
+
+    @property
+    def factors(self) -> Array | None:
+        """What its input is still to be multiplied by [in]."""
+        return None if self.folded else self.smooth
 
     @property
     def weight(self) -> str:
@@ -48,12 +60,12 @@ class Product:
     def part(self, start: int, stop: int, label: str) -> Product:
         """Some of its columns, under a name of their own."""
         bias = None if self.bias is None else self.bias[start:stop]
-        return Product(f"{self.name}.{label}", self.matrix[:, start:stop], bias, self.smooth)
+        return replace(self, name=f"{self.name}.{label}", values=self.values[:, start:stop], bias=bias)
 
     def columns(self, factors: Array) -> Product:
         """Each column, and its bias, times a factor."""
         bias = None if self.bias is None else self.bias * factors
-        return replace(self, matrix=self.matrix * factors, bias=bias)
+        return replace(self, values=self.values * factors, bias=bias)
 
 
 class Encoder(Nodes):
@@ -138,7 +150,7 @@ class Encoder(Nodes):
     def attend(self, layer: Layer, hidden: ir.Value) -> ir.Value:
         """Self-attention and the linear layer that mixes its heads."""
         context = self.attention(layer, *self.project(layer, hidden))
-        return self.linear(replace(self.product(layer.mix), smooth=None), context)  # `project` has multiplied it
+        return self.linear(replace(self.product(layer.mix), folded=True), context)  # into the values, by `project`
 
     def project(self, layer: Layer, hidden: ir.Value) -> list[ir.Value]:
         """Query, scaled, key and value."""
@@ -183,8 +195,12 @@ class Encoder(Nodes):
 
         gated: of the two halves of the columns, the first goes through it and is multiplied by the second.
         """
-        value = self.multiplied(value, product.smooth)
-        result = self.op("MatMul", value, self.constant(product.matrix, product.weight))
+        value, matrix = self.multiplied(value, product.factors), self.constant(product.values, product.weight)
+        if product.smooth is not None:
+            matrix.const_value = ir.LazyTensor(
+                lambda: ir.tensor(product.matrix), ir.DataType.FLOAT, ir.Shape(product.values.shape), name=matrix.name
+            )
+        result = self.op("MatMul", value, matrix)
         if product.bias is not None:
             result = self.op("Add", result, self.constant(product.bias, f"{product.name}.bias"))
         return self.activate(result, activation, gated)
@@ -216,8 +232,6 @@ class Encoder(Nodes):
         matrix, bias = self.weight(f"{name}.weight").T, self.weights.get(f"{name}.bias")
         smooth = self.smooth.get(f"{name}.weight") if smoothed else None
         found = Product(name, matrix, None if bias is None else bias.numpy(), smooth)
-        if smooth is not None:
-            found = replace(found, matrix=matrix / smooth[:, None])
         return found if np.all(scale == 1) else found.columns(np.asarray(scale, np.float32))
 
     def joint(self, layer: Layer) -> Product:
@@ -225,8 +239,8 @@ class Encoder(Nodes):
         joint = layer.projections
         assert isinstance(joint, Joint)  # noqa: S101 - the caller looked
         whole = self.product(joint.name)
-        width, hidden = len(whole.matrix), self.its.heads * self.its.head_size
-        matrix = whole.matrix
+        width, hidden = len(whole.values), self.its.heads * self.its.head_size
+        matrix = whole.values
         if joint.by_head:
             by_head = matrix.reshape(width, self.its.heads, 3, self.its.head_size)
             matrix = by_head.transpose(0, 2, 1, 3).reshape(width, 3 * hidden)
@@ -236,7 +250,7 @@ class Encoder(Nodes):
             bias = np.concatenate([nothing if name is None else self.weight(name) for name in joint.biases])
         scales = np.repeat(np.array([self.its.scale, 1, 1], np.float32), hidden)
         scales[2 * hidden :] *= self.smooth.get(f"{layer.mix}.weight", 1.0)
-        return replace(whole, matrix=matrix, bias=bias).columns(scales)
+        return replace(whole, values=matrix, bias=bias).columns(scales)
 
     def gains(self, name: str) -> list[ir.Value]:
         """The gain of a norm, and its bias if it has one."""

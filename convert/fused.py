@@ -113,7 +113,7 @@ class Fused(Encoder):
         bias = None if product.bias is None else self.constant(product.bias, f"{product.name}.bias")
         inside = activation if activation in WITH_PRODUCT else None
         attributes = {"activation": inside, "gated": int(gated)} if inside else {}
-        source, smooth = self._source(value, product.smooth)
+        source, smooth = self._source(value, product.factors)
         value, halved = self.own("QuantizedLinear", 2, source, *constants, bias, smooth, **attributes)
         self.narrow[value] = halved
         self.optional += [value, halved]
@@ -150,7 +150,7 @@ class Fused(Encoder):
         return self.own("Attention", 1, *parts, self.boundaries, *tables, **attributes)[0]
 
     def _quantises(self, product: Product) -> bool:
-        return self.int8 and product.weight not in self.exact and quantize.worthwhile(product.matrix)
+        return self.int8 and product.weight not in self.exact and quantize.worthwhile(product.values)
 
     def _source(self, value: ir.Value, smooth: Array | None) -> tuple[ir.Value, ir.Value | None]:
         """What a product in INT8 reads, and the factors that it is to multiply it by.
