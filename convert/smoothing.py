@@ -29,7 +29,10 @@ MOST = 1000.0
 
 @dataclass
 class _Input:
-    """What several products read. peak: [in], over all rows; rows: some of them, a piece a text."""
+    """What several products read. peak: [in], of every second text; rows: some of the others, a piece a text.
+
+    Alpha is judged on other texts than the peaks are from: what gains on the same ones may lose on others.
+    """
 
     products: dict[str, torch.nn.Linear]
     peak: torch.Tensor
@@ -58,19 +61,24 @@ def _inputs(model: Any, texts: Sequence[list[int]], products: Collection[str]) -
     modules = {
         f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)
     }
+    asked = {name: modules[name] for name in products if name in modules}
     inputs: dict[str, _Input] = {}
-    each = max(1, ROWS // len(texts))
-    for ids in texts:
+    each = max(1, ROWS // max(1, len(texts) // 2))
+    for number, ids in enumerate(texts):
+        peaks = number % 2 == 0
+        count = 0 if peaks and len(texts) > 1 else each
         row = torch.tensor([ids])
         with ExitStack() as stack:
-            for hook in _hooks({name: modules[name] for name in products if name in modules}, inputs, len(ids), each):
+            for hook in _hooks(asked, inputs, len(ids), count, peaks):
                 stack.callback(hook.remove)
             model(input_ids=row, attention_mask=torch.ones_like(row))
     return list({id(its): its for its in inputs.values()}.values())
 
 
-def _hooks(modules: dict[str, torch.nn.Linear], inputs: dict[str, _Input], length: int, each: int) -> Iterator[Any]:
-    """Hooks that keep what each module reads: peaks, and `each` rows evenly apart, the first (of [CLS]) among them."""
+def _hooks(
+    modules: dict[str, torch.nn.Linear], inputs: dict[str, _Input], length: int, rows: int, peaks: bool
+) -> Iterator[Any]:
+    """Hooks that keep what each module reads: peaks, or so many rows evenly apart."""
     seen: dict[str, Any] = {"value": None, "its": None}  # what was read last: query, key and value come in a row
 
     def hook(name: str, value: torch.Tensor) -> None:
@@ -81,10 +89,12 @@ def _hooks(modules: dict[str, torch.nn.Linear], inputs: dict[str, _Input], lengt
                 inputs[name] = seen["its"]
                 inputs[name].products[name] = modules[name]
             return
-        rows = value.detach().reshape(-1, value.shape[-1])
-        its = inputs.setdefault(name, _Input({name: modules[name]}, torch.zeros(rows.shape[-1])))
-        its.peak = torch.maximum(its.peak, rows.abs().amax(dim=0))
-        its.rows.append(rows[:: math.ceil(len(rows) / each)].clone())
+        whole = value.detach().reshape(-1, value.shape[-1])
+        its = inputs.setdefault(name, _Input({name: modules[name]}, torch.zeros(whole.shape[-1])))
+        if peaks:
+            its.peak = torch.maximum(its.peak, whole.abs().amax(dim=0))
+        if rows:
+            its.rows.append(whole[:: math.ceil(len(whole) / rows)].clone())
         seen.update(value=value, its=its)
 
     for name, module in modules.items():
