@@ -22,6 +22,7 @@ import torch
 
 from bento import artifact
 from bento.artifact import Manifest, WordScore
+from bento.checkpoint.tokenizer import plain
 from bento.settings import ISA_VARIABLE, ROOT
 from bento.text import windows
 from bento.text.tokenizer import MARKS, Tokenizer
@@ -30,7 +31,6 @@ from convert.errors import VerificationError
 from convert.figures import MARGIN, Array, Figures, auroc, rank_correlation, upper_bound
 from convert.measure import PROGRESS, Measurement, settings_for
 from convert.texts import Asked, Text
-from convert.tokenizer import plain
 
 # As native/cpu_features.h orders them: who has one has all before it.
 INSTRUCTION_SETS = ("portable", "avx2", "avx512vnni", "amx")

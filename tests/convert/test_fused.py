@@ -18,12 +18,13 @@ from numpy.testing import assert_allclose
 
 from bento import artifact
 from bento.artifact import FUSED, MODEL
+from bento.checkpoint import reading as checkpoint
 from bento.cpu import Plan
 from bento.engines import fused, onnx
 from bento.engines.fused import FusedRunner
 from bento.errors import ArtifactError
 from bento.native import LIBRARY
-from convert import checkpoint, export, folder, quantize
+from convert import export, folder, quantize
 from tests.convert.conftest import CHECKPOINTS, LABELS, VOCABULARY, MakeCheckpoint, build
 
 LENGTHS = (1, 2, 15, 16, 17, 63, 130, 300, 700)

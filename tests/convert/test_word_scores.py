@@ -19,9 +19,10 @@ from transformers import AutoModelForTokenClassification
 
 from bento import artifact
 from bento.artifact import MANIFEST, WordScore
+from bento.checkpoint import reading as checkpoint
 from bento.text import words
 from bento.text.tokenizer import Tokenizer
-from convert import checkpoint, measure, verify
+from convert import measure, verify
 from convert.conversion import convert
 from convert.errors import LabelError
 from convert.order import Order

@@ -15,11 +15,11 @@ import torch
 import transformers
 
 from bento.artifact import Activation
-from convert import families, files, heads, labels, lora, names, schemes, tokenizer, weights
-from convert.errors import CheckpointError
-from convert.lora import Adapter
-from convert.names import HeadActivation
-from convert.tokenizer import first_line
+from bento.checkpoint import families, files, heads, labels, lora, names, schemes, tokenizer, weights
+from bento.checkpoint.errors import CheckpointError
+from bento.checkpoint.lora import Adapter
+from bento.checkpoint.names import HeadActivation
+from bento.checkpoint.tokenizer import first_line
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Checkpoint:
 def read(source: str, base: str | None = None, head_activation: HeadActivation | None = None) -> Checkpoint:
     """Read a folder, or a hub's name. Raises CheckpointError, naming the fault and the remedy.
 
-    base: where an adapter's base model is, if not where the adapter says. head_activation: see convert/heads.py.
+    base: where an adapter's base model is, if not where the adapter says. head_activation: see heads.py here.
     """
     given, revision = _locate(source)
     adapter = lora.read(given)
