@@ -146,16 +146,19 @@ def _wordtell(order: Order) -> tuple[Engine, list[str]]:
     """As it serves: its scheduler, one lane a core, the portable graph or the fused one."""
     from bento import artifact
     from bento.cpu import Plan
-    from bento.engines.fused import FusedRunner, load
+    from bento.engines.fused import FusedRunner
+    from bento.engines.onnx import OnnxRunner
     from bento.scheduling.lanes import Scheduler
     from bento.settings import ApiSettings
 
     folder, plan = artifact.load(Path(order.model)), Plan(order.cores, 1)
-    fused = order.engine == "wordtell fused"
-    runner = load(folder, plan, fused)
-    if fused != isinstance(runner, FusedRunner):
-        raise SystemExit("the fused operators are not built: make native")
-    scheduler = Scheduler(runner, plan.lanes, ApiSettings(), folder.manifest.max_tokens)
+    if order.engine == "wordtell portable":
+        runner: Any = OnnxRunner(folder, plan.threads_per_lane, plan.lanes)
+    elif folder.fused is None:
+        raise SystemExit("the folder has no fused graph")
+    else:
+        runner = FusedRunner(folder.fused, plan)
+    scheduler = Scheduler(runner, ApiSettings(), folder.manifest.max_tokens)
 
     def run(texts: Texts) -> None:
         for future in scheduler.submit([[ids] for ids in texts]):

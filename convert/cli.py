@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.prompt import Prompt
 
-from bento.artifact import MODEL, WordScore
+from bento.artifact import MODEL
 from bento.checkpoint.names import HeadActivation
 from bento.errors import WordtellError
+from bento.types import WordScore
 from convert.errors import INTERRUPTED, ConvertError
 from convert.interruption import interruptible
 from convert.order import Order, Wanted

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bento.artifact import Precision, WordScore
+from bento.artifact import Precision
 from bento.checkpoint.names import HeadActivation
+from bento.types import WordScore
 from convert.figures import Limits
 
 Wanted = Literal["fp32", "int8", "auto"]

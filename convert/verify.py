@@ -21,12 +21,12 @@ import numpy as np
 import torch
 
 from bento import artifact
-from bento.artifact import Manifest, WordScore
+from bento.artifact import Manifest
 from bento.checkpoint.tokenizer import plain
 from bento.settings import ISA_VARIABLE, ROOT
 from bento.text import windows
 from bento.text.tokenizer import MARKS, Tokenizer
-from bento.types import FloatArray
+from bento.types import FloatArray, WordScore
 from convert.errors import VerificationError
 from convert.figures import MARGIN, Array, Figures, auroc, rank_correlation, upper_bound
 from convert.measure import PROGRESS, Measurement, settings_for

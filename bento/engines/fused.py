@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bento import memory
-from bento.artifact import EXTERNAL_DATA, ModelFolder
+from bento.artifact import EXTERNAL_DATA
 from bento.cpu import Plan
-from bento.engines import Batching, Runner
-from bento.engines.onnx import OUTPUT, OnnxRunner, session
+from bento.engines import Abilities, Batching
+from bento.engines.onnx import OUTPUT, session
 from bento.errors import ArtifactError
 from bento.native import LIBRARY
 from bento.types import FloatArray, IntArray
 
 INPUTS = ("input_ids", "boundaries")
 
-logger = logging.getLogger("wordtell")
-
 
 class FusedRunner:
     """A session for the lanes, and one that uses all their threads for a lone run; they share the packed weights."""
 
-    engine = "onnxruntime+wordtell"
-    batching = Batching.PACKED
-
     def __init__(self, graph: Path, plan: Plan, library: Path = LIBRARY) -> None:
         """Load a fused graph. Raises ArtifactError when it or the library of its operators is not usable."""
-        self.variant = f"fused.{_instruction_set(library)}"
+        self.instruction_set = _instruction_set(library)
+        self.abilities = Abilities(
+            engine="onnxruntime+wordtell",
+            variant=f"fused.{self.instruction_set}",
+            batching=Batching.PACKED,
+            lanes=plan.lanes,
+            exact=True,
+        )
         self._narrow = self._wide = session(graph, INPUTS, plan.threads_per_lane, library)
         if plan.lanes > 1:
             self._wide = session(graph, INPUTS, plan.lanes * plan.threads_per_lane, library)
@@ -54,20 +55,3 @@ def _instruction_set(library: Path) -> str:
         raise ArtifactError(library, f"cannot be used ({error})", "build it again with `make native`") from None
     chosen.restype = ctypes.c_char_p
     return str(chosen().decode())
-
-
-def load(folder: ModelFolder, plan: Plan, fused: bool = True, library: Path = LIBRARY) -> Runner:
-    """The fastest runner that there is for a model folder. Raises ArtifactError when not even the portable one loads.
-
-    fused: whether to look for the fused graph and its operators at all.
-    """
-    if fused and folder.fused is not None:
-        if not library.exists():
-            reason = f"there is no {library}: it is built where there is a C++ compiler, by `make native`"
-        else:
-            try:
-                return FusedRunner(folder.fused, plan, library)
-            except ArtifactError as error:
-                reason = error.message
-        logger.warning("the portable graph serves, several times slower than the fused one, because %s", reason)
-    return OnnxRunner(folder, plan.threads_per_lane)

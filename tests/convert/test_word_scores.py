@@ -18,10 +18,11 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoModelForTokenClassification
 
 from bento import artifact
-from bento.artifact import MANIFEST, WordScore
+from bento.artifact import MANIFEST
 from bento.checkpoint import reading as checkpoint
 from bento.text import words
 from bento.text.tokenizer import Tokenizer
+from bento.types import WordScore
 from convert import measure, verify
 from convert.conversion import convert
 from convert.errors import LabelError
