@@ -29,7 +29,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native test-native check convert bench fuzz image image-test chart clean lock corpus train evaluate
+.PHONY: help serve test native test-native check convert bench fuzz image image-test chart pictures clean lock corpus train evaluate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ native: $(OPERATORS) ## compile the fused operators where there is a C++ compile
 test-native: ## test the operators' kernels under the address and undefined-behaviour sanitizers
 	@$(PYTHON) native/tests/run.py
 
-$(OPERATORS): $(wildcard native/*.cpp native/*.h) native/build.py
+$(OPERATORS): $(wildcard native/*/*.cpp native/*/*.h) native/build.py
 	@$(PYTHON) native/build.py
 
 convert: $(DEV)/ready native ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]: make a model folder
@@ -102,6 +102,9 @@ image-test: $(SERVE)/ready $(DEV)/ready ## run IMAGE as a cluster would (needs a
 chart: $(DEV)/ready ## write what is made of the chart: its README's table, KServe's manifests, golden files
 	@$(DEV)/bin/python deploy/chart/generate.py
 
+pictures: $(SERVE)/ready $(DEV)/ready native ## take the README's pictures of the page (needs chromium)
+	@$(DEV)/bin/python -m tests.http.page.pictures
+
 clean: ## remove the environments and everything made
 	@rm -rf $(SERVE) $(DEV) $(KSERVE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -109,9 +112,9 @@ clean: ## remove the environments and everything made
 lock: $(DEV)/ready ## renew the lock files from pyproject.toml
 	@$(DEV)/bin/pip install --quiet uv
 	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
-	  --upgrade --custom-compile-command "make lock" -o requirements.lock
+	  --extra postgres --upgrade --custom-compile-command "make lock" -o requirements.lock
 	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 \
-	  --extra convert --extra train --extra deploy --extra test --extra bench -c requirements.lock \
+	  --extra convert --extra train --extra deploy --extra test --extra bench --extra postgres -c requirements.lock \
 	  --upgrade --custom-compile-command "make lock" -o requirements-dev.lock
 	@$(DEV)/bin/uv pip compile requirements-kserve.in --quiet --universal --python-version 3.10 --generate-hashes \
 	  --upgrade --custom-compile-command "make lock" -o requirements-kserve.lock

@@ -70,6 +70,7 @@ class _Request:
     limits: ApiSettings | None
     span: SpanContext | None
     partial: Partial | None = None
+    background: bool = False
     align_s: list[float] = field(default_factory=list)
     tokens: int = 0
 
@@ -98,7 +99,6 @@ class Detector:
     def __init__(self, folder: ModelFolder, runner: Runner, settings: Settings) -> None:
         """`runner` runs the model of `folder`. Raises ConfigError when the settings do not fit it."""
         self._folder = folder
-        self._runner = runner
         self.manifest = folder.manifest
         self.name = settings.model.name or folder.manifest.name
         self.abilities = runner.abilities
@@ -133,13 +133,8 @@ class Detector:
         folder, runner = choice.choose(settings.model.checkpoint_dir, settings)
         detector = cls(folder, runner, settings)
         detector.warm_up()
-        logger.info(
-            "serving %s from %s with %s, loaded in %.1f s",
-            detector.version,
-            folder.path,
-            detector.engine,
-            time.perf_counter() - started,
-        )
+        loaded = detector.version, folder.path, detector.engine, time.perf_counter() - started
+        logger.info("serving %s from %s with %s, loaded in %.1f s", *loaded)
         return detector
 
     @property
@@ -155,7 +150,7 @@ class Detector:
         likely = self._density.tokens(characters)
         self._scheduler.expect_room(likely // 2, likely)
 
-    async def score(
+    async def score(  # noqa: PLR0913 - all but the texts by name
         self,
         texts: Sequence[str],
         on_window: Callable[[], None] = lambda: None,
@@ -163,6 +158,7 @@ class Detector:
         owner: str = "",
         field: str = "texts",
         bounded: bool = False,
+        background: bool = False,
     ) -> Scores:
         """Score every word of every text, up to the limits of a text and a request in tokens.
 
@@ -170,11 +166,12 @@ class Detector:
         from another thread after each window. When the caller is cancelled, work that has not begun is dropped.
 
         owner: whose texts these are; nothing of them is told to another. field: what the caller calls the list.
-        bounded: whether the limits hold, as they do for a server's clients. Raises Overloaded, TextTooLong and
-        Untokenisable.
+        bounded: whether the limits hold, as they do for a server's clients. background: requests go before it, and none
+        is refused for it. Raises Overloaded, TextTooLong and Untokenisable.
         """
         names = {text: f"{field}[{index}]" for index, text in reversed(list(enumerate(texts)))}
-        request = _Request(owner, names, on_window, self._api if bounded else None, tracing.current())
+        limits = self._api if bounded else None
+        request = _Request(owner, names, on_window, limits, tracing.current(), background=background)
         return await self._score(request, texts)
 
     async def score_document(self, text: str, partial: Partial, *, owner: str = "", field: str = "text") -> Scores:
@@ -209,13 +206,6 @@ class Detector:
     def warm_up(self) -> None:
         """Run every lane twice, so that their speed is known. Raises ArtifactError when the graph cannot run."""
         try:
-            for number, (count, length) in enumerate(self.abilities.shapes, 1):
-                started = time.perf_counter()
-                self._runner.run([np.arange(length) % 4] * count)
-                seconds, every = time.perf_counter() - started, len(self.abilities.shapes)
-                logger.info(
-                    "compiled %d of %d shapes, %d x %d tokens, in %.1f s", number, every, count, length, seconds
-                )
             for again in range(2):
                 texts = [
                     f"wordtell warms up {again} {lane}. " + "It is a text of many words. " * 24
@@ -261,7 +251,7 @@ class Detector:
         loop = asyncio.get_running_loop()
         expected = self._density.tokens(sum(map(len, flights)))
         try:
-            with self._scheduler.admission(expected) as job:
+            with self._scheduler.admission(expected, background=request.background) as job:
                 for part in _parts(sorted(flights, key=len, reverse=True)):
                     prepared = await loop.run_in_executor(self._pool, self._prepare, request, part)
                     if request.partial is not None:

@@ -3,7 +3,7 @@
     python native/build.py [--required]
 
 Without a C++ compiler it says so in one line and succeeds, since the portable graph serves too; --required fails.
-A file for one kind of processor gets that kind's flags, and the choice is made when the library runs.
+A file is named for the kind of processor it is for, and gets that kind's flags; the choice is made when the library runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parent / "bento" / "native" / "libwordtell.so"
-COMMON = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=off")
+COMMON = (f"-I{HERE}", "-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=off")
 # The runtime of C++ goes into the library: the image it is copied to may have an older one.
 LINK = ("-shared", "-static-libstdc++", "-static-libgcc", "-Wl,--no-undefined", "-pthread")
 AVX2 = ("-mavx2", "-mfma")
@@ -38,28 +38,23 @@ def compiler() -> str | None:
 def sources(machine: str) -> dict[Path, tuple[str, ...]]:
     """Every file to compile for this machine, with the flags that are its own."""
     found = {}
-    for path in sorted(HERE.glob("*.cpp")):
-        if kind(path) not in FLAGS:
+    for path in sorted(HERE.glob("[!t]*/*.cpp")):  # not those of tests/
+        if path.stem not in FLAGS:
             found[path] = ()
         elif machine.lower() in X86:
-            found[path] = FLAGS[kind(path)]
+            found[path] = FLAGS[path.stem]
     return found
-
-
-def kind(path: Path) -> str:
-    """The last word of a file's name: which processors it is for, or what else it is."""
-    return path.stem.rpartition("_")[2]
 
 
 def compile_all(cxx: str, folder: Path, extra: tuple[str, ...] = (), skip: tuple[str, ...] = ()) -> list[Path]:
     """Compile every file, side by side; the object files. Raises CalledProcessError; the compiler has said why.
 
-    skip: kinds of files to leave out, by the last word of their names.
+    skip: folders to leave out.
     """
-    chosen = {path: flags for path, flags in sources(platform.machine()).items() if kind(path) not in skip}
+    chosen = {path: flags for path, flags in sources(platform.machine()).items() if path.parent.name not in skip}
 
     def compile_one(path: Path) -> Path:
-        made = folder / f"{path.stem}.o"
+        made = folder / f"{path.parent.name}_{path.stem}.o"
         subprocess.run([cxx, *COMMON, *extra, *chosen[path], "-c", str(path), "-o", str(made)], check=True)
         return made
 

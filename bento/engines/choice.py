@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import time
 from pathlib import Path
+
+import numpy as np
 
 from bento import artifact, cpu, folders
 from bento.artifact import ModelFolder
@@ -40,7 +43,18 @@ def choose(path: Path, settings: Settings) -> tuple[ModelFolder, Runner]:
     logger.info("using %s (%s) on %s with %d lanes: %s", can.engine, can.variant, can.device, can.lanes, reason)
     if settings.api.use_fp16 and can.device == "cpu":
         logger.info("api.use_fp16 has no effect here: on a CPU the model computes in %s", folder.manifest.precision)
+    _warm(runner)
     return folder, runner
+
+
+def _warm(runner: Runner) -> None:
+    """Run each shape that is slow the first time, with a line of progress for each."""
+    shapes = runner.abilities.shapes
+    for number, (windows, tokens) in enumerate(shapes, 1):
+        started = time.perf_counter()
+        runner.run([np.arange(tokens) % 4] * windows)
+        seconds = time.perf_counter() - started
+        logger.info("shape %d of %d ready in %.1f s: %d x %d tokens", number, len(shapes), seconds, windows, tokens)
 
 
 def _pytorch(path: Path, settings: Settings) -> tuple[ModelFolder, Runner, str]:

@@ -2,8 +2,10 @@
 // ends main.
 #pragma once
 
+#include <cmath>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 
 namespace wordtell {
 
@@ -25,6 +27,30 @@ inline void fail(const char* file, int line, const char* condition, const char* 
 inline int failures() {
   if (failure_count() != 0) std::fprintf(stderr, "%d checks failed\n", failure_count());
   return failure_count() == 0 ? 0 : 1;
+}
+
+// The largest distance of results from what was expected, in units of what is allowed. NaN, where a number was
+// expected, is further than any: comparisons with it are false, and a maximum would forget it.
+class Worst {
+ public:
+  void take(double found, double expected, double unit = 1) {
+    const double distance = found == expected ? 0 : std::fabs(found - expected) / unit;
+    if (!(distance <= worst_)) worst_ = std::isnan(distance) ? INFINITY : distance;
+  }
+  double value() const { return worst_; }
+  bool within(double limit) const { return worst_ <= limit; }
+
+ private:
+  double worst_ = 0;
+};
+
+// program [random shapes beyond the fixed ones] [seed]
+struct Arguments {
+  int shapes;
+  unsigned seed;
+};
+inline Arguments arguments(int count, char** words) {
+  return {count > 1 ? std::atoi(words[1]) : 60, count > 2 ? static_cast<unsigned>(std::atoi(words[2])) : 20261123u};
 }
 
 }  // namespace wordtell
