@@ -40,6 +40,10 @@ def choose(path: Path, settings: Settings) -> tuple[ModelFolder, Runner]:
         if folder.manifest.precision == "fp32":
             reason += "; converted with --precision int8 it would be faster"
     can = runner.abilities
+    if can.device == "cpu":
+        cores = cpu.detect()
+        plan = cpu.plan(cores, settings.cpu)
+        logger.info("lanes: %d x %d threads, from %s and %s", plan.lanes, plan.threads_per_lane, cores, settings.cpu)
     logger.info("using %s (%s) on %s with %d lanes: %s", can.engine, can.variant, can.device, can.lanes, reason)
     if settings.api.use_fp16 and can.device == "cpu":
         logger.info("api.use_fp16 has no effect here: on a CPU the model computes in %s", folder.manifest.precision)
