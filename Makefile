@@ -23,6 +23,8 @@ OPERATORS := bento/native/libwordtell.so
 KSERVE := .venv-kserve
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bento/__init__.py)
 BAKED := $(if $(filter none,$(MODEL)),,$(or $(MODEL),models/wordtell-small))
+# A checkpoint that was not converted needs torch, which only the development environment has.
+PROGRAMS := $(if $(MODEL),$(if $(wildcard $(MODEL)/manifest.json),$(SERVE),$(if $(wildcard $(MODEL)/config.json),$(DEV),$(SERVE))),$(SERVE))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
@@ -32,8 +34,8 @@ export BENTOML_DO_NOT_TRACK := True
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: $(SERVE)/ready native ## serve on PORT=3000, the embedded model or MODEL=folder
-	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(SERVE)/bin/wordtell serve --port $(PORT)
+serve: $(PROGRAMS)/ready native ## serve on PORT=3000, the embedded model or MODEL=folder (a model folder, or a checkpoint)
+	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(PROGRAMS)/bin/wordtell serve --port $(PORT)
 
 test: $(SERVE)/ready $(DEV)/ready $(KSERVE)/ready native $(if $(ARGS),,test-native) ## run the tests; ARGS="-k words" passes options to pytest
 	@$(DEV)/bin/python -m pytest $(ARGS)

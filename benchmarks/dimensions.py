@@ -200,7 +200,7 @@ def _save_classic(name: str, out: Path) -> None:
 
 def _save_wordtell(name: str, out: Path) -> None:
     """As `python -m convert --precision int8` writes it, all of it in INT8: random weights have nothing to verify."""
-    from convert import checkpoint as reading
+    from bento.checkpoint import reading
     from convert import export, folder, quantize
 
     read = reading.read(str(checkpoint(name)))

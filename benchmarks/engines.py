@@ -67,6 +67,8 @@ def candidates() -> list[Candidate]:
             Candidate("openvino INT8, NNCF", "int8", engine, "openvino", batch, "openvino")
             for engine, batch in openvino
         ),
+        Candidate("wordtell PyTorch", "fp32", "wordtell torch", "checkpoint", 1),
+        Candidate("wordtell PyTorch, compiled", "fp32", "wordtell torch compiled", "checkpoint", 1),
         Candidate("wordtell portable", "int8", "wordtell portable", "wordtell", 1),
         Candidate("wordtell fused", "int8", "wordtell fused", "wordtell", 1),
     ]

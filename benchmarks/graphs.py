@@ -27,8 +27,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from benchmarks.convert_large import LARGE
 from benchmarks.harness import RESULTS, machine
 from benchmarks.stock import trace
+from bento.checkpoint.families import deberta
 from convert import export, quantize
-from convert.families import deberta
 from convert.portable import Portable
 
 HEADS, WIDTH = LARGE["num_attention_heads"], LARGE["hidden_size"] // LARGE["num_attention_heads"]

@@ -26,9 +26,10 @@ import torch
 
 from benchmarks import harness, minilm
 from bento.artifact import MODEL
+from bento.checkpoint import reading as checkpoint
 from bento.native import LIBRARY
 from bento.settings import ROOT
-from convert import checkpoint, export, report, texts, verify
+from convert import export, report, texts, verify
 from convert.figures import MARGIN, upper_bound
 from convert.texts import Asked, Text
 from train.command import run

@@ -146,27 +146,48 @@ def _wordtell(order: Order) -> tuple[Engine, list[str]]:
     """As it serves: its scheduler, one lane a core, the portable graph or the fused one."""
     from bento import artifact
     from bento.cpu import Plan
-    from bento.engines.fused import FusedRunner, load
+    from bento.engines.fused import FusedRunner
+    from bento.engines.onnx import OnnxRunner
     from bento.scheduling.lanes import Scheduler
     from bento.settings import ApiSettings
 
     folder, plan = artifact.load(Path(order.model)), Plan(order.cores, 1)
-    fused = order.engine == "wordtell fused"
-    runner = load(folder, plan, fused)
-    if fused != isinstance(runner, FusedRunner):
-        raise SystemExit("the fused operators are not built: make native")
-    scheduler = Scheduler(runner, plan.lanes, ApiSettings(), folder.manifest.max_tokens)
+    if order.engine == "wordtell portable":
+        runner: Any = OnnxRunner(folder, plan.threads_per_lane, plan.lanes)
+    elif folder.fused is None:
+        raise SystemExit("the folder has no fused graph")
+    else:
+        runner = FusedRunner(folder.fused, plan)
+    return _scheduled(Scheduler(runner, ApiSettings(), folder.manifest.max_tokens)), ["onnxruntime"]
 
+
+def _wordtell_torch(order: Order) -> tuple[Engine, list[str]]:
+    """The same checkpoint that plain transformers runs, unconverted, as wordtell serves it."""
+    from bento.engines.pytorch import load
+    from bento.scheduling.lanes import Scheduler
+    from bento.settings import CpuSettings, ModelSettings, Settings
+
+    model = ModelSettings(compile=order.engine.endswith("compiled"), device="cpu", max_tokens=512)
+    settings = Settings(model=model, cpu=CpuSettings(lanes=order.cores, threads_per_lane=1))
+    folder, runner, _ = load(Path(order.model), settings)
+    for windows, tokens in runner.abilities.shapes:
+        runner.run([np.full(tokens, 7)] * windows)
+    return _scheduled(Scheduler(runner, settings.api, folder.manifest.max_tokens)), ["torch", "transformers"]
+
+
+def _scheduled(scheduler: Any) -> Engine:
     def run(texts: Texts) -> None:
         for future in scheduler.submit([[ids] for ids in texts]):
             future.result()
 
-    return run, ["onnxruntime"]
+    return run
 
 
 ENGINES: dict[str, Callable[[Order], tuple[Engine, list[str]]]] = {
     "torch eager": _torch,
     "torch.compile": _torch,
+    "wordtell torch": _wordtell_torch,
+    "wordtell torch compiled": _wordtell_torch,
     "onnxruntime": _onnxruntime,
     "onnxruntime lanes": _onnxruntime_lanes,
     "openvino": _openvino,

@@ -23,17 +23,20 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from bento import folders
 from bento.errors import ArtifactError
+from bento.types import WordScore
 
-FORMAT = 1
+FORMAT = 2
+# Format 1 differs in one thing: it does not name the engine, which is ONNX Runtime.
+_READABLE = (1, 2)
 MANIFEST = folders.MANIFEST
 MODEL = "model.onnx"
 FUSED = "model.fused.onnx"
 EXTERNAL_DATA = f"{MODEL}.data"
 TOKENIZER = "tokenizer.json"
 
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "fp16", "int8"]
+Engine = Literal["onnx", "torch"]
 Activation = Literal["softmax", "sigmoid"]
-WordScore = Literal["mean", "first", "max"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Manifest:
     word_score: a word's score is the mean of its tokens' probabilities, its first token's, or the highest of them.
     max_tokens: the longest input that the model was made for, special tokens included.
     position_limit: the longest that it can take at all, where its positions are a table; None: any.
+    engine: what the folder is for: onnx, ONNX Runtime; torch, PyTorch, which serves checkpoints as they are.
     files: file name -> record, for every file that serving reads.
     source, versions: where the checkpoint came from, and which software wrote the folder.
     figures: what the verification measured, by the names and in the units of convert/verify.py's Figures.
@@ -80,6 +84,7 @@ class Manifest:
     activation: Activation = "softmax"
     word_score: WordScore = "mean"
     max_tokens: int
+    engine: Engine = "onnx"
     files: dict[str, FileRecord]
     position_limit: int | None = None
     source: dict[str, str] = field(default_factory=dict)
@@ -112,10 +117,11 @@ class Manifest:
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder that `load` has found whole."""
+    """A folder that `load` has found whole, or a checkpoint. tokenizer_text: in place of a tokenizer.json."""
 
     path: Path
     manifest: Manifest
+    tokenizer_text: str | None = None
 
     @property
     def model(self) -> Path:
@@ -160,8 +166,13 @@ def _read_manifest(path: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ArtifactError(path, f"not a manifest: {where or 'the file'}: {first['msg']}") from None
-    if manifest.format != FORMAT:
-        raise ArtifactError(path, f"has format {manifest.format}, this version reads {FORMAT}")
+    if manifest.format not in _READABLE:
+        raise ArtifactError(
+            path, f"has format {manifest.format}, this version reads {' and '.join(map(str, _READABLE))}"
+        )
+    if manifest.engine != "onnx":
+        found = f"is for the engine {manifest.engine}, which serves checkpoints as they are, without a manifest"
+        raise ArtifactError(path, found, "take the manifest away")
     if fault := _fault_of_labels(manifest):
         raise ArtifactError(path, fault)
     if missing := {MODEL, TOKENIZER} - manifest.files.keys():

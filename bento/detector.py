@@ -13,11 +13,11 @@ from functools import partial
 import numpy as np
 from opentelemetry.trace import SpanContext
 
-from bento import artifact, cpu, metrics, signing, tracing
+from bento import metrics, signing, tracing
 from bento.alignment import Alignment, Partial, Prepared
 from bento.artifact import ModelFolder
 from bento.cache import ScoreCache
-from bento.engines import Runner, fused
+from bento.engines import Runner, choice
 from bento.errors import ArtifactError, ConfigError, TextTooLong, Untokenisable
 from bento.passages import UNCALIBRATED
 from bento.scheduling.backlog import Done
@@ -96,25 +96,30 @@ class _Request:
 class Detector:
     """Scores texts with one model."""
 
-    def __init__(self, folder: ModelFolder, runner: Runner, settings: Settings, lanes: int) -> None:
-        """`runner` runs the graph of `folder` on `lanes` lanes. Raises ConfigError when the settings do not fit it."""
+    def __init__(self, folder: ModelFolder, runner: Runner, settings: Settings) -> None:
+        """`runner` runs the model of `folder`. Raises ConfigError when the settings do not fit it."""
         self._folder = folder
         self.manifest = folder.manifest
         self.name = settings.model.name or folder.manifest.name
-        self.engine = runner.engine
-        self.kernels = runner.variant
+        self.abilities = runner.abilities
+        self.engine = self.abilities.engine
+        self.kernels = self.abilities.variant
         self.threshold = UNCALIBRATED
         self._api = settings.api
-        self._tokenizer = Tokenizer(folder.tokenizer)
+        self._tokenizer = Tokenizer(folder.tokenizer, folder.tokenizer_text)
         self._alignment = Alignment(self._tokenizer, self.manifest)
         self._overlap = settings.model.window_overlap
         self._limit = self._window_limit(settings)
         longest = self._limit + self._tokenizer.special_tokens
-        scores_by = folder.manifest.precision, folder.manifest.digest, runner.variant, f"{longest}.{self._overlap}"
+        scores_by = (
+            folder.manifest.precision,
+            folder.manifest.digest,
+            self.abilities.variant,
+            f"{longest}.{self._overlap}",
+        )
         self.version = "-".join((self.name, *scores_by))
-        self._scheduler = Scheduler(runner, lanes, settings.api, longest)
+        self._scheduler = Scheduler(runner, settings.api, longest)
         self._flights = Flights()
-        self._lanes = lanes
         self._density = Density()
         self._cache = ScoreCache(settings.api.cache_mb << 20)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="text")
@@ -124,14 +129,11 @@ class Detector:
     def load(cls, settings: Settings) -> Detector:
         """Read the model folder that the settings name, and score once. Raises ArtifactError and ConfigError."""
         started = time.perf_counter()
-        cores = cpu.detect()
-        plan = cpu.plan(cores, settings.cpu)
         if settings.model.require_signature:
             signing.verify(settings.model.checkpoint_dir, settings.model.require_signature)
-        folder = artifact.load(settings.model.checkpoint_dir)
-        detector = cls(folder, fused.load(folder, plan, settings.cpu.fused), settings, plan.lanes)
+        folder, runner = choice.choose(settings.model.checkpoint_dir, settings)
+        detector = cls(folder, runner, settings)
         detector.warm_up()
-        logger.info("lanes: %d x %d threads, from %s and %s", plan.lanes, plan.threads_per_lane, cores, settings.cpu)
         engine = f"{detector.engine} ({detector.kernels})"
         loaded = detector.version, folder.path, engine, time.perf_counter() - started
         logger.info("serving %s from %s with %s, loaded in %.1f s", *loaded)
@@ -209,7 +211,7 @@ class Detector:
             for again in range(2):
                 texts = [
                     f"wordtell warms up {again} {lane}. " + "It is a text of many words. " * 24
-                    for lane in range(2 * self._lanes)
+                    for lane in range(2 * self.abilities.lanes)
                 ]
                 asyncio.run(self.score(texts, owner="wordtell's own warm-up"))
         except Exception as error:  # whatever the engine raises

@@ -7,6 +7,7 @@ from pathlib import Path
 from bento.errors import ConfigError
 
 MANIFEST = "manifest.json"
+CONFIGS = ("config.json", "adapter_config.json")
 
 
 def is_model(folder: Path) -> bool:
@@ -20,6 +21,11 @@ def is_model(folder: Path) -> bool:
     return True
 
 
+def is_checkpoint(folder: Path) -> bool:
+    """Does it hold a Hugging Face checkpoint (or adapter) that was not converted, and no manifest?"""
+    return not is_model(folder) and any((folder / name).is_file() for name in CONFIGS)
+
+
 def models_in(folder: Path) -> list[Path]:
     """The model folders directly inside a folder, in order. Hidden ones are not looked at: copies under way."""
     return [path for path in _visible(folder) if is_model(path)]
@@ -30,7 +36,9 @@ def mounted(mount: Path) -> Path | None:
 
     Raises ConfigError, naming what was found, when there are several, or something else.
     """
-    if is_model(mount) or (mount.exists() and not mount.is_dir()):  # a file: to load it says what is wrong
+    if (
+        is_model(mount) or is_checkpoint(mount) or (mount.exists() and not mount.is_dir())
+    ):  # a file: to load it says what is wrong
         return mount
     found = models_in(mount)
     if len(found) == 1:

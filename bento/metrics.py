@@ -63,6 +63,12 @@ QUEUE_TOKENS = Gauge(
 )
 LANES = Gauge("wordtell_lanes", "Lanes that can run a micro-batch at the same time.", registry=REGISTRY)
 LANES_BUSY = Gauge("wordtell_lanes_busy", "Lanes that are running one.", registry=REGISTRY)
+DEVICE_MEMORY = Gauge(
+    "wordtell_device_memory_bytes", "Memory in use on a GPU, by all its programs.", ["device"], registry=REGISTRY
+)
+DEVICE_UTILISATION = Gauge(
+    "wordtell_device_utilisation", "Share of the last second that a GPU computed.", ["device"], registry=REGISTRY
+)
 MODEL_INFO = Gauge(
     "wordtell_model_info",
     "1, for the model that is served; kernels: the graph and the instruction set.",

@@ -24,6 +24,7 @@ from pydantic.fields import FieldInfo
 from bento import folders
 from bento.errors import ConfigError
 from bento.sources import CONFIG_VARIABLE, ISA_VARIABLE, Kind, from_environment, from_file, variable
+from bento.types import WordScore
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -113,6 +114,26 @@ class ModelSettings(_Section):
     window_overlap: int = Field(
         64, ge=0, description="Tokens that neighbouring windows of a longer text share; scores are blended over them."
     )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$",
+        description="Where an unconverted checkpoint computes: auto (a GPU if there is one), cpu, cuda or cuda:1.",
+    )
+    compile: bool = Field(
+        False, description="Compile an unconverted checkpoint with torch.compile before the server is ready: minutes."
+    )
+    compile_cache: Path | None = Field(
+        None, description="Folder that keeps what torch.compile made, for the next start. Empty: torch's own, in /tmp."
+    )
+    positive_label: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (), description="Labels of an unconverted checkpoint that mean machine. Empty: those whose names say so."
+    )
+    head_activation: Literal["gelu", "relu", "tanh", "none"] | None = Field(
+        None, description="Between the two layers of an unconverted checkpoint's head, where no file says it."
+    )
+    word_score: WordScore = Field(
+        "mean", description="How the tokens of a word make its score, for an unconverted checkpoint: mean, first, max."
+    )
 
 
 class ApiSettings(_Section):
@@ -147,7 +168,7 @@ class ApiSettings(_Section):
         4096, ge=16, description="Most tokens in one run of the model, padding included: an upper bound."
     )
     use_fp16: bool = Field(
-        False, description="Compute in FP16. ONNX Runtime has no FP16 kernels for CPUs: refused there."
+        True, description="Compute in FP16 where the device does: on GPUs. It has no effect on a CPU."
     )
     max_queue_tokens: Positive = Field(
         262_144, description="Backlog over which a request is refused with 429. An idle server takes any request."
@@ -302,7 +323,7 @@ def _fault(error: Mapping[str, Any], kinds: Mapping[str, Kind], sources: Mapping
 
 def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
     """What a single field cannot know."""
-    model, api = settings.model, settings.api
+    model = settings.model
     if model.max_tokens is not None and model.window_overlap * 2 > model.max_tokens:
         raise ConfigError(
             f"model.window_overlap is {model.window_overlap}: at most half of model.max_tokens ({model.max_tokens})",
@@ -310,10 +331,3 @@ def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
         )
     if settings.jobs.folder and settings.jobs.database_url:
         raise ConfigError("jobs.folder and jobs.database_url are both set: leave one of them out", "jobs.folder")
-    if api.use_fp16:
-        where = sources["api.use_fp16"]
-        raise ConfigError(
-            f"{where}: api.use_fp16: ONNX Runtime has no FP16 kernels for CPUs; set it to false, and serve an INT8"
-            " model folder for speed",
-            "api.use_fp16",
-        )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
+# How the tokens of a word make its score.
+WordScore = Literal["mean", "first", "max"]
 
 
 @dataclass(frozen=True, slots=True)

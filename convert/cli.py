@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.prompt import Prompt
 
-from bento.artifact import MODEL, WordScore
+from bento.artifact import MODEL
+from bento.checkpoint.names import HeadActivation
 from bento.errors import WordtellError
+from bento.types import WordScore
 from convert.errors import INTERRUPTED, ConvertError
 from convert.interruption import interruptible
-from convert.names import HeadActivation
 from convert.order import Order, Wanted
 
 Answer = TypeVar("Answer")
@@ -168,7 +169,7 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
             result = convert(order, lambda title, parts=None: _stage(console, title, parts))
     except WordtellError as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(error.exit_code if isinstance(error, ConvertError) else ConvertError.exit_code) from None
+        raise typer.Exit(getattr(error, "exit_code", ConvertError.exit_code)) from None
     except (KeyboardInterrupt, EOFError):
         console.print("interrupted: nothing was written", style="red")
         raise typer.Exit(INTERRUPTED) from None

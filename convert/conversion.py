@@ -12,22 +12,12 @@ from pathlib import Path
 from typing import Protocol
 
 from bento.artifact import FUSED, MODEL, Manifest, Precision
+from bento.checkpoint import labels, tokenizer
+from bento.checkpoint import reading as checkpoint
+from bento.checkpoint.reading import Checkpoint
 from bento.native import LIBRARY
 from bento.text.words import positive_probability
-from convert import (
-    checkpoint,
-    export,
-    folder,
-    labels,
-    quantize,
-    report,
-    sensitivity,
-    smoothing,
-    texts,
-    tokenizer,
-    verify,
-)
-from convert.checkpoint import Checkpoint
+from convert import export, folder, quantize, report, sensitivity, smoothing, texts, verify
 from convert.errors import VerificationError
 from convert.figures import Array, Variant
 from convert.measure import Measurement

@@ -1,6 +1,6 @@
 """An encoder as an ONNX graph of our own: the same numbers as the stock export, fewer and cheaper nodes.
 
-What is common to all families (convert/families) and to the two graphs that are written: convert/portable.py for every
+What is common to all families (bento/checkpoint/families) and to both graphs: convert/portable.py for every
 ONNX Runtime, convert/fused.py for one that has our operators.
 - The scale of the scores is folded into the query projection, and into DeBERTa's position queries.
 - DeBERTa's projected relative positions are constants. `fold` computes them here, which makes the file bigger; else
@@ -21,10 +21,10 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from convert import families
-from convert.families.description import Joint, Layer
-from convert.heads import Mlp
-from convert.names import ACTIVATIONS
+from bento.checkpoint import families
+from bento.checkpoint.families.description import Joint, Layer
+from bento.checkpoint.heads import Mlp
+from bento.checkpoint.names import ACTIVATIONS
 from convert.nodes import Array, Nodes
 
 

@@ -1,8 +1,8 @@
 """Everything that can go wrong in a conversion, and the exit code of each.
 
+CheckpointError        2  no checkpoint, or none that can be served       (bento/checkpoint/errors.py)
+LabelError             2  nobody can tell which labels mean "written by a machine"           (there too)
 ConvertError
-├── CheckpointError    2  no checkpoint, or none that can be served
-├── LabelError         2  nobody can tell which labels mean "written by a machine"
 ├── TextsError         2  the texts to verify on cannot be read
 ├── ExportError        3  the graph cannot be made, or is not sound
 ├── VerificationError  4  the folder does not answer as the checkpoint does
@@ -12,11 +12,22 @@ An interruption (Ctrl-C, SIGTERM) ends with 130, as shells have it. In every cas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from bento.checkpoint.errors import CheckpointError, LabelError
 from bento.errors import WordtellError
+
+__all__ = [
+    "INTERRUPTED",
+    "CheckpointError",
+    "ConvertError",
+    "ExportError",
+    "LabelError",
+    "TextsError",
+    "VerificationError",
+    "WriteError",
+]
 
 INTERRUPTED = 130
 
@@ -26,50 +37,6 @@ class ConvertError(WordtellError):
 
     code = "convert"
     exit_code: ClassVar[int] = 1
-
-
-class CheckpointError(ConvertError, ValueError):
-    """The checkpoint cannot be converted. The message names the fault and the remedy."""
-
-    code = "checkpoint"
-    exit_code = 2
-
-    def __init__(self, source: str | Path, fault: str, remedy: str) -> None:
-        super().__init__(f"{source}: {fault}; {remedy}")
-
-
-class LabelError(ConvertError, ValueError):
-    """The positive labels are not known, or not labels of the model.
-
-    telling: those that say by their names that a machine wrote the word. unknown: asked for, but not there.
-    every: all were asked for. independent: several, of a model with a sigmoid for each.
-    """
-
-    code = "label"
-    exit_code = 2
-
-    def __init__(
-        self,
-        labels: Sequence[str],
-        telling: Sequence[str] = (),
-        *,
-        unknown: Sequence[str] = (),
-        every: bool = False,
-        independent: Sequence[str] = (),
-    ) -> None:
-        remedy = "give --positive-label one of"
-        if independent:
-            fault = f"the labels {', '.join(independent)} have a sigmoid each, so their probabilities do not add up"
-            remedy = "give one --positive-label of"
-        elif unknown:
-            fault = f"there is no label {', '.join(map(repr, unknown))}"
-        elif every:
-            fault = "with every label positive the probability of each word is 1"
-        elif telling:
-            fault = f"several labels say by their names that a machine wrote the word ({', '.join(telling)})"
-        else:
-            fault = "no label says by its name that a machine wrote the word"
-        super().__init__(f"{fault}; {remedy}: {', '.join(labels)}")
 
 
 class ExportError(ConvertError, RuntimeError):

@@ -13,8 +13,9 @@ import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass, ClearMetadataAndDocStringPass, ShapeInferencePass
 
 from bento.artifact import EXTERNAL_DATA, Precision
-from convert import families, quantize
-from convert.checkpoint import Checkpoint
+from bento.checkpoint import families
+from bento.checkpoint.reading import Checkpoint
+from convert import quantize
 from convert.encoder import Encoder
 from convert.errors import ExportError
 from convert.fused import Fused, supports

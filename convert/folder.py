@@ -16,11 +16,11 @@ import onnx_ir as ir
 
 from bento import artifact
 from bento.artifact import MANIFEST, MODEL, TOKENIZER, FileRecord, Manifest
+from bento.checkpoint.names import CARD
+from bento.checkpoint.reading import Checkpoint
 from bento.errors import WordtellError
 from convert import export
-from convert.checkpoint import Checkpoint
 from convert.errors import WriteError
-from convert.names import CARD
 
 # What decides the bytes and the numbers.
 SOFTWARE = ("torch", "transformers", "tokenizers", "onnx", "onnx-ir", "onnxruntime")

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import onnx_ir as ir
 
+from bento.checkpoint.families.description import Description, Joint, Layer
+from bento.checkpoint.names import ACTIVATIONS
 from convert import quantize
 from convert.encoder import Encoder, Product
-from convert.families.description import Description, Joint, Layer
-from convert.names import ACTIVATIONS
 from convert.nodes import Array
 
 DOMAIN = "wordtell"

@@ -23,7 +23,8 @@ from bento import artifact, cpu
 from bento.artifact import Manifest
 from bento.detector import Detector
 from bento.engines import Batching, Runner
-from bento.engines.fused import FusedRunner, load
+from bento.engines.fused import FusedRunner
+from bento.engines.onnx import OnnxRunner
 from bento.errors import ArtifactError
 from bento.settings import ApiSettings, CpuSettings, ModelSettings, Settings
 from bento.text.tokenizer import Tokenizer
@@ -76,10 +77,13 @@ def measure(folder: Path, texts: Sequence[str], first: int, on_window: Callable[
     """
     loaded = artifact.load(folder)
     plan = cpu.plan(cpu.detect(), CpuSettings())
-    runner = load(loaded, plan, fused)
-    if fused != isinstance(runner, FusedRunner):
-        raise ArtifactError(folder, "its fused graph cannot be run here", "see the line above")
-    detector = Detector(loaded, runner, settings_for(folder, loaded.manifest), plan.lanes)
+    if not fused:
+        runner: Runner = OnnxRunner(loaded, plan.threads_per_lane, plan.lanes)
+    elif loaded.fused is not None:
+        runner = FusedRunner(loaded.fused, plan)
+    else:
+        raise ArtifactError(folder, "has no fused graph")
+    detector = Detector(loaded, runner, settings_for(folder, loaded.manifest))
     try:
         detector.warm_up()
         together, seconds = score(detector, texts[:first], on_window)
@@ -90,7 +94,7 @@ def measure(folder: Path, texts: Sequence[str], first: int, on_window: Callable[
     neighbours = max(float(np.abs(a - b).max(initial=0)) for a, b in zip(together, alone, strict=True))
     apart = _apart(runner, Tokenizer(loaded.tokenizer), loaded.manifest, " ".join(texts[:first]))
     return Measurement(
-        variant=runner.variant,
+        variant=runner.abilities.variant,
         probabilities=[[float(value) for value in values] for values in (*together, *others)],
         seconds=seconds,
         words=sum(map(len, together)),
@@ -111,7 +115,7 @@ def score(
 
 def _apart(runner: Runner, tokenizer: Tokenizer, manifest: Manifest, text: str) -> float:
     """Largest difference of a token's probability between a micro-batch and windows that run alone."""
-    if runner.batching is Batching.SINGLE:
+    if runner.abilities.batching is Batching.SINGLE:
         return 0.0
     encoding = tokenizer.encode(text)
     lengths = [min(length, manifest.max_tokens - tokenizer.special_tokens, len(encoding)) for length in TOGETHER]

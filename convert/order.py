@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bento.artifact import Precision, WordScore
+from bento.artifact import Precision
+from bento.checkpoint.names import HeadActivation
+from bento.types import WordScore
 from convert.figures import Limits
-from convert.names import HeadActivation
 
 Wanted = Literal["fp32", "int8", "auto"]
 # Beyond that INT8 saves too little to be worth its error.
@@ -20,7 +21,7 @@ class Order:
     """What is wanted. source: a checkpoint folder or a hub's name. None leaves a choice to the checkpoint.
 
     base: the folder or the hub's name of the model that an adapter is merged into.
-    head_activation: what is between the two layers of a head that has two; see convert/heads.py.
+    head_activation: what is between the two layers of a head that has two; see bento/checkpoint/heads.py.
     positive_labels: the labels that mean "written by a machine", or the names of their classes; none: found by name.
     word_score: how the probabilities of a word's tokens become the word's, as bento/text/words.py has it.
     precision: auto is the fastest of those that hold their limits.

@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from bento.checkpoint.families.description import Layer
+from bento.checkpoint.names import ACTIVATIONS
 from convert.encoder import Encoder
-from convert.families.description import Layer
-from convert.names import ACTIVATIONS
 
 # Added to the score of a key that is not to be seen; far below any score, far above the least float.
 MASKED = -1e30

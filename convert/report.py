@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from bento import cpu
-from bento.artifact import Manifest, Precision, WordScore
-from bento.types import FloatArray
+from bento.artifact import Manifest, Precision
+from bento.types import FloatArray, WordScore
 from convert.figures import MARGIN, Figures, Limits, Variant, by_distance
 from convert.measure import Measurement
 from convert.verify import Reference

@@ -21,16 +21,16 @@ import numpy as np
 import torch
 
 from bento import artifact
-from bento.artifact import Manifest, WordScore
+from bento.artifact import Manifest
+from bento.checkpoint.tokenizer import plain
 from bento.settings import ISA_VARIABLE, ROOT
 from bento.text import windows
 from bento.text.tokenizer import MARKS, Tokenizer
-from bento.types import FloatArray
+from bento.types import FloatArray, WordScore
 from convert.errors import VerificationError
 from convert.figures import MARGIN, Array, Figures, auroc, rank_correlation, upper_bound
 from convert.measure import PROGRESS, Measurement, settings_for
 from convert.texts import Asked, Text
-from convert.tokenizer import plain
 
 # As native/cpu/instruction_sets.cpp orders them: who has one has all before it.
 INSTRUCTION_SETS = ("portable", "avx2", "avx512vnni", "amx")

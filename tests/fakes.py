@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from bento.artifact import MANIFEST, MODEL, TOKENIZER, FileRecord, Manifest, ModelFolder
-from bento.engines import Batching
+from bento.engines import Abilities, Batching
 from bento.types import FloatArray, IntArray
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -86,16 +86,18 @@ def write_manifest(path: Path, *, max_tokens: int = 64, positive_label: str = "m
     return ModelFolder(path, manifest)
 
 
+def can(batching: Batching = Batching.SINGLE, lanes: int = 1) -> Abilities:
+    """Of an engine that nobody else has."""
+    return Abilities(engine="lookup", variant="lookup", batching=batching, lanes=lanes)
+
+
 class LookupRunner:
     """The fake graph without ONNX Runtime; can be held, and fails on the tokens it is told to."""
 
-    engine = "lookup"
-    variant = "lookup"
-
-    def __init__(self, poison: int | None = None, batching: Batching = Batching.SINGLE) -> None:
+    def __init__(self, poison: int | None = None, batching: Batching = Batching.SINGLE, lanes: int = 1) -> None:
         self.gate = threading.Event()
         self.gate.set()
-        self.batching = batching
+        self.abilities = can(batching, lanes)
         self.batches: list[list[IntArray]] = []
         self.wide: list[bool] = []
         self._poison = poison

@@ -13,7 +13,7 @@ from benchmarks import dimensions, figures, soak
 from benchmarks.engines import CLASSIC, _with_ratios
 from benchmarks.harness import RESULTS
 from benchmarks.load import SIZES, Outcome, percentiles, words_per_second
-from convert import families
+from bento.checkpoint import families
 
 MACHINE = {"cpu": "A processor", "cores": 2, "flags": ["avx512_vnni"], "python": "3.11.7"}
 

@@ -23,7 +23,7 @@ def router(lifecycle: Lifecycle) -> APIRouter:
             status="healthy",
             model_loaded=True,
             model_version=detector.version,
-            device="cpu",
+            device=detector.abilities.device,
             engine=detector.engine,
             precision=detector.manifest.precision,
             jobs=lifecycle.jobs.state,

@@ -1,8 +1,9 @@
-"""The seam between wordtell and an inference engine: windows in, logits out."""
+"""The seam between wordtell and an inference engine: windows in, logits out, and what an engine can do as data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
@@ -22,22 +23,37 @@ class Batching(Enum):
     PACKED = auto()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Abilities:
+    """What an engine can do. The scheduler reads this and nothing else of an engine.
+
+    engine: its name, as responses show it. device: where it computes, "cpu" or "cuda:0".
+    variant: what of engine and processor changes scores, for the model's version: "fused.avx512vnni".
+    lanes: how many threads may call `run` at the same time.
+    run_tokens: tokens that one run should hold, padding included, as a GPU wants them; None: no more than the longest
+    window has, as many windows as measured speed says, so that no lane is ever far from its next turn.
+    most_padding: of a padded run's positions, the greatest share that may hold no token.
+    exact: whether a window's logits are the same to the bit whatever shares its run.
+    shapes: (windows, tokens of each) that are to be run before the first request, because the first run is slow.
+    """
+
+    engine: str
+    variant: str
+    batching: Batching
+    device: str = "cpu"
+    lanes: int = 1
+    run_tokens: int | None = None
+    most_padding: float = 0.2
+    exact: bool = False
+    shapes: tuple[tuple[int, int], ...] = ()
+
+
 class Runner(Protocol):
     """Runs the model. Several lanes call `run` at the same time."""
 
     @property
-    def engine(self) -> str:
-        """The engine's name, as responses show it."""
-        ...
-
-    @property
-    def variant(self) -> str:
-        """What of engine and processor changes scores, for the model's version: "fused.avx512vnni"."""
-        ...
-
-    @property
-    def batching(self) -> Batching:
-        """What `run` does with several windows."""
+    def abilities(self) -> Abilities:
+        """What it can do."""
         ...
 
     def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:

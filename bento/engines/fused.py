@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from bento import memory
-from bento.artifact import EXTERNAL_DATA, ModelFolder
+from bento.artifact import EXTERNAL_DATA
 from bento.cpu import Plan
-from bento.engines import Batching, Runner
-from bento.engines.onnx import OUTPUT, OnnxRunner, session
+from bento.engines import Abilities, Batching
+from bento.engines.onnx import OUTPUT, session
 from bento.errors import ArtifactError, ConfigError
 from bento.native import LIBRARY
 from bento.sources import ISA_VARIABLE
@@ -27,12 +27,16 @@ logger = logging.getLogger("wordtell")
 class FusedRunner:
     """A session for the lanes, and one that uses all their threads for a lone run; they share the packed weights."""
 
-    engine = "onnxruntime+wordtell"
-    batching = Batching.PACKED
-
     def __init__(self, graph: Path, plan: Plan, library: Path = LIBRARY) -> None:
         """Load a fused graph. Raises ArtifactError when it or the library of its operators is not usable."""
-        self.variant = f"fused.{_instruction_set(library)}"
+        self.instruction_set = _instruction_set(library)
+        self.abilities = Abilities(
+            engine="onnxruntime+wordtell",
+            variant=f"fused.{self.instruction_set}",
+            batching=Batching.PACKED,
+            lanes=plan.lanes,
+            exact=True,
+        )
         self._narrow = self._wide = session(graph, INPUTS, plan.threads_per_lane, library)
         if plan.lanes > 1:
             self._wide = session(graph, INPUTS, plan.lanes * plan.threads_per_lane, library)
@@ -65,20 +69,3 @@ def _instruction_set(library: Path) -> str:
     if refused:
         logger.warning("the fused operators run slower than this processor could, because %s", refused.decode())
     return str(chosen.decode())
-
-
-def load(folder: ModelFolder, plan: Plan, fused: bool = True, library: Path = LIBRARY) -> Runner:
-    """The fastest runner that there is for a model folder. Raises ArtifactError when not even the portable one loads.
-
-    fused: whether to look for the fused graph and its operators at all.
-    """
-    if fused and folder.fused is not None:
-        if not library.exists():
-            reason = f"there is no {library}: it is built where there is a C++ compiler, by `make native`"
-        else:
-            try:
-                return FusedRunner(folder.fused, plan, library)
-            except ArtifactError as error:
-                reason = error.message
-        logger.warning("the portable graph serves, several times slower than the fused one, because %s", reason)
-    return OnnxRunner(folder, plan.threads_per_lane)

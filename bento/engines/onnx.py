@@ -10,7 +10,7 @@ import onnxruntime as ort
 
 from bento import cpu
 from bento.artifact import ModelFolder
-from bento.engines import Batching
+from bento.engines import Abilities, Batching
 from bento.engines.saturation import saturates
 from bento.errors import ArtifactError
 from bento.types import FloatArray, IntArray
@@ -22,12 +22,14 @@ OUTPUT = "logits"
 class OnnxRunner:
     """A session whose weights all lanes share. Each call computes on its caller's thread and `threads - 1` more."""
 
-    engine = "onnxruntime"
-
-    def __init__(self, folder: ModelFolder, threads: int) -> None:
+    def __init__(self, folder: ModelFolder, threads: int, lanes: int = 1) -> None:
         """Load the portable graph. Raises ArtifactError when ONNX Runtime refuses it or its inputs are not ours."""
-        self.batching = Batching.SINGLE if folder.manifest.precision == "int8" else Batching.PADDED
-        self.variant = f"portable.{cpu.instruction_set()}"
+        self.abilities = Abilities(
+            engine="onnxruntime",
+            variant=f"portable.{cpu.instruction_set()}",
+            batching=Batching.SINGLE if folder.manifest.precision == "int8" else Batching.PADDED,
+            lanes=lanes,
+        )
         self._session = session(folder.model, INPUTS, threads)
 
     def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:

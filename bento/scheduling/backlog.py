@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from opentelemetry.trace import SpanContext
 
-from bento.engines import Batching
+from bento.engines import Abilities, Batching
 from bento.types import FloatArray, IntArray
 
 # Tokens that a request of weight 1 earns each round: about one short text. A long window is run on credit and paid for
@@ -17,8 +17,6 @@ from bento.types import FloatArray, IntArray
 QUANTUM = 64
 # The weight of work in the background: beside a request it earns a tenth of the tokens.
 BACKGROUND = 0.1
-# Padding is work: a window joins a padded batch only if it is at least this long, relative to the longest.
-ALIKE = 0.8
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ class Backlog:
         text.wanted = False
         self._count(text, -text.waiting_tokens)
 
-    def take(self, batching: Batching, count_for: Callable[[int], int], most_tokens: int) -> list[Item]:
+    def take(self, engine: Abilities, count_for: Callable[[int], int], most_tokens: int) -> list[Item]:
         """The next micro-batch: nothing when nothing waits. Windows of others fill up what one request leaves.
 
         count_for: how many windows to run together, given the length of the longest.
@@ -121,11 +119,11 @@ class Backlog:
         first = self._jobs[0]
         batch = [self._pop(first)]
         longest = len(batch[0])
-        wanted = 1 if batching is Batching.SINGLE else count_for(longest)
+        wanted = 1 if engine.batching is Batching.SINGLE else count_for(longest)
         for job in list(self._jobs):
             while len(batch) < wanted and (item := self._next(job)) is not None:
-                packed = batching is Batching.PACKED
-                if not packed and not ALIKE * longest <= len(item) <= longest:
+                packed = engine.batching is Batching.PACKED
+                if not packed and not (1 - engine.most_padding) * longest <= len(item) <= longest:
                     break
                 total = sum(map(len, batch)) + len(item) if packed else longest * (len(batch) + 1)
                 if total > most_tokens:

@@ -27,11 +27,12 @@ logger = logging.getLogger("wordtell")
 class Scheduler:
     """Runs windows on `lanes` threads until closed."""
 
-    def __init__(self, runner: Runner, lanes: int, limits: ApiSettings, longest: int) -> None:
+    def __init__(self, runner: Runner, limits: ApiSettings, longest: int) -> None:
         """longest: of the windows that will come, in tokens."""
         self._runner = runner
         self._limits = limits
-        self._most_tokens = min(limits.max_batch_tokens, longest)
+        self._engine = runner.abilities
+        self._most_tokens = min(limits.max_batch_tokens, self._engine.run_tokens or longest)
         self._changed = threading.Condition()
         self._backlog = Backlog()
         # Not in a callback of the future: it would hold its text, the text holds it, and only a collector ends that.
@@ -41,8 +42,10 @@ class Scheduler:
         self._reserved = 0
         self._busy = 0
         self._closed = False
-        self._lanes = [threading.Thread(target=self._lane, name=f"lane-{i}", daemon=True) for i in range(lanes)]
-        metrics.LANES.set(lanes)
+        self._lanes = [
+            threading.Thread(target=self._lane, name=f"lane-{i}", daemon=True) for i in range(self._engine.lanes)
+        ]
+        metrics.LANES.set(len(self._lanes))
         for lane in self._lanes:
             lane.start()
 
@@ -117,7 +120,7 @@ class Scheduler:
         """Take nothing more, finish what runs, drop what waits, end the lanes."""
         with self._changed:
             self._closed = True
-            while batch := self._backlog.take(Batching.SINGLE, lambda _: 1, 0):
+            while batch := self._backlog.take(self._engine, lambda _: 1, 0):
                 batch[0].text.future.cancel()
             self._changed.notify_all()
         for lane in self._lanes:
@@ -148,7 +151,7 @@ class Scheduler:
     def _take(self, batch: list[Item]) -> bool | None:
         """Put the next micro-batch into `batch`, and tell whether it is all there is to do. Waits; None once closed."""
         with self._changed:
-            while not (taken := self._backlog.take(self._runner.batching, self._count_for, self._most_tokens)):
+            while not (taken := self._backlog.take(self._engine, self._count_for, self._most_tokens)):
                 if self._closed:
                     return None
                 self._changed.wait()
@@ -183,7 +186,7 @@ class Scheduler:
     def _count(self, batch: Sequence[Item], seconds: float, worked_s: float, wide: bool) -> None:
         """worked_s: how much of the time the lane's thread had a core."""
         tokens, longest = sum(map(len, batch)), max(map(len, batch))
-        padding = longest * len(batch) - tokens if self._runner.batching is Batching.PADDED else 0
+        padding = longest * len(batch) - tokens if self._engine.batching is Batching.PADDED else 0
         metrics.TOKENS.inc(tokens)
         metrics.PADDING.inc(padding)
         metrics.WINDOWS.inc(len(batch))
@@ -217,6 +220,8 @@ class Scheduler:
 
     def _count_for(self, longest: int) -> int:
         most = min(self._limits.inference_batch_size, self._most_tokens // longest)
+        if self._engine.run_tokens:  # it wants its runs full
+            return max(1, most)
         return self._costs.count_for(longest, max(1, most))
 
     def _expect(self, job: Job, tokens: int) -> None:

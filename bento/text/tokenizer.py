@@ -51,10 +51,10 @@ class TooManyTokens(Exception):
 class Tokenizer:
     """Text -> tokens with character offsets. Safe to call from several threads."""
 
-    def __init__(self, path: Path) -> None:
-        """Read a tokenizer.json. Raises ArtifactError when it is not one, or fails on some kind of text."""
+    def __init__(self, path: Path, text: str | None = None) -> None:
+        """Read a tokenizer.json, or take its text. Raises ArtifactError when it is none, or fails on some text."""
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = json.loads(path.read_text(encoding="utf-8") if text is None else text)
             self._tokenizer = tokenizers.Tokenizer.from_str(json.dumps(_plain(document)))
         except Exception as error:  # the library raises plain Exception
             raise ArtifactError(path, f"not a tokenizer ({error})") from None

@@ -9,8 +9,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bento.artifact import Activation, WordScore
-from bento.types import FloatArray, IntArray
+from bento.artifact import Activation
+from bento.types import FloatArray, IntArray, WordScore
 
 _WORD = re.compile(r"\S+")  # \s and str.split() ask the same question of a character: str.isspace()
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bento.engines import Batching
-from bento.scheduling.backlog import ALIKE, QUANTUM, Backlog, Item, Job, Text
+from bento.scheduling.backlog import QUANTUM, Backlog, Item, Job, Text
+from tests.fakes import can
 
 LONGEST = 500
 REQUESTS = st.lists(st.lists(st.integers(1, LONGEST), min_size=1, max_size=20), min_size=1, max_size=6)
@@ -28,7 +29,7 @@ def fill(backlog: Backlog, requests: list[list[int]]) -> list[Job]:
 
 def drain(backlog: Backlog, batching: Batching, count: int) -> list[list[Item]]:
     batches = []
-    while batch := backlog.take(batching, lambda _: count, LONGEST):
+    while batch := backlog.take(can(batching), lambda _: count, LONGEST):
         batches.append(batch)
     return batches
 
@@ -56,7 +57,7 @@ def test_a_micro_batch_keeps_its_bounds(requests: list[list[int]], batching: Bat
             assert len(batch) == 1 or sum(lengths) <= LONGEST
         if batching is Batching.PADDED:
             assert len(batch) == 1 or len(batch) * max(lengths) <= LONGEST
-            assert min(lengths) >= ALIKE * max(lengths)
+            assert min(lengths) >= (1 - can(batching).most_padding) * max(lengths)
 
 
 @given(REQUESTS, st.integers(1, 8))
@@ -64,7 +65,7 @@ def test_nobody_is_far_ahead_while_others_wait(requests: list[list[int]], count:
     backlog = Backlog()
     jobs = fill(backlog, requests)
     ran: Counter[int] = Counter()
-    while all(job.waiting for job in jobs) and (batch := backlog.take(Batching.PACKED, lambda _: count, LONGEST)):
+    while all(job.waiting for job in jobs) and (batch := backlog.take(can(Batching.PACKED), lambda _: count, LONGEST)):
         for item in batch:
             ran[id(item.text.job)] += len(item)
         shares = [ran[id(job)] for job in jobs]
@@ -76,9 +77,9 @@ def test_a_short_request_waits_for_one_window_of_two_long_ones_at_most(taken: in
     backlog = Backlog()
     fill(backlog, [[LONGEST] * 20, [LONGEST] * 20])
     for _ in range(taken):
-        backlog.take(Batching.SINGLE, lambda _: 1, LONGEST)
+        backlog.take(can(Batching.SINGLE), lambda _: 1, LONGEST)
     (short,) = fill(backlog, [[QUANTUM]])
-    following = [item.text.job for _ in range(2) for item in backlog.take(Batching.SINGLE, lambda _: 1, LONGEST)]
+    following = [item.text.job for _ in range(2) for item in backlog.take(can(Batching.SINGLE), lambda _: 1, LONGEST)]
     assert short in following
 
 

@@ -82,7 +82,7 @@ class BacklogMachine(RuleBasedStateMachine):
 
     @rule(batching=st.sampled_from(Batching), count=st.integers(1, 4))
     def take(self, batching: Batching, count: int) -> None:
-        batch = self.backlog.take(batching, lambda _: count, LONGEST)
+        batch = self.backlog.take(fakes.can(batching), lambda _: count, LONGEST)
         assert bool(batch) == bool(self.waiting)
         self._account(batch)
 
@@ -92,7 +92,7 @@ class BacklogMachine(RuleBasedStateMachine):
         assert self.backlog.tokens >= 0
 
     def teardown(self) -> None:
-        while batch := self.backlog.take(Batching.SINGLE, lambda _: 1, LONGEST):
+        while batch := self.backlog.take(fakes.can(Batching.SINGLE), lambda _: 1, LONGEST):
             self._account(batch)
         assert not self.waiting
         assert self.backlog.tokens == 0
@@ -127,10 +127,8 @@ class Clockwork(asyncio.SelectorEventLoop):
 class Permits:
     """A runner each of whose runs waits for a permit; fails on its poison."""
 
-    engine = variant = "lookup"
-
     def __init__(self, batching: Batching, poison: int) -> None:
-        self.batching = batching
+        self.abilities = fakes.can(batching, LANES)
         self.free = True
         self.permits = 0
         self.blocked = 0
@@ -179,7 +177,7 @@ class CoreMachine(RuleBasedStateMachine):
         tokenizer = Tokenizer(self.folder.tokenizer)
         self.runner = Permits(batching, int(tokenizer.encode("q").ids[-1]))
         own = Settings(model=ModelSettings(window_overlap=16), api=LIMITS)
-        self.detector = Detector(self.folder, self.runner, own, LANES)
+        self.detector = Detector(self.folder, self.runner, own)
         self.expected = {
             text: score(
                 split(text),

@@ -38,7 +38,7 @@ NO_CACHE = ApiSettings(cache_mb=0)
 def detector(fake_folder: ModelFolder) -> Iterator[Detector]:
     """Windows of 64 tokens, neighbours sharing 16."""
     settings = Settings(model=ModelSettings(window_overlap=16), api=NO_CACHE)
-    detector = Detector(fake_folder, fakes.LookupRunner(), settings, lanes=2)
+    detector = Detector(fake_folder, fakes.LookupRunner(lanes=2), settings)
     yield detector
     detector.close()
 
@@ -78,7 +78,7 @@ def test_texts_do_not_change_each_other(detector: Detector) -> None:
 
 def test_equal_texts_are_scored_once_and_known_texts_not_at_all(fake_folder: ModelFolder) -> None:
     runner = fakes.LookupRunner()
-    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)), lanes=2)
+    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)))
     first = asyncio.run(detector.score(["the a", "a the", "the a"]))
     assert len(runner.batches) == 2
     second = asyncio.run(detector.score(["the a", "new", "the a"]))
@@ -156,7 +156,7 @@ def test_a_text_scores_the_same_under_load_as_alone(folder: str, tolerance: floa
 
 def test_a_text_that_is_in_flight_is_not_scored_again(fake_folder: ModelFolder) -> None:
     runner = fakes.LookupRunner()
-    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)), lanes=1)
+    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)))
 
     async def twice() -> list[Scores]:
         runner.gate.clear()
@@ -176,7 +176,7 @@ def test_a_text_that_is_in_flight_is_not_scored_again(fake_folder: ModelFolder) 
 
 def test_who_joined_a_text_does_not_fall_with_who_began_it(fake_folder: ModelFolder) -> None:
     runner = fakes.LookupRunner()
-    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)), lanes=1)
+    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)))
 
     async def leave_early() -> tuple[Scores, int]:
         runner.gate.clear()
@@ -200,7 +200,7 @@ def test_who_joined_a_text_does_not_fall_with_who_began_it(fake_folder: ModelFol
 def test_who_joined_a_refused_text_asks_for_himself(fake_folder: ModelFolder) -> None:
     runner = fakes.LookupRunner()
     settings = Settings(model=ModelSettings(window_overlap=16), api=ApiSettings(max_queue_tokens=300))
-    detector = Detector(fake_folder, runner, settings, lanes=1)
+    detector = Detector(fake_folder, runner, settings)
 
     async def refuse() -> Scores:
         runner.gate.clear()
@@ -237,7 +237,7 @@ def test_the_version_names_all_that_changes_scores(fake_folder: ModelFolder, det
 
 def test_the_name_is_a_setting(fake_folder: ModelFolder) -> None:
     settings = Settings(model=ModelSettings(name="mine", window_overlap=8))
-    detector = Detector(fake_folder, fakes.LookupRunner(), settings, lanes=1)
+    detector = Detector(fake_folder, fakes.LookupRunner(), settings)
     assert detector.version.startswith("mine-fp32-")
     detector.close()
 
@@ -245,7 +245,7 @@ def test_the_name_is_a_setting(fake_folder: ModelFolder) -> None:
 def test_a_window_larger_than_a_batch_is_refused(fake_folder: ModelFolder) -> None:
     settings = Settings.model_validate({"api": {"max_batch_tokens": 32}, "model": {"window_overlap": 8}})
     with pytest.raises(ConfigError, match=r"api\.max_batch_tokens is 32, less than one window of 64 tokens"):
-        Detector(fake_folder, fakes.LookupRunner(), settings, lanes=1)
+        Detector(fake_folder, fakes.LookupRunner(), settings)
 
 
 def test_a_window_with_more_tokens_than_the_model_has_positions_is_refused(fake_folder: ModelFolder) -> None:
@@ -253,13 +253,13 @@ def test_a_window_with_more_tokens_than_the_model_has_positions_is_refused(fake_
     runner = fakes.LookupRunner()
     settings = Settings(model=ModelSettings(window_overlap=8, max_tokens=65))
     with pytest.raises(ConfigError, match=r"model\.max_tokens is 65: the model has positions for 64 tokens; lower it"):
-        Detector(limited, runner, settings, lanes=1)
-    Detector(limited, runner, Settings(model=ModelSettings(window_overlap=8, max_tokens=64)), lanes=1).close()
+        Detector(limited, runner, settings)
+    Detector(limited, runner, Settings(model=ModelSettings(window_overlap=8, max_tokens=64))).close()
 
 
 def test_an_overlap_larger_than_a_window_is_refused(fake_folder: ModelFolder) -> None:
     with pytest.raises(ConfigError, match=r"model\.window_overlap is 64: it must be below the window's 62 tokens"):
-        Detector(fake_folder, fakes.LookupRunner(), Settings(), lanes=1)
+        Detector(fake_folder, fakes.LookupRunner(), Settings())
 
 
 def test_a_graph_with_other_inputs_is_refused(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_graph_with_other_inputs_is_refused(tmp_path: Path) -> None:
 def test_a_graph_that_loads_but_cannot_run_is_named(fake_folder: ModelFolder) -> None:
     letter = int(Tokenizer(fake_folder.tokenizer).encode("w").ids[-1])
     detector = Detector(
-        fake_folder, fakes.LookupRunner(poison=letter), Settings(model=ModelSettings(window_overlap=16)), lanes=1
+        fake_folder, fakes.LookupRunner(poison=letter), Settings(model=ModelSettings(window_overlap=16))
     )
     with pytest.raises(ArtifactError, match=r"model.onnx: the model cannot be run \(poison\)"):
         detector.warm_up()
@@ -297,7 +297,7 @@ class Broken(fakes.LookupRunner):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_no_number_is_an_error_and_is_not_kept(fake_folder: ModelFolder, value: float) -> None:
     runner = Broken(value)
-    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)), lanes=1)
+    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)))
     for _ in range(2):
         with pytest.raises(ArithmeticError, match="not a number"):
             detect(detector, ["the cement"])
@@ -308,7 +308,7 @@ def test_what_is_no_number_is_an_error_and_is_not_kept(fake_folder: ModelFolder,
 
 def test_owners_share_nothing(fake_folder: ModelFolder) -> None:
     runner = fakes.LookupRunner()
-    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)), lanes=1)
+    detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)))
 
     async def at_once() -> list[Scores]:
         return await asyncio.gather(*(detector.score(["the text"], owner=owner) for owner in ("one", "two", "one")))
@@ -334,7 +334,7 @@ def bounded(**limits: int) -> Settings:
 def test_tokens_are_bounded_for_clients_and_for_nobody_else(
     fake_folder: ModelFolder, settings: Settings, says: str
 ) -> None:
-    detector = Detector(fake_folder, fakes.LookupRunner(), settings, lanes=1)
+    detector = Detector(fake_folder, fakes.LookupRunner(), settings)
     texts = ["a", "b", "x" * 300, "y" * 290]
     with pytest.raises(TextTooLong, match=says):
         asyncio.run(detector.score(texts, field="sentences", bounded=True))
@@ -344,7 +344,7 @@ def test_tokens_are_bounded_for_clients_and_for_nobody_else(
 
 def test_a_refused_request_leaves_nothing_behind(fake_folder: ModelFolder) -> None:
     runner = fakes.LookupRunner()
-    detector = Detector(fake_folder, runner, bounded(max_request_tokens=3000), lanes=1)
+    detector = Detector(fake_folder, runner, bounded(max_request_tokens=3000))
     runner.gate.clear()
     texts = [f"{letter} " * 350 for letter in "abcdefghijkl"]
     with pytest.raises(TextTooLong):
@@ -356,7 +356,7 @@ def test_a_refused_request_leaves_nothing_behind(fake_folder: ModelFolder) -> No
 
 
 def test_a_text_that_the_tokenizer_fails_on_is_named(fake_folder: ModelFolder) -> None:
-    detector = Detector(fake_folder, fakes.LookupRunner(), bounded(), lanes=1)
+    detector = Detector(fake_folder, fakes.LookupRunner(), bounded())
     panics = fakes.tokenizer()
     panics.normalizer = normalizers.Sequence([normalizers.Strip(), normalizers.NFKC()])
     panics.add_tokens(["\n"])
@@ -368,7 +368,7 @@ def test_a_text_that_the_tokenizer_fails_on_is_named(fake_folder: ModelFolder) -
 
 
 def test_the_speed_is_known_after_the_warm_up(fake_folder: ModelFolder) -> None:
-    detector = Detector(fake_folder, fakes.LookupRunner(), Settings(model=ModelSettings(window_overlap=16)), lanes=2)
+    detector = Detector(fake_folder, fakes.LookupRunner(lanes=2), Settings(model=ModelSettings(window_overlap=16)))
     detector.warm_up()
     assert detector._scheduler.tokens_per_second is not None
     detector.close()
@@ -382,7 +382,7 @@ def test_a_short_request_waits_for_one_part_of_each_long_one(fake_folder: ModelF
             seen.append(texts[0][:1])
             return super().encode_all(texts, most)
 
-    detector = Detector(fake_folder, fakes.LookupRunner(), bounded(max_queue_tokens=10_000_000), lanes=1)
+    detector = Detector(fake_folder, fakes.LookupRunner(), bounded(max_queue_tokens=10_000_000))
     detector._tokenizer = Told(fake_folder.tokenizer)
     seen.clear()
 

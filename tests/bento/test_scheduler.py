@@ -17,7 +17,7 @@ from bento.scheduling.backlog import Done, Job
 from bento.scheduling.lanes import Scheduler
 from bento.settings import ApiSettings
 from bento.types import FloatArray, IntArray
-from tests.fakes import LookupRunner, logit
+from tests.fakes import LookupRunner, can, logit
 
 LIMITS = ApiSettings(max_queue_tokens=1000)
 LONGEST = 600
@@ -43,7 +43,7 @@ def runner() -> LookupRunner:
 
 @pytest.fixture
 def scheduler(runner: LookupRunner) -> Iterator[Scheduler]:
-    scheduler = Scheduler(runner, 1, LIMITS, LONGEST)
+    scheduler = Scheduler(runner, LIMITS, LONGEST)
     yield scheduler
     runner.gate.set()
     scheduler.close()
@@ -116,7 +116,7 @@ def test_a_poisonous_text_fails_alone(scheduler: Scheduler, runner: LookupRunner
 @pytest.mark.parametrize("batching", [Batching.PADDED, Batching.PACKED])
 def test_a_poisonous_text_fails_alone_in_a_micro_batch(batching: Batching) -> None:
     runner = LookupRunner(poison=99, batching=batching)
-    scheduler = Scheduler(runner, 1, LIMITS, LONGEST)
+    scheduler = Scheduler(runner, LIMITS, LONGEST)
     for _ in range(3):  # what one window costs is known then, and two are tried
         scheduler.submit([[window(4)]])[0].result(PATIENCE)
     held = hold(scheduler, runner, window(1, 300))
@@ -190,7 +190,7 @@ class Slow(LookupRunner):
 
 def test_retry_after_is_when_there_would_be_room() -> None:
     runner = Slow()
-    scheduler = Scheduler(runner, 1, ApiSettings(max_queue_tokens=4000), LONGEST)
+    scheduler = Scheduler(runner, ApiSettings(max_queue_tokens=4000), LONGEST)
     for future in scheduler.submit([[window(1, 90)]] * 3):
         future.result(PATIENCE)
     speed = scheduler.tokens_per_second
@@ -231,14 +231,15 @@ def test_lanes_run_at_the_same_time() -> None:
             self.meeting.wait(PATIENCE)  # broken, and so an error, unless three are here at once
             return super().run(windows, wide)
 
-    scheduler = Scheduler(Meeting(), 3, LIMITS, LONGEST)
+    scheduler = Scheduler(Meeting(lanes=3), LIMITS, LONGEST)
     for future in scheduler.submit([[window(1)]] * 3):
         future.result(PATIENCE)
     scheduler.close()
 
 
 def test_only_a_lone_window_on_an_idle_server_uses_all_cores(runner: LookupRunner) -> None:
-    scheduler = Scheduler(runner, 2, LIMITS, LONGEST)
+    runner.abilities = can(lanes=2)
+    scheduler = Scheduler(runner, LIMITS, LONGEST)
     scheduler.submit([[window(1)]])[0].result(PATIENCE)
     runner.gate.clear()
     together = scheduler.submit([[window(2)], [window(3)]])
@@ -251,7 +252,7 @@ def test_only_a_lone_window_on_an_idle_server_uses_all_cores(runner: LookupRunne
 
 
 def test_closing_drops_what_waits_and_finishes_what_runs(runner: LookupRunner) -> None:
-    scheduler = Scheduler(runner, 1, LIMITS, LONGEST)
+    scheduler = Scheduler(runner, LIMITS, LONGEST)
     (running,) = hold(scheduler, runner)
     (waiting,) = scheduler.submit([[window(2)]])
     closing = threading.Thread(target=scheduler.close)
@@ -284,7 +285,7 @@ def test_a_lane_outlives_logits_that_are_too_few() -> None:
         def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
             return super().run(windows, wide)[1:]
 
-    scheduler = Scheduler(Short(), 1, LIMITS, LONGEST)
+    scheduler = Scheduler(Short(), LIMITS, LONGEST)
     with pytest.raises(ValueError, match="zip"):
         scheduler.submit([[window(1)]])[0].result(PATIENCE)
     assert scheduler.whole
@@ -305,7 +306,7 @@ def test_a_text_cancelled_while_its_run_fails_leaves_the_lane_whole() -> None:
 
     runner = Cancels()
     runner.gate.clear()
-    scheduler = Scheduler(runner, 1, LIMITS, LONGEST)
+    scheduler = Scheduler(runner, LIMITS, LONGEST)
     futures += scheduler.submit([[window(1)]])
     runner.gate.set()
     assert scheduler.submit([[window(2)]])[0].result(PATIENCE).logits

@@ -178,7 +178,7 @@ def test_the_shipped_file_sets_what_the_code_does() -> None:
         ("zebra: {}", "unknown section 'zebra'; known: model, api, cpu"),
         ("api: {max_words: many}", "config.yaml: api.max_words: input should be a valid integer.*'many'"),
         ("api: {max_words: 0}", "api.max_words: input should be greater than or equal to 1, not 0"),
-        ("api: {use_fp16: true}", "config.yaml: api.use_fp16: ONNX Runtime has no FP16"),
+        ("model: {device: gpu}", "config.yaml: model.device: string should match pattern"),
         ("model: {name: no}", 'config.yaml: model.name: YAML reads this value as true or false: .*quotes, name: "..."'),
         ("model: {name: 1.10}", "model.name: YAML reads this value as a number"),
         ("model: {name: 2024-01-01}", "model.name: YAML reads this value as a date"),

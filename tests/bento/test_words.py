@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bento.artifact import WordScore
 from bento.text import words
-from bento.types import FloatArray, IntArray
+from bento.types import FloatArray, IntArray, WordScore
 
 texts = st.text() | st.text(alphabet=" \t\n\x1c\x85\u00a0\u2003\u200b\u3000ab\u0301\ufb01\U0001f600\u05d0")
 

@@ -16,7 +16,7 @@ import tokenizers
 import torch
 import transformers
 
-from convert import checkpoint
+from bento.checkpoint import reading as checkpoint
 from convert.errors import CheckpointError
 from tests.convert.conftest import CORPUS, MakeCheckpoint
 

@@ -14,10 +14,11 @@ import transformers
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from bento import artifact
+from bento.checkpoint import families, names
+from bento.checkpoint import reading as checkpoint
 from bento.native import LIBRARY
 from bento.text.tokenizer import Tokenizer
 from bento.types import Window
-from convert import checkpoint, families, names
 from convert.conversion import convert
 from convert.order import Order
 from tests.convert.conftest import CHECKPOINTS, CORPUS, SPECIAL, MakeCheckpoint

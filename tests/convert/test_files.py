@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from convert import checkpoint
+from bento.checkpoint import reading as checkpoint
 from tests.convert.conftest import MakeCheckpoint
 from tests.convert.test_checkpoint import WEIGHTS, refusal
 from tests.convert.test_lora import adapter

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import re
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from numpy.testing import assert_allclose
 
 from bento import artifact
 from bento.artifact import FUSED, MODEL
+from bento.checkpoint import reading as checkpoint
 from bento.cpu import Plan
-from bento.engines import fused, onnx
-from bento.engines.fused import FusedRunner
+from bento.engines import graphs, onnx
+from bento.engines.fused import INPUTS, FusedRunner
 from bento.errors import ArtifactError
 from bento.native import LIBRARY
-from convert import checkpoint, export, folder, quantize
+from convert import export, folder, quantize
 from tests.convert.conftest import CHECKPOINTS, LABELS, VOCABULARY, MakeCheckpoint, build
 
 LENGTHS = (1, 2, 15, 16, 17, 63, 130, 300, 700)
@@ -169,30 +171,40 @@ def whole(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> artifact.ModelFold
     return write(tmp_path / "folder", checkpoint.read(str(make_checkpoint())), "int8")
 
 
-def test_without_the_library_the_portable_graph_serves_and_says_so(
-    whole: artifact.ModelFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert isinstance(fused.load(whole, PLAN), FusedRunner)
-    with caplog.at_level(logging.WARNING, "wordtell"):
-        chosen = fused.load(whole, PLAN, library=tmp_path / "libwordtell.so")
+def test_without_the_library_the_portable_graph_serves_and_says_so(whole: artifact.ModelFolder, tmp_path: Path) -> None:
+    chosen, reason = graphs.faster(whole, PLAN, library=tmp_path / "libwordtell.so")
     assert isinstance(chosen, onnx.OnnxRunner)
-    assert "the portable graph serves" in caplog.text
-    assert "make native" in caplog.text
+    assert "the portable graph serves" in reason
+    assert "make native" in reason
 
 
-def test_a_library_that_cannot_be_loaded_costs_speed_not_service(
-    whole: artifact.ModelFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_library_that_cannot_be_loaded_costs_speed_not_service(whole: artifact.ModelFolder, tmp_path: Path) -> None:
     broken = tmp_path / "libwordtell.so"
     broken.write_text("no library")
-    with caplog.at_level(logging.WARNING, "wordtell"):
-        assert isinstance(fused.load(whole, PLAN, library=broken), onnx.OnnxRunner)
-    assert "cannot be used" in caplog.text
+    chosen, reason = graphs.faster(whole, PLAN, library=broken)
+    assert isinstance(chosen, onnx.OnnxRunner)
+    assert "cannot be used" in reason
 
 
-def test_the_setting_asks_for_standard_operators(whole: artifact.ModelFolder, caplog: pytest.LogCaptureFixture) -> None:
-    assert isinstance(fused.load(whole, PLAN, fused=False), onnx.OnnxRunner)
-    assert not caplog.text
+def test_the_setting_asks_for_standard_operators(whole: artifact.ModelFolder) -> None:
+    chosen, reason = graphs.faster(whole, PLAN, fused=False)
+    assert isinstance(chosen, onnx.OnnxRunner)
+    assert "cpu.fused is false" in reason
+
+
+@pytest.mark.parametrize(("slow", "taken"), [(True, onnx.OnnxRunner), (False, FusedRunner)])
+def test_where_no_instruction_set_is_known_to_be_fast_the_faster_graph_serves(
+    whole: artifact.ModelFolder, monkeypatch: pytest.MonkeyPatch, slow: bool, taken: type
+) -> None:
+    """The instruction set is not asked: its kernels may be better tomorrow. A graph is made slow by a pause."""
+    monkeypatch.setattr(graphs, "KNOWN_FAST", frozenset())
+    loser = FusedRunner if slow else onnx.OnnxRunner
+    run = loser.run
+    monkeypatch.setattr(loser, "run", lambda *arguments: time.sleep(0.03) or run(*arguments))
+    chosen, reason = graphs.faster(whole, PLAN)
+    assert isinstance(chosen, taken)
+    assert re.search(r"the fused graph is the (slower|faster) one here with \w+, [\d.]+ ms against [\d.]+ ms", reason)
+    assert chosen.abilities.variant.split(".")[0] == ("portable" if slow else "fused")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +216,7 @@ def test_boundaries_that_are_none_are_an_error_not_a_crash(
     whole: artifact.ModelFolder, boundaries: list[int], tokens: int
 ) -> None:
     assert whole.fused is not None
-    session = onnx.session(whole.fused, fused.INPUTS, 1, LIBRARY)
+    session = onnx.session(whole.fused, INPUTS, 1, LIBRARY)
     with pytest.raises(Exception, match="boundaries must rise from 0 to the number of tokens"):
         session.run(None, {"input_ids": np.full(tokens, 7), "boundaries": np.array(boundaries)})
 

@@ -15,10 +15,11 @@ from transformers.models.deberta_v2.configuration_deberta_v2 import DebertaV2Con
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
 from bento import artifact
+from bento.checkpoint import reading as checkpoint
+from bento.checkpoint.families import deberta, mpnet
 from bento.engines.onnx import OnnxRunner
-from convert import checkpoint, export, folder, quantize
+from convert import export, folder, quantize
 from convert.errors import ExportError
-from convert.families import deberta, mpnet
 from tests.convert.conftest import DEBERTA_V3, MakeCheckpoint
 
 PRECISIONS: tuple[artifact.Precision, ...] = ("fp32", "int8")

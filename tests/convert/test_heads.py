@@ -12,14 +12,14 @@ import transformers
 from numpy.testing import assert_allclose
 
 from bento import artifact
+from bento.checkpoint import reading as checkpoint
+from bento.checkpoint.names import HeadActivation
 from bento.cpu import Plan
 from bento.engines.fused import FusedRunner
 from bento.engines.onnx import OnnxRunner
 from bento.native import LIBRARY
-from convert import checkpoint
 from convert.conversion import convert
 from convert.errors import CheckpointError
-from convert.names import HeadActivation
 from convert.order import Order
 from tests.convert.conftest import MakeCheckpoint
 from tests.convert.test_checkpoint import edit, refusal, reweigh

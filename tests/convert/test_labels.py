@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from convert import labels
+from bento.checkpoint import labels
 from convert.errors import LabelError
 
 

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 import transformers
 
-from convert import checkpoint
+from bento.checkpoint import reading as checkpoint
 from convert.errors import CheckpointError
 from tests.convert.conftest import MakeCheckpoint
 

@@ -13,8 +13,9 @@ import transformers
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from bento import artifact
+from bento.checkpoint import reading as checkpoint
 from bento.text.words import positive_probability
-from convert import checkpoint, quantize, sensitivity, smoothing, texts, verify
+from convert import quantize, sensitivity, smoothing, texts, verify
 from convert.conversion import convert
 from convert.errors import VerificationError
 from convert.export import export

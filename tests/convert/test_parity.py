@@ -15,8 +15,9 @@ import transformers
 from numpy.testing import assert_allclose
 
 from bento import artifact
+from bento.checkpoint import reading as checkpoint
 from bento.engines.onnx import OnnxRunner
-from convert import checkpoint, export, folder, quantize, sensitivity
+from convert import export, folder, quantize, sensitivity
 from tests.convert.conftest import CHECKPOINTS, LABELS, VOCABULARY, build
 
 # One token, two; around the window of logarithmic buckets; beyond the longest distance that has a bucket.

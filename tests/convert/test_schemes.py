@@ -9,7 +9,9 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from convert import checkpoint, export, names
+from bento.checkpoint import names
+from bento.checkpoint import reading as checkpoint
+from convert import export
 from tests.convert.conftest import MakeCheckpoint
 from tests.convert.test_checkpoint import edit, refusal, reweigh
 

@@ -12,9 +12,10 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+from bento.checkpoint import reading as checkpoint
+from bento.checkpoint.reading import Checkpoint
 from bento.native import LIBRARY
-from convert import checkpoint, export, quantize, smoothing
-from convert.checkpoint import Checkpoint
+from convert import export, quantize, smoothing
 from tests.convert.conftest import CHECKPOINTS, VOCABULARY, MakeCheckpoint
 
 TIMES = 20.0

@@ -11,10 +11,11 @@ import tokenizers
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 
 from bento import artifact
+from bento.checkpoint import reading as checkpoint
+from bento.checkpoint import tokenizer as reading
 from bento.text import specimens
 from bento.text.tokenizer import Tokenizer
-from convert import checkpoint, texts
-from convert import tokenizer as reading
+from convert import texts
 from convert.conversion import convert
 from convert.errors import CheckpointError
 from convert.order import Order

@@ -318,7 +318,7 @@ def rewrite(folder: Path) -> None:
 def test_a_folder_that_answers_otherwise_or_not_at_all_is_found_out(
     make_checkpoint: MakeCheckpoint, tmp_path: Path
 ) -> None:
-    from convert import checkpoint  # noqa: PLC0415
+    from bento.checkpoint import reading as checkpoint  # noqa: PLC0415
 
     source = make_checkpoint()
     order = Order(source=str(source), out=tmp_path / "out", precision="fp32")

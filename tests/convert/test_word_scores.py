@@ -18,10 +18,12 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoModelForTokenClassification
 
 from bento import artifact
-from bento.artifact import MANIFEST, WordScore
+from bento.artifact import MANIFEST
+from bento.checkpoint import reading as checkpoint
 from bento.text import words
 from bento.text.tokenizer import Tokenizer
-from convert import checkpoint, measure, verify
+from bento.types import WordScore
+from convert import measure, verify
 from convert.conversion import convert
 from convert.errors import LabelError
 from convert.order import Order

@@ -35,7 +35,7 @@ def runner() -> LookupRunner:
 
 @pytest.fixture
 def scheduler(runner: LookupRunner) -> Iterator[Scheduler]:
-    one = Scheduler(runner, 1, ApiSettings(max_queue_tokens=1000), 64)
+    one = Scheduler(runner, ApiSettings(max_queue_tokens=1000), 64)
     yield one
     runner.gate.set()
     one.close()

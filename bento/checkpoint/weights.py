@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from convert import files, heads, names
-from convert.errors import CheckpointError
-from convert.names import unwrapped
+from bento.checkpoint import files, heads, names
+from bento.checkpoint.errors import CheckpointError
+from bento.checkpoint.names import unwrapped
 
 _SAVE = "save it again with save_pretrained"
 

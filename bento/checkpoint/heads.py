@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from convert import names
-from convert.errors import CheckpointError
-from convert.names import HeadActivation
+from bento.checkpoint import names
+from bento.checkpoint.errors import CheckpointError
+from bento.checkpoint.names import HeadActivation
 
 _ACTIVATIONS = {
     "gelu": torch.nn.functional.gelu,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
-from convert.families.description import Array, Description, Embeddings, Family, Layer, plain_scale
+from bento.checkpoint.families.description import Array, Description, Embeddings, Family, Layer, plain_scale
 
 # Constants of its class: the padding id after which positions begin, and from which distance on all share a bucket.
 PADDING, FARTHEST, BUCKETS = 1, 128, 32

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from convert.families.description import Description, Embeddings, Family, Layer, plain_scale
+from bento.checkpoint.families.description import Description, Embeddings, Family, Layer, plain_scale
 
 # What the encoder is called in a token classifier of each; those whose positions begin after the padding id.
 PREFIXES = {

@@ -11,11 +11,11 @@ import tokenizers
 import transformers
 from sentencepiece import sentencepiece_model_pb2
 
+from bento.checkpoint import names
+from bento.checkpoint.errors import CheckpointError
+from bento.checkpoint.files import genuine
 from bento.text import specimens
 from bento.text.tokenizer import NOT_ITS_OWN, silent_stderr
-from convert import names
-from convert.errors import CheckpointError
-from convert.files import genuine
 
 
 def read(folder: Path, rows: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from convert.families import bert, deberta, distilbert, modernbert, mpnet
-from convert.families.description import Description, Family
+from bento.checkpoint.families import bert, deberta, distilbert, modernbert, mpnet
+from bento.checkpoint.families.description import Description, Family
 
 # By `model_type`; the same as in names.ARCHITECTURES.
 FAMILIES: Mapping[str, Family] = {

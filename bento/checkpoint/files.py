@@ -6,8 +6,8 @@ import json
 import zipfile
 from pathlib import Path
 
-from convert import names
-from convert.errors import CheckpointError
+from bento.checkpoint import names
+from bento.checkpoint.errors import CheckpointError
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _AGAIN = "download or copy it again"

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from bento.artifact import Activation
-from convert import names
-from convert.errors import CheckpointError
-from convert.families import FAMILIES
-from convert.families.description import Family
-from convert.names import ACTIVATIONS, Positions
+from bento.checkpoint import names
+from bento.checkpoint.errors import CheckpointError
+from bento.checkpoint.families import FAMILIES
+from bento.checkpoint.families.description import Family
+from bento.checkpoint.names import ACTIVATIONS, Positions
 
 _TRAINED = "fine-tune a model without it, or serve this one with the software that trained it"
 

@@ -15,11 +15,11 @@ import torch
 import transformers
 
 from bento.artifact import Activation
-from convert import families, files, heads, labels, lora, names, schemes, tokenizer, weights
-from convert.errors import CheckpointError
-from convert.lora import Adapter
-from convert.names import HeadActivation
-from convert.tokenizer import first_line
+from bento.checkpoint import families, files, heads, labels, lora, names, schemes, tokenizer, weights
+from bento.checkpoint.errors import CheckpointError
+from bento.checkpoint.lora import Adapter
+from bento.checkpoint.names import HeadActivation
+from bento.checkpoint.tokenizer import first_line
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,25 @@ class Checkpoint:
         return asked
 
 
-def read(source: str, base: str | None = None, head_activation: HeadActivation | None = None) -> Checkpoint:
+def read(
+    source: str,
+    base: str | None = None,
+    head_activation: HeadActivation | None = None,
+    attention: str | None = "eager",
+) -> Checkpoint:
     """Read a folder, or a hub's name. Raises CheckpointError, naming the fault and the remedy.
 
-    base: where an adapter's base model is, if not where the adapter says. head_activation: see convert/heads.py.
+    base: where an adapter's base model is, if not where the adapter says. head_activation: see heads.py here.
+    attention: transformers' implementation; "eager" is the formula as it stands, None the fastest that the family has.
     """
     given, revision = _locate(source)
     adapter = lora.read(given)
     # An adapter is a checkpoint whose weights are its base's, changed.
     folder = _locate(base or adapter.base)[0] if adapter else given
     config = _config(folder)
-    class_name = _class_name(folder, config, adapter)
+    _check_class(folder, config, adapter)
     schemes.check(folder, config)
-    model = _model(folder, config, class_name, adapter, head_activation)
+    model = _model(folder, config, adapter, head_activation, attention)
     own = adapter is not None and files.genuine(given / names.TOKENIZER).is_file()
     text = tokenizer.read(given if own else folder, int(model.config.vocab_size))
     try:
@@ -138,8 +144,8 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _class_name(folder: Path, config: dict[str, Any], adapter: Adapter | None) -> str:
-    """That of its token classifier."""
+def _check_class(folder: Path, config: dict[str, Any], adapter: Adapter | None) -> None:
+    """Raises CheckpointError for an architecture that is not covered, or a class that scores no single words."""
     kind = config.get("model_type")
     if kind not in names.ARCHITECTURES:
         covered = ", ".join(names.ARCHITECTURES)
@@ -149,7 +155,6 @@ def _class_name(folder: Path, config: dict[str, Any], adapter: Adapter | None) -
     if classes and not brings_head and not any(name.endswith(names.HEAD) for name in classes):
         fault = f"is a {', '.join(classes)}, which does not score single words"
         raise CheckpointError(folder, fault, f"fine-tune it as {names.ARCHITECTURES[kind]}")
-    return names.ARCHITECTURES[kind]
 
 
 def _classes(config: Mapping[str, Any]) -> list[str]:
@@ -161,9 +166,9 @@ def _classes(config: Mapping[str, Any]) -> list[str]:
 def _model(
     folder: Path,
     config: Mapping[str, Any],
-    class_name: str,
     adapter: Adapter | None,
     head_activation: HeadActivation | None,
+    attention: str | None,
 ) -> Any:
     found = weights.find(folder)
     own_head = {"num_labels": adapter.num_labels} if adapter and adapter.num_labels else {}
@@ -171,13 +176,13 @@ def _model(
         known = transformers.AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **own_head
         )
-        model, loading = getattr(transformers, class_name).from_pretrained(
+        model, loading = getattr(transformers, names.ARCHITECTURES[config["model_type"]]).from_pretrained(
             folder if (renamed := found.renamed()) is None else None,
             config=known,
             state_dict=renamed,
             local_files_only=True,
             dtype=torch.float32,
-            attn_implementation="eager",  # the formula as it stands, which every family has
+            attn_implementation=attention,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # it names them then, and we refuse them
         )

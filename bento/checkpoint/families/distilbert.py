@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from convert.families.description import Description, Embeddings, Family, Layer, plain_scale
+from bento.checkpoint.families.description import Description, Embeddings, Family, Layer, plain_scale
 
 # No setting: its class has it as a constant.
 EPSILON = 1e-12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from convert.errors import LabelError
+from bento.checkpoint.errors import LabelError
 
 # Compared in lower case with everything but letters and digits taken out.
 MACHINE_NAMES = frozenset(

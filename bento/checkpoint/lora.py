@@ -18,9 +18,9 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from convert.errors import CheckpointError
-from convert.files import genuine, whole
-from convert.names import Lora
+from bento.checkpoint.errors import CheckpointError
+from bento.checkpoint.files import genuine, whole
+from bento.checkpoint.names import Lora
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
-from convert.families import bert
-from convert.families.description import Array, Convolution, Description, Embeddings, Family, Joint, Layer
+from bento.checkpoint.families import bert
+from bento.checkpoint.families.description import Array, Convolution, Description, Embeddings, Family, Joint, Layer
 
 # Terms of its scores, norms of its relative embeddings, and settings of the original that transformers does not know:
 # in any version, and in the first.

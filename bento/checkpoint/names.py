@@ -51,7 +51,7 @@ HEAD = "ForTokenClassification"
 WANTED = ("*.json", "*.model", "vocab.txt", "merges.txt", "*.safetensors", "*.bin", CARD)
 
 
-# By `model_type`: its token classifier in transformers. What its encoder is made of is in convert/families.
+# By `model_type`: its token classifier in transformers. What its encoder is made of is in bento/checkpoint/families.
 ARCHITECTURES = {
     "deberta": "DebertaForTokenClassification",
     "deberta-v2": "DebertaV2ForTokenClassification",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from convert.families.description import Description, Embeddings, Family, Head, Joint, Layer, plain_scale
+from bento.checkpoint.families.description import Description, Embeddings, Family, Head, Joint, Layer, plain_scale
 
 
 def describe(config: Any) -> Description:
