@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bulk import shards
+from bulk import shards, writers
 from bulk.formats import Format
 
 
@@ -34,12 +34,11 @@ def join(parts: Sequence[Path], out: Path, form: Format, schema: pa.Schema) -> N
 
 
 def _join_lines(parts: Sequence[Path], stream: Any, form: Format) -> None:
-    below = pa.CompressedOutputStream(pa.PythonFile(stream, mode="w"), form.compression) if form.compression else stream
+    below = writers.compressed(stream, form.compression)
     for number, part in enumerate(parts):
         with pa.input_stream(str(part), compression=form.compression) as read:
             if number and form.kind in ("csv", "tsv"):
                 while read.read(1) != b"\n":  # each shard has the line of the columns' names
                     pass
             shutil.copyfileobj(read, below, 1 << 20)
-    if form.compression:
-        below.close()
+    below.close()

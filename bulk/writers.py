@@ -19,6 +19,27 @@ _GROUP_ROWS = 1_000
 _GROUP_SCORES = 500_000
 
 
+class _Lent:
+    """A stream that pyarrow may close, and that stays open."""
+
+    closed = False
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.write, self.flush, self.tell = stream.write, stream.flush, stream.tell
+
+    def close(self) -> None:
+        """Whoever lent it closes it."""
+
+
+def compressed(stream: BinaryIO, compression: str | None) -> Any:
+    """What is written to it comes out at `stream` compressed; to be closed. The same bytes for the same bytes.
+
+    A gzip header would have the time; pyarrow's has none.
+    """
+    below = pa.PythonFile(_Lent(stream), mode="w")
+    return pa.CompressedOutputStream(below, compression) if compression else below
+
+
 class Writer(Protocol):
     """Writes one file."""
 
@@ -33,10 +54,7 @@ def writer(form: Format, stream: BinaryIO, recorder: Recorder) -> Writer:
     """For a file of this format into `stream`."""
     if form.kind == "parquet":
         return _Parquet(stream, recorder)
-    # Its gzip header holds no time: equal records are equal bytes.
-    below: Any = (
-        pa.CompressedOutputStream(pa.PythonFile(stream, mode="w"), form.compression) if form.compression else None
-    )
+    below = compressed(stream, form.compression) if form.compression else None
     if form.kind == "jsonl":
         return _Jsonl(below or stream, recorder, below)
     return _Csv(below or stream, recorder, below, "\t" if form.kind == "tsv" else ",")
@@ -89,7 +107,7 @@ class _Csv:
 class _Parquet:
     def __init__(self, stream: BinaryIO, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._below = pa.PythonFile(stream, mode="w")
+        self._below = compressed(stream, None)
         self._file = pq.ParquetWriter(self._below, recorder.schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
         self._scores = 0
