@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ray.data.block import BlockMetadata
 from ray.data.checkpoint import CheckpointConfig
 from ray.data.datasource import BlockBasedFileDatasink, Datasource, ReadTask
+from ray.exceptions import ActorDiedError, ActorUnavailableError, NodeDiedError, ObjectLostError, RayError
 
 from bento import artifact, cpu
 from bento.cpu import Cores
@@ -34,9 +36,17 @@ from bulk.readers import Columns, Row
 from bulk.run import Order, Outcome, sources
 
 _BLOCK_ROWS, _BLOCK_CHARACTERS = 1_000, 2_000_000
-# Readers and writers mostly wait, and one CPU is enough for several: they must never wait for a scorer's.
-_LIGHT = {"num_cpus": 0.25}
+# Readers and writers mostly wait. With no CPU of their own they never wait for a scorer's, which would be for ever.
+_LIGHT = {"num_cpus": 0}
+# A scorer that ends with its node ends the pipeline, which begins again with the rows that are not written: Ray itself
+# would keep what it had begun for a node that may never come.
+_ENDS = {"max_restarts": 0, "max_task_retries": 0}
+_ATTEMPTS = 10
+_SETTLES_S = 5.0  # until Ray knows that a node is gone
 _READ = pa.schema([(name, pa.string()) for name in ("key", "id", "text", "error")])
+
+
+logger = logging.getLogger("wordtell")
 
 
 @dataclass(frozen=True)
@@ -48,9 +58,9 @@ class Sizes:
 
 
 def sizes(nodes: Sequence[int], settings: CpuSettings, workers: int | None = None) -> Sizes:
-    """For nodes of so many CPUs. One CPU of every node is left to readers and writers, or one of the whole cluster.
+    """For nodes of so many CPUs. One CPU of every node is left to readers and to what Ray itself starts.
 
-    Without it Ray Data would wait for ever for a reader. Raises ClusterError when there are too few.
+    Of nodes of one CPU each one node is left. Raises ClusterError when there are too few.
     """
     free = [node for node in nodes if node > 1]
     if free:
@@ -84,25 +94,30 @@ def run(order: Order, settings: Settings, address: str | None, workers: int | No
         ray.init(address=address, logging_level=logging.WARNING, ignore_reinit_error=True)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(f"no Ray cluster at {address or 'RAY_ADDRESS'} ({str(error).splitlines()[0]})") from None
-    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-    size = sizes([node for node in nodes if node], settings.cpu, workers)
     context = DataContext.get_current()
     context.checkpoint_config = checkpoints = CheckpointConfig(
         "key", _absolute(order.output) + "/_checkpoint", delete_checkpoint_on_success=False
     )
     checkpoints.checkpoint_actor_pool_max_size = 1  # it takes a CPU
     checkpoints.checkpoint_actor_memory_bytes = 128 << 20
-    sink = _Sink(_absolute(order.output), order)
-    try:
-        scored(_Files(found, order.columns), order, settings, size).write_datasink(sink, ray_remote_args=_LIGHT)
-    except ray.exceptions.RayError as error:
-        raise _cause(error) from None
-    return sink.outcome
+    for attempt in range(_ATTEMPTS):
+        size = sizes(_nodes(), settings.cpu, workers if attempt == 0 else None)
+        sink = _Sink(_absolute(order.output), order)
+        try:
+            scored(_Files(found, order.columns), order, settings, size).write_datasink(sink, ray_remote_args=_LIGHT)
+        except (ActorDiedError, ActorUnavailableError, NodeDiedError, ObjectLostError) as error:
+            logger.warning("a worker ended (%s): once more with what is left of the cluster", type(error).__name__)
+            time.sleep(_SETTLES_S)
+        except RayError as error:
+            raise _cause(error) from None
+        else:
+            return sink.outcome
+    raise ClusterError(f"workers ended {_ATTEMPTS} times: see Ray's log, and give the same command to go on")
 
 
 def scored(files: Datasource, order: Order, settings: Settings, size: Sizes) -> Dataset:
     """The pipeline without its end."""
-    read = ray.data.read_datasource(files, ray_remote_args=_LIGHT)
+    read = ray.data.read_datasource(files, ray_remote_args=_LIGHT, concurrency=2 * size.workers)
     plan = settings.model_copy(update={"cpu": settings.cpu.model_copy(update={"lanes": size.cpus})})
     return read.map_batches(
         _Scorer,
@@ -110,6 +125,7 @@ def scored(files: Datasource, order: Order, settings: Settings, size: Sizes) -> 
         batch_size=_BLOCK_ROWS,
         batch_format="pyarrow",
         num_cpus=size.cpus,
+        **_ENDS,
         compute=ActorPoolStrategy(min_size=1, max_size=size.workers, initial_size=size.workers),
     )
 
@@ -213,6 +229,12 @@ def _claim(order: Order, settings: Settings, found: Sequence[Source]) -> None:
         raise OutputError(f"{order.output} cannot be used ({str(error).splitlines()[0]})") from None
     if different := [key for key in sorted({*before, *run}) if before.get(key) != run.get(key)]:
         raise OutputError(f"{order.output} is of another run ({', '.join(different)} differ): name a new folder")
+
+
+def _nodes() -> list[int]:
+    """CPUs of each node that is there and has any."""
+    cpus = (int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+    return [count for count in cpus if count]
 
 
 def _absolute(path: str) -> str:

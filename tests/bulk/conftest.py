@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from bento import settings
 from bento.detector import Detector
 from bento.settings import ModelSettings, Settings
 from tests.bulk import files
@@ -21,6 +20,3 @@ def detector(model: Path) -> Iterator[Detector]:
     made = Detector.load(Settings(model=ModelSettings(checkpoint_dir=model)))
     yield made
     made.close()
-
-
-__all__ = ["settings"]

@@ -22,7 +22,7 @@ WORDS = "the cat sat on a mat and saw the dog run over fields".split()
 
 def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
     """Of 1 to 60 words, ids unlike each other."""
-    chance = random.Random(seed)  # noqa: S311 - not a secret
+    chance = random.Random(seed)  # noqa: S311 - no secret
     return [
         {"id": f"row {index}", "text": " ".join(chance.choices(WORDS, k=chance.randint(1, 60))), "other": index}
         for index in range(count)

@@ -100,7 +100,7 @@ def test_a_column_that_is_not_there(detector: Detector, tmp_path: Path, name: st
     source = files.write(tmp_path / name, files.rows(3))
     with pytest.raises(NoColumn, match=r"has no column body; its columns: id, text, other: name one with --text"):
         score(detector, source, tmp_path / "out", text="body")
-    with pytest.raises(NoColumn, match="has no column number; .* --id"):
+    with pytest.raises(NoColumn, match=r"has no column number; .* --id"):
         score(detector, source, tmp_path / "out", name="number")
     assert not (tmp_path / "out").exists()
 
@@ -108,11 +108,11 @@ def test_a_column_that_is_not_there(detector: Detector, tmp_path: Path, name: st
 def test_files_that_cannot_be_read(detector: Detector, tmp_path: Path) -> None:
     whole = files.write(tmp_path / "a.parquet", files.rows(500))
     whole.write_bytes(whole.read_bytes()[:-100])
-    with pytest.raises(InputError, match="a.parquet is no whole Parquet file"):
+    with pytest.raises(InputError, match=r"a\.parquet is no whole Parquet file"):
         score(detector, whole, tmp_path / "out")
     packed = files.write(tmp_path / "a.jsonl.gz", files.rows(12_000))
     packed.write_bytes(packed.read_bytes()[:-1000])
-    with pytest.raises(InputError, match="cannot be read further .*: is it whole"):
+    with pytest.raises(InputError, match=r"cannot be read further .*: is it whole"):
         score(detector, packed, tmp_path / "out", rows=1000)
     assert len(files.read(tmp_path / "out")) % 1000 == 0
     for name, message in (("none.jsonl", "does not exist"), ("a.bin", "has no known ending")):
