@@ -128,7 +128,7 @@ def memory(folder: Path, rows: int) -> dict[str, Any]:
 
 
 def _feed(pipe: Any, rows: int) -> None:
-    chance = random.Random(0)
+    chance = random.Random(0)  # noqa: S311 - no secret
     words = passages(1)[0].split()
     with pipe:
         for number in range(rows):

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import ray
 from pyarrow import fs
 from ray.data import ActorPoolStrategy, DataContext, Dataset
@@ -85,7 +86,7 @@ def sizes(nodes: Sequence[int], settings: CpuSettings, workers: int | None = Non
 
 
 def run(order: Order, settings: Settings, address: str | None, workers: int | None) -> Outcome:
-    """Score every row on a cluster. The outcome counts what this call has written. Raises BulkError."""
+    """Score every row on a cluster. Raises BulkError."""
     if inputs.PIPE in (order.input, order.output):
         raise InputError("a cluster reads files, not pipes: name a folder or a URI that all its nodes can see")
     found = sources(order)
@@ -111,7 +112,7 @@ def run(order: Order, settings: Settings, address: str | None, workers: int | No
         except RayError as error:
             raise _cause(error) from None
         else:
-            return sink.outcome
+            return _outcome(_absolute(order.output))
     raise ClusterError(f"workers ended {_ATTEMPTS} times: see Ray's log, and give the same command to go on")
 
 
@@ -178,24 +179,38 @@ def _blocks(source: Source, columns: Columns) -> Iterator[pa.Table]:
 
 
 class _Sink(BlockBasedFileDatasink):
-    """A file for each block that is written; counts rows and errors."""
+    """A file for what each write task has; how many errors are in it is told by a name in `_errors`."""
 
     def __init__(self, path: str, order: Order) -> None:
         super().__init__(path, file_format=order.written.kind)
         self._order = order
-        self.outcome = Outcome(0, 0)
 
     def write_block_to_file(self, block: Any, file: Any) -> None:
         writers.write_table(self._order.written, block.to_arrow(), file)
 
     def write(self, blocks: Any, ctx: Any) -> Any:
         kept = list(blocks)
-        super().write(kept, ctx)
-        return [(len(block), sum(error is not None for error in block["error"].to_pylist())) for block in kept]
+        errors = sum(len(block) - block["error"].null_count for block in kept)
+        if errors:  # before the file, under a name that a repeated task gives again
+            name = self.filename_provider.get_filename_for_task(ctx.kwargs["write_uuid"], ctx.task_idx)
+            self.filesystem.create_dir(f"{self.path}/_errors")
+            with self.filesystem.open_output_stream(f"{self.path}/_errors/{name.rsplit('.', 1)[0]}-{errors}"):
+                pass
+        return super().write(kept, ctx)
 
-    def on_write_complete(self, write_result: Any) -> None:
-        counts = [count for counted in write_result.write_returns for count in counted]
-        self.outcome = Outcome(sum(rows for rows, _ in counts), sum(errors for _, errors in counts))
+
+def _outcome(output: str) -> Outcome:
+    """Of all that is written, by this call and those before: what Ray's checkpoints name."""
+    system, path = fs.FileSystem.from_uri(output)
+    rows, errors, written = 0, 0, set()
+    for one in system.get_file_info(fs.FileSelector(f"{path}/_checkpoint", allow_not_found=True)):
+        if one.path.endswith(".parquet") and ".pending." not in one.path:
+            written.add(one.base_name.removesuffix(".parquet"))
+            rows += pq.read_metadata(one.path, filesystem=system).num_rows
+    for one in system.get_file_info(fs.FileSelector(f"{path}/_errors", allow_not_found=True)):
+        base, _, count = one.base_name.rpartition("-")
+        errors += int(count) if base in written else 0
+    return Outcome(rows, errors)
 
 
 def _claim(order: Order, settings: Settings, found: Sequence[Source]) -> None:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from bento.settings import ROOT, variable
 from tests import fakes
 
-WORDS = "the cat sat on a mat and saw the dog run over fields".split()
+WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "dog", "run", "over", "fields"]
 
 
 def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
