@@ -69,9 +69,9 @@ def sizes(nodes: Sequence[int], settings: CpuSettings, workers: int | None = Non
     elif len(nodes) > 1:
         rooms = [1] * (len(nodes) - 1)
     else:
-        raise ClusterError(f"the cluster has {sum(nodes)} CPUs, of which scorers need one and readers one: add a node")
+        raise ClusterError(f"the cluster has {sum(nodes)} CPUs; scorers need one and readers one more: add a node")
     if settings.lanes:
-        plan = cpu.plan(Cores(1), settings)
+        plan = cpu.plan(Cores(min(nodes), None, None, None), settings)
         cpus = plan.lanes * plan.threads_per_lane
     else:
         cpus = min(rooms)
@@ -120,7 +120,7 @@ def scored(files: Datasource, order: Order, settings: Settings, size: Sizes) -> 
     """The pipeline without its end."""
     read = ray.data.read_datasource(files, ray_remote_args=_LIGHT, concurrency=2 * size.workers)
     plan = settings.model_copy(update={"cpu": settings.cpu.model_copy(update={"lanes": size.cpus})})
-    return read.map_batches(
+    found: Dataset = read.map_batches(
         _Scorer,
         fn_constructor_args=(plan, tuple(order.include)),
         batch_size=_BLOCK_ROWS,
@@ -129,6 +129,7 @@ def scored(files: Datasource, order: Order, settings: Settings, size: Sizes) -> 
         **_ENDS,
         compute=ActorPoolStrategy(min_size=1, max_size=size.workers, initial_size=size.workers),
     )
+    return found
 
 
 class _Scorer:
@@ -149,7 +150,7 @@ class _Files(Datasource):
     """Files by `bulk`'s readers, one read task each."""
 
     def __init__(self, found: Sequence[Source], columns: Columns) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # Ray says no types
         self._found, self._columns = found, columns
 
     def estimate_inmemory_data_size(self) -> int | None:
@@ -248,7 +249,8 @@ def _claim(order: Order, settings: Settings, found: Sequence[Source]) -> None:
 
 def _nodes() -> list[int]:
     """CPUs of each node that is there and has any."""
-    cpus = (int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+    nodes = ray.nodes()  # type: ignore[no-untyped-call] # Ray says no types
+    cpus = (int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])
     return [count for count in cpus if count]
 
 

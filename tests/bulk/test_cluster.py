@@ -40,10 +40,13 @@ def test_the_settings_say_how_large_a_scorer_is() -> None:
     assert (found.workers, found.cpus) == (10, 3)
 
 
-@pytest.mark.parametrize(("nodes", "workers"), [([1], None), ([], None), ([2, 2], 3)])
+@pytest.mark.parametrize(("nodes", "workers"), [([1], None), ([], None), ([2, 2], 3), ([1, 1], 2)])
 def test_a_cluster_that_is_too_small(nodes: list[int], workers: int | None) -> None:
-    with pytest.raises(ClusterError, match="CPUs"):
+    with pytest.raises(ClusterError, match=r"CPUs.*add (a node|nodes)"):
         cluster.sizes(nodes, CpuSettings(), workers)
+
+
+def test_a_scorer_that_fits_no_node() -> None:
     with pytest.raises(ClusterError, match=r"lower --workers or cpu.lanes, or add nodes"):
         cluster.sizes([2, 2], CpuSettings(lanes=4))
 
