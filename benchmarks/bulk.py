@@ -72,23 +72,26 @@ def speed(folder: Path, cores: int, rounds: int, count: int) -> dict[str, Any]:
     words = sum(len(text.split()) for text in texts)
     ids = [_ids(detector, text) for text in texts]
     seconds: dict[str, list[float]] = {"engines": [], "batch": []}
+    worked: dict[str, list[float]] = {"engines": [], "batch": []}
     with tempfile.TemporaryDirectory() as place:
         source = Path(place) / "in.jsonl"
         source.write_text("".join(json.dumps({"id": i, "text": text}) + "\n" for i, text in enumerate(texts)))
         for turn in range(rounds + 1):
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             for future in detector._scheduler.submit(ids):
                 future.result()
-            alone = time.perf_counter() - started
+            alone, alone_cpu = time.perf_counter() - started, time.process_time() - cpu
             order = commands.order(
                 str(source), f"{place}/out{turn}", text=None, name=None, include="scores", kind=None,
                 output_format="jsonl", rows=10_000,
             )  # fmt: skip
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             commands.run(order, detector, commands.sources(order))
             if turn:
                 seconds["engines"].append(alone)
                 seconds["batch"].append(time.perf_counter() - started)
+                worked["engines"].append(alone_cpu)
+                worked["batch"].append(time.process_time() - cpu)
     detector.close()
     rates = {name: round(words / statistics.median(values), 1) for name, values in seconds.items()}
     return {
@@ -96,6 +99,8 @@ def speed(folder: Path, cores: int, rounds: int, count: int) -> dict[str, Any]:
         "words": words,
         "words_per_s": rates,
         "share": round(rates["batch"] / rates["engines"], 3),
+        # Of the processor's time that a run takes, what the model takes by itself: other load does not change it.
+        "cpu_share": round(statistics.median(worked["engines"]) / statistics.median(worked["batch"]), 3),
         "rounds_s": {name: [round(value, 3) for value in values] for name, values in seconds.items()},
     }
 

@@ -24,7 +24,7 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ray.data.block import BlockMetadata
 from ray.data.checkpoint import CheckpointConfig
 from ray.data.datasource import BlockBasedFileDatasink, Datasource, ReadTask
-from ray.exceptions import ActorDiedError, ActorUnavailableError, NodeDiedError, ObjectLostError, RayError
+from ray.exceptions import RayActorError, RayError, RayTaskError, UserCodeException
 
 from bento import artifact, cpu
 from bento.cpu import Cores
@@ -106,11 +106,11 @@ def run(order: Order, settings: Settings, address: str | None, workers: int | No
         sink = _Sink(_absolute(order.output), order)
         try:
             scored(_Files(found, order.columns), order, settings, size).write_datasink(sink, ray_remote_args=_LIGHT)
-        except (ActorDiedError, ActorUnavailableError, NodeDiedError, ObjectLostError) as error:
+        except RayError as error:
+            if not _is_of_a_worker(error):
+                raise _cause(error) from None
             logger.warning("a worker ended (%s): once more with what is left of the cluster", type(error).__name__)
             time.sleep(_SETTLES_S)
-        except RayError as error:
-            raise _cause(error) from None
         else:
             return _outcome(_absolute(order.output))
     raise ClusterError(f"workers ended {_ATTEMPTS} times: see Ray's log, and give the same command to go on")
@@ -247,6 +247,16 @@ def _claim(order: Order, settings: Settings, found: Sequence[Source]) -> None:
         raise OutputError(f"{order.output} is of another run ({', '.join(different)} differ): name a new folder")
 
 
+def _is_of_a_worker(error: RayError) -> bool:
+    """Whether a process or a machine ended, and not code that would fail again.
+
+    Ray has a dozen errors for the first, and wraps them: so it is all that is not the second.
+    """
+    if isinstance(error, UserCodeException) or "raised in its creation task" in str(error):
+        return False
+    return not isinstance(error, RayTaskError) or isinstance(error.cause, RayActorError)
+
+
 def _nodes() -> list[int]:
     """CPUs of each node that is there and has any."""
     nodes = ray.nodes()  # type: ignore[no-untyped-call] # Ray says no types
@@ -262,4 +272,4 @@ def _absolute(path: str) -> str:
 def _cause(error: BaseException) -> ClusterError:
     """The last line says what went wrong, the others where."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return ClusterError(f"the cluster gave up ({lines[-1] if lines else type(error).__name__})")
+    return ClusterError(f"the cluster gave up ({type(error).__name__}: {lines[-1] if lines else 'no reason given'})")
