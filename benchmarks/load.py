@@ -78,8 +78,11 @@ class Client:
 
     def body(self, size: Size) -> bytes:
         """A request's body, of texts that no other has."""
-        texts = [" ".join(self._random.choices(_VOCABULARY, k=size.words)) for _ in range(size.texts)]
-        return json.dumps(self._server.body(texts)).encode()
+        return json.dumps(self._server.body(self.texts(size))).encode()
+
+    def texts(self, size: Size) -> list[str]:
+        """Texts that no other request has."""
+        return [" ".join(self._random.choices(_VOCABULARY, k=size.words)) for _ in range(size.texts)]
 
     async def send(self, size: Size, body: bytes | None = None) -> Outcome:
         """One request, now."""

@@ -70,6 +70,7 @@ class _Request:
     limits: ApiSettings | None
     span: SpanContext | None
     partial: Partial | None = None
+    background: bool = False
     align_s: list[float] = field(default_factory=list)
     tokens: int = 0
 
@@ -101,6 +102,7 @@ class Detector:
         self.manifest = folder.manifest
         self.name = settings.model.name or folder.manifest.name
         self.engine = runner.engine
+        self.kernels = runner.variant
         self.threshold = UNCALIBRATED
         self._api = settings.api
         self._tokenizer = Tokenizer(folder.tokenizer)
@@ -116,7 +118,7 @@ class Detector:
         self._density = Density()
         self._cache = ScoreCache(settings.api.cache_mb << 20)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="text")
-        metrics.MODEL_INFO.labels(self.version, self.manifest.precision, self.engine).set(1)
+        metrics.MODEL_INFO.labels(self.version, self.manifest.precision, self.engine, self.kernels).set(1)
 
     @classmethod
     def load(cls, settings: Settings) -> Detector:
@@ -130,13 +132,9 @@ class Detector:
         detector = cls(folder, fused.load(folder, plan, settings.cpu.fused), settings, plan.lanes)
         detector.warm_up()
         logger.info("lanes: %d x %d threads, from %s and %s", plan.lanes, plan.threads_per_lane, cores, settings.cpu)
-        logger.info(
-            "serving %s from %s with %s, loaded in %.1f s",
-            detector.version,
-            folder.path,
-            detector.engine,
-            time.perf_counter() - started,
-        )
+        engine = f"{detector.engine} ({detector.kernels})"
+        loaded = detector.version, folder.path, engine, time.perf_counter() - started
+        logger.info("serving %s from %s with %s, loaded in %.1f s", *loaded)
         return detector
 
     @property
@@ -152,7 +150,7 @@ class Detector:
         likely = self._density.tokens(characters)
         self._scheduler.expect_room(likely // 2, likely)
 
-    async def score(
+    async def score(  # noqa: PLR0913 - all but the texts by name
         self,
         texts: Sequence[str],
         on_window: Callable[[], None] = lambda: None,
@@ -160,6 +158,7 @@ class Detector:
         owner: str = "",
         field: str = "texts",
         bounded: bool = False,
+        background: bool = False,
     ) -> Scores:
         """Score every word of every text, up to the limits of a text and a request in tokens.
 
@@ -167,11 +166,12 @@ class Detector:
         from another thread after each window. When the caller is cancelled, work that has not begun is dropped.
 
         owner: whose texts these are; nothing of them is told to another. field: what the caller calls the list.
-        bounded: whether the limits hold, as they do for a server's clients. Raises Overloaded, TextTooLong and
-        Untokenisable.
+        bounded: whether the limits hold, as they do for a server's clients. background: requests go before it, and none
+        is refused for it. Raises Overloaded, TextTooLong and Untokenisable.
         """
         names = {text: f"{field}[{index}]" for index, text in reversed(list(enumerate(texts)))}
-        request = _Request(owner, names, on_window, self._api if bounded else None, tracing.current())
+        limits = self._api if bounded else None
+        request = _Request(owner, names, on_window, limits, tracing.current(), background=background)
         return await self._score(request, texts)
 
     async def score_document(self, text: str, partial: Partial, *, owner: str = "", field: str = "text") -> Scores:
@@ -282,7 +282,7 @@ class Detector:
         loop = asyncio.get_running_loop()
         expected = self._density.tokens(sum(map(len, flights)))
         try:
-            with self._scheduler.admission(expected) as job:
+            with self._scheduler.admission(expected, background=request.background) as job:
                 for part in _parts(sorted(flights, key=len, reverse=True)):
                     prepared = await loop.run_in_executor(self._pool, self._prepare, request, part)
                     if request.partial is not None:

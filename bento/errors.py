@@ -25,8 +25,8 @@ WordtellError
     ├── HeadTooLarge         431
     └── DeadlineExceeded     504
 
-Each class builds its own message, so that the place that raises it says only the facts. Whatever is not in this tree is
-a fault of ours: the client sees 500 `internal`, the log the trace.
+Those of jobs are in jobs/errors.py. Each class builds its own message, so that the place that raises it says only the
+facts. Whatever is not in this tree is a fault of ours: the client sees 500 `internal`, the log the trace.
 """
 
 from __future__ import annotations
@@ -173,10 +173,8 @@ class RequestTimeout(RequestError, TimeoutError):
     status = 408
     code = "request_timeout"
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(
-            f"the request had not arrived whole after {seconds:g} s (api.receive_timeout_s): send it faster"
-        )
+    def __init__(self, seconds: float, setting: str = "api.receive_timeout_s") -> None:
+        super().__init__(f"the request had not arrived whole after {seconds:g} s ({setting}): send it faster")
 
     def headers(self) -> dict[str, str]:
         """RFC 9110, 15.5.9: the connection ends with a 408."""

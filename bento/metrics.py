@@ -64,8 +64,19 @@ QUEUE_TOKENS = Gauge(
 LANES = Gauge("wordtell_lanes", "Lanes that can run a micro-batch at the same time.", registry=REGISTRY)
 LANES_BUSY = Gauge("wordtell_lanes_busy", "Lanes that are running one.", registry=REGISTRY)
 MODEL_INFO = Gauge(
-    "wordtell_model_info", "1, for the model that is served.", ["version", "precision", "engine"], registry=REGISTRY
+    "wordtell_model_info",
+    "1, for the model that is served; kernels: the graph and the instruction set.",
+    ["version", "precision", "engine", "kernels"],
+    registry=REGISTRY,
 )
+JOBS_UP = Gauge("wordtell_jobs_up", "1 while the jobs' database answers; 0 too where jobs are off.", registry=REGISTRY)
+JOBS = Gauge("wordtell_jobs", "Jobs in the database, of all servers, by state.", ["state"], registry=REGISTRY)
+JOBS_TEXTS = Gauge("wordtell_jobs_waiting_texts", "Texts of unfinished jobs, of all servers.", registry=REGISTRY)
+JOBS_OLDEST = Gauge("wordtell_jobs_oldest_seconds", "Age of the oldest unfinished job.", registry=REGISTRY)
+JOBS_CHUNKS = Counter(
+    "wordtell_jobs_chunks", "Chunks by how they ended here: done, dead (given up), lost.", ["end"], registry=REGISTRY
+)
+JOBS_FREE_BYTES = Gauge("wordtell_jobs_free_bytes", "Bytes that are free where jobs.folder is.", registry=REGISTRY)
 
 
 def stage(name: str, seconds: float, requests: Sequence[SpanContext | None], **attributes: int | str) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "ROOT",
     "ApiSettings",
     "CpuSettings",
+    "JobsSettings",
     "Loaded",
     "ModelSettings",
     "Origin",
@@ -78,6 +79,12 @@ def _origin(origin: str) -> str:
     for scheme, port in (("https://", ":443"), ("http://", ":80")):  # browsers leave these out
         lower = lower.removesuffix(port) if lower.startswith(scheme) else lower
     return lower
+
+
+def _database_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("must be like postgresql://user:password@host:5432/name; for SQLite set jobs.folder")
+    return url
 
 
 Positive = Annotated[int, Field(ge=1)]
@@ -169,6 +176,26 @@ class CpuSettings(_Section):
     fused: bool = Field(True, description="Use wordtell's own operators where they are built and the model has them.")
 
 
+class JobsSettings(_Section):
+    """Jobs over HTTP: on where a folder or a database is named."""
+
+    folder: Path | None = Field(
+        None, description="Folder of SQLite's files, on a disk of this machine; one server a folder. Empty: no SQLite."
+    )
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = Field(
+        None, description="postgresql://user:password@host/name, for any number of servers. Empty: no PostgreSQL."
+    )
+    max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest body of a job, inflated.")
+    max_texts: Positive = Field(1_000_000, description="Most texts in a job.")
+    max_jobs: Positive = Field(100, description="Most jobs that are kept for an API key, ended ones among them.")
+    max_stored_bytes: Positive = Field(1 << 30, description="Most bytes of texts in the kept jobs of an API key.")
+    min_free_mb: int = Field(64, ge=0, description="MiB of jobs.folder's disk that new jobs leave free, for results.")
+    receive_timeout_s: float = Field(600, gt=0, le=86_400, description="As api.receive_timeout_s, for a job's body.")
+    retention_h: float = Field(168, gt=0, le=87_600, description="Hours after which an ended job is deleted.")
+    lease_s: float = Field(30, ge=1, le=3600, description="Seconds after which a chunk of a silent server is free.")
+    max_attempts: int = Field(5, ge=1, le=1000, description="Servers that may end over a chunk before it is given up.")
+
+
 class LogSettings(_Section):
     """How the server's log is written."""
 
@@ -181,6 +208,7 @@ class Settings(_Section):
     model: ModelSettings = ModelSettings()
     api: ApiSettings = ApiSettings()
     cpu: CpuSettings = CpuSettings()
+    jobs: JobsSettings = JobsSettings()
     log: LogSettings = LogSettings()
 
 
@@ -280,6 +308,8 @@ def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
             f"model.window_overlap is {model.window_overlap}: at most half of model.max_tokens ({model.max_tokens})",
             "model.window_overlap",
         )
+    if settings.jobs.folder and settings.jobs.database_url:
+        raise ConfigError("jobs.folder and jobs.database_url are both set: leave one of them out", "jobs.folder")
     if api.use_fp16:
         where = sources["api.use_fp16"]
         raise ConfigError(

@@ -184,8 +184,10 @@ def convert(  # noqa: PLR0913, PLR0917  # one parameter an option
         f"over {figures.words} words against PyTorch FP32"
     )
     if manifest.precision == "int8" and variant.exact:
+        speed, exact = f"{figures.words_per_s:.0f} words/s", result.variants.get("fp32")
         print(
-            f"{len(variant.exact)} matrices, {figures.fp32_share:.0%} of the weights, stayed in FP32 to hold the limits"
+            f"{len(variant.exact)} matrices, {figures.fp32_share:.0%} of the weights, stayed in FP32 to hold "
+            "the limits: " + (f"{speed}, {exact.served.words_per_s:.0f} in FP32" if exact else speed)
         )
     if manifest.precision == "fp32" and (tried := result.variants.get("int8")):
         why = (

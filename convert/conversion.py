@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -14,10 +14,22 @@ from typing import Protocol
 from bento.artifact import FUSED, MODEL, Manifest, Precision
 from bento.native import LIBRARY
 from bento.text.words import positive_probability
-from convert import checkpoint, export, folder, labels, quantize, report, sensitivity, texts, tokenizer, verify
+from convert import (
+    checkpoint,
+    export,
+    folder,
+    labels,
+    quantize,
+    report,
+    sensitivity,
+    smoothing,
+    texts,
+    tokenizer,
+    verify,
+)
 from convert.checkpoint import Checkpoint
 from convert.errors import VerificationError
-from convert.figures import Variant
+from convert.figures import Array, Variant
 from convert.measure import Measurement
 from convert.order import Order
 from convert.texts import Asked, Text
@@ -36,10 +48,14 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Made:
-    """What was left in FP32: its share of the MatMul weights, and each by name, with the mean |dp| that it saves."""
+    """What was left in FP32: its share of the MatMul weights, and each by name, with the mean |dp| that it saves.
+
+    smooth: of the others, those whose input is multiplied by factors; see convert/smoothing.py.
+    """
 
     fp32_share: float
     exact: dict[str, float]
+    smooth: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,6 +64,15 @@ class Result:
 
     manifest: Manifest
     variants: Mapping[Precision, Variant]
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """Of each weight: how many numbers it has, the mean |dp| that INT8 costs, and the factors of its input, if any."""
+
+    sizes: dict[str, int]
+    errors: dict[str, float]
+    smooth: dict[str, Array]
 
 
 @dataclass(frozen=True)
@@ -85,7 +110,7 @@ def convert(order: Order, stage: Stage) -> Result:
     with folder.replacing(order.out) as new:
         variants: dict[Precision, Variant] = {}
         if "fp32" in order.variants:
-            _write(new / "fp32", read, draft, {}, stage)
+            _write(new / "fp32", read, draft, Made(1.0, {}), stage)
         if "int8" in order.variants:
             expected, variants["int8"], found = _int8(new / "int8", read, task)
         else:
@@ -128,16 +153,21 @@ def _can_fuse(path: Path) -> bool:
 def _int8(path: Path, read: Checkpoint, task: _Task) -> tuple[verify.Reference, Variant, Measurement]:
     """INT8 into a folder of its own: with more in FP32 each time, until the limits hold or the shares are used up."""
     draft, expected, kept = replace(task.draft, precision="int8"), None, None
-    sizes, errors = _rank(read, task)
-    for number, share in enumerate(task.order.fp32_shares):
-        # When a limit does not hold though the estimate held it, the estimate is too low: it has to be half of it next.
-        exact = sensitivity.exact(errors, sizes, task.order.max_mean_dp / 2**number, share)
+    ranked = _rank(read, task)
+    sizes, errors = ranked.sizes, ranked.errors
+    for number, share in enumerate(shares := task.order.fp32_shares):
+        # When a limit does not hold though the estimate held it, the estimate is too low: it has to be half of it next,
+        # and in the last try nothing is estimated, but all of the share is used.
+        last = 0 < number == len(shares) - 1
+        exact = sensitivity.exact(errors, sizes, 0 if last else task.order.max_mean_dp / 2**number, share)
         if exact == kept:
-            break
+            continue
         kept = exact
-        made = Made(sum(map(sizes.__getitem__, exact)) / max(1, sum(sizes.values())), {n: errors[n] for n in exact})
+        smooth = {name: factors for name, factors in ranked.smooth.items() if name not in exact}
+        kept_share = sum(map(sizes.__getitem__, exact)) / max(1, sum(sizes.values()))
+        made = Made(kept_share, {name: errors[name] for name in exact}, smooth)
         shutil.rmtree(path, ignore_errors=True)
-        _write(path, read, draft, made.exact, task.stage)
+        _write(path, read, draft, made, task.stage)
         expected = expected or _reference(path, read, task)
         variant, found = _verify(path, expected, made, task)
         if variant.fault is None:
@@ -163,20 +193,21 @@ def _verify(path: Path, expected: verify.Reference, made: Made, task: _Task) -> 
             other = verify.measure(path, Asked(few.texts, 1), advance, fused=True, instruction_set=name)
         sets[name] = verify.compare(few, other, task.order.threshold, made.fp32_share).mean_dp
     fused_figures = figures[1] if len(figures) > 1 else None
-    return Variant(figures[0], task.order.limits(precision), made.exact, fused_figures, sets), found
+    limits = task.order.limits(precision)
+    return Variant(figures[0], limits, made.exact, fused_figures, sets, tuple(made.smooth)), found
 
 
-def _write(path: Path, read: Checkpoint, draft: Manifest, exact: Collection[str], stage: Stage) -> None:
-    """One variant into a folder of its own; exact: the weights that INT8 leaves in FP32."""
+def _write(path: Path, read: Checkpoint, draft: Manifest, made: Made, stage: Stage) -> None:
+    """One variant into a folder of its own."""
     precision = draft.precision
     path.mkdir()
     with stage(f"export {precision}"):
-        models = {MODEL: export.export(read, precision)}
+        models = {MODEL: export.export(read, precision, made.smooth)}
     if precision == "int8":
         with stage("quantise int8"):
-            quantize.quantize(models[MODEL], exact)
+            quantize.quantize(models[MODEL], made.exact)
     with stage(f"fuse {precision}"):
-        if (fused := export.fused(read, precision, exact)) is not None:
+        if (fused := export.fused(read, precision, made.exact, made.smooth)) is not None:
             models[FUSED] = fused
     with stage(f"check {precision}"):
         for model in models.values():
@@ -185,13 +216,16 @@ def _write(path: Path, read: Checkpoint, draft: Manifest, exact: Collection[str]
         folder.write(path, models, read, draft)
 
 
-def _rank(read: Checkpoint, task: _Task) -> tuple[dict[str, int], dict[str, float]]:
-    """Of every MatMul that INT8 would quantise: how many numbers its weight has, and the mean |dp| that it costs."""
+def _rank(read: Checkpoint, task: _Task) -> _Ranked:
+    """What calibration says of every MatMul that INT8 would quantise."""
     draft, sizes = task.draft, quantize.products(export.export(read, "int8"))
     given = [read.encode(text)[:_RANK_TOKENS] for text in texts.calibration(sensitivity.texts_for(sizes))]
+    with task.stage("smooth int8"):
+        smooth = smoothing.factors(read.model, given, sizes)
     with task.stage("rank int8", len(sizes) * len(given)) as advance:
         positive = partial(positive_probability, positives=draft.positive_indices, activation=draft.activation)
-        return sizes, sensitivity.measure(read.model, given, positive, sizes, advance)
+        products = {name: smooth.get(name) for name in sizes}
+        return _Ranked(sizes, sensitivity.measure(read.model, given, positive, products, advance), smooth)
 
 
 def _reference(path: Path, read: Checkpoint, task: _Task) -> verify.Reference:

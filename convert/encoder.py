@@ -6,12 +6,15 @@ ONNX Runtime, convert/fused.py for one that has our operators.
 - DeBERTa's projected relative positions are constants. `fold` computes them here, which makes the file bigger; else
   they stand as products of constants, which ONNX Runtime computes once, when it loads the graph.
 - The type of all tokens is the same, so its embedding is added to the table of positions.
+- Factors that make activations smoother before they are quantised (convert/smoothing.py) divide the rows of matrices;
+  those of what goes into `mix` are in the columns of the value projection, the others are multiplied where rows are
+  quantised.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -27,11 +30,27 @@ from convert.nodes import Array, Nodes
 
 @dataclass(frozen=True)
 class Product:
-    """A matrix [in, out] and its bias [out]. name: of the Linear that they are of."""
+    """A matrix [in, out] and its bias [out]. name: of the Linear that they are of.
+
+    values: the matrix before its rows are divided by `smooth` [in]; None: by nothing. folded: its input comes already
+    multiplied by `smooth`.
+    """
 
     name: str
-    matrix: Array
+    values: Array
     bias: Array | None
+    smooth: Array | None = None
+    folded: bool = False
+
+    @property
+    def matrix(self) -> Array:
+        """[in, out], made anew each time where there are factors: they would double a model's memory."""
+        return self.values if self.smooth is None else self.values / self.smooth[:, None]
+
+    @property
+    def factors(self) -> Array | None:
+        """What its input is still to be multiplied by [in]."""
+        return None if self.folded else self.smooth
 
     @property
     def weight(self) -> str:
@@ -41,7 +60,12 @@ class Product:
     def part(self, start: int, stop: int, label: str) -> Product:
         """Some of its columns, under a name of their own."""
         bias = None if self.bias is None else self.bias[start:stop]
-        return Product(f"{self.name}.{label}", self.matrix[:, start:stop], bias)
+        return replace(self, name=f"{self.name}.{label}", values=self.values[:, start:stop], bias=bias)
+
+    def columns(self, factors: Array) -> Product:
+        """Each column, and its bias, times a factor."""
+        bias = None if self.bias is None else self.bias * factors
+        return replace(self, values=self.values * factors, bias=bias)
 
 
 class Encoder(Nodes):
@@ -54,8 +78,11 @@ class Encoder(Nodes):
     domains: ClassVar[Mapping[str, int]] = {}
     ids: ir.Value
 
-    def __init__(self, model: Any, fold: bool) -> None:
+    def __init__(self, model: Any, fold: bool, smooth: Mapping[str, Array] | None = None) -> None:
+        """smooth: by the name of a weight, what each of its input channels is multiplied by; see smoothing.py."""
         super().__init__()
+        self.smooth = smooth or {}
+        self.smoothed: dict[tuple[ir.Value, int], ir.Value] = {}
         self.its = families.describe(model.config)
         self.weights: dict[str, torch.Tensor] = {name: weight.detach() for name, weight in model.state_dict().items()}
         self.head = model.classifier
@@ -123,13 +150,13 @@ class Encoder(Nodes):
     def attend(self, layer: Layer, hidden: ir.Value) -> ir.Value:
         """Self-attention and the linear layer that mixes its heads."""
         context = self.attention(layer, *self.project(layer, hidden))
-        return self.linear(self.product(layer.mix), context)
+        return self.linear(replace(self.product(layer.mix), folded=True), context)  # into the values, by `project`
 
     def project(self, layer: Layer, hidden: ir.Value) -> list[ir.Value]:
         """Query, scaled, key and value."""
         if isinstance(layer.projections, Joint):
-            return self.ops("Split", 3, self.linear(self.joint(layer.projections), hidden), axis=-1, num_outputs=3)
-        scales = (self.its.scale, 1.0, 1.0)
+            return self.ops("Split", 3, self.linear(self.joint(layer), hidden), axis=-1, num_outputs=3)
+        scales = (self.its.scale, 1.0, self.smooth.get(f"{layer.mix}.weight", 1.0))
         return [
             self.linear(self.product(name, scale), hidden)
             for name, scale in zip(layer.projections, scales, strict=True)
@@ -168,7 +195,12 @@ class Encoder(Nodes):
 
         gated: of the two halves of the columns, the first goes through it and is multiplied by the second.
         """
-        result = self.op("MatMul", value, self.constant(product.matrix, product.weight))
+        value, matrix = self.multiplied(value, product.factors), self.constant(product.values, product.weight)
+        if product.smooth is not None:
+            matrix.const_value = ir.LazyTensor(
+                lambda: ir.tensor(product.matrix), ir.DataType.FLOAT, ir.Shape(product.values.shape), name=matrix.name
+            )
+        result = self.op("MatMul", value, matrix)
         if product.bias is not None:
             result = self.op("Add", result, self.constant(product.bias, f"{product.name}.bias"))
         return self.activate(result, activation, gated)
@@ -182,23 +214,33 @@ class Encoder(Nodes):
         first, gate = self.ops("Split", 2, value, axis=-1, num_outputs=2)
         return self.op("Mul", self.activation(activation, first), gate)
 
+    def multiplied(self, value: ir.Value, smooth: Array | None) -> ir.Value:
+        """A value times a factor for each channel: one node for all products that read it."""
+        if smooth is None:
+            return value
+        key = value, id(smooth)
+        if key not in self.smoothed:
+            self.smoothed[key] = self.op("Mul", value, smooth)
+        return self.smoothed[key]
+
     def weight(self, name: str) -> Array:
         """One of the checkpoint's."""
         return self.weights[name].numpy()
 
-    def product(self, name: str, scale: float = 1.0) -> Product:
-        """A linear layer of the checkpoint, scaled."""
+    def product(self, name: str, scale: float | Array = 1.0, smoothed: bool = True) -> Product:
+        """A linear layer of the checkpoint, its columns scaled. smoothed: unless its input is not the usual one."""
         matrix, bias = self.weight(f"{name}.weight").T, self.weights.get(f"{name}.bias")
-        found = None if bias is None else bias.numpy()
-        if scale != 1:
-            matrix, found = matrix * np.float32(scale), None if found is None else found * np.float32(scale)
-        return Product(name, matrix, found)
+        smooth = self.smooth.get(f"{name}.weight") if smoothed else None
+        found = Product(name, matrix, None if bias is None else bias.numpy(), smooth)
+        return found if np.all(scale == 1) else found.columns(np.asarray(scale, np.float32))
 
-    def joint(self, joint: Joint) -> Product:
+    def joint(self, layer: Layer) -> Product:
         """Query, scaled, key and value as the columns of one matrix."""
+        joint = layer.projections
+        assert isinstance(joint, Joint)  # noqa: S101 - the caller looked
         whole = self.product(joint.name)
-        width, hidden = len(whole.matrix), self.its.heads * self.its.head_size
-        matrix = whole.matrix
+        width, hidden = len(whole.values), self.its.heads * self.its.head_size
+        matrix = whole.values
         if joint.by_head:
             by_head = matrix.reshape(width, self.its.heads, 3, self.its.head_size)
             matrix = by_head.transpose(0, 2, 1, 3).reshape(width, 3 * hidden)
@@ -207,7 +249,8 @@ class Encoder(Nodes):
             nothing = np.zeros(hidden, np.float32)
             bias = np.concatenate([nothing if name is None else self.weight(name) for name in joint.biases])
         scales = np.repeat(np.array([self.its.scale, 1, 1], np.float32), hidden)
-        return Product(joint.name, matrix * scales, None if bias is None else bias * scales)
+        scales[2 * hidden :] *= self.smooth.get(f"{layer.mix}.weight", 1.0)
+        return replace(whole, values=matrix, bias=bias).columns(scales)
 
     def gains(self, name: str) -> list[ir.Value]:
         """The gain of a norm, and its bias if it has one."""
@@ -216,7 +259,7 @@ class Encoder(Nodes):
 
     def table(self, name: str, scale: float = 1.0) -> ir.Value:
         """Relative positions, projected by a linear layer of this name [heads, buckets, head_size]."""
-        product, relative = self.product(name, scale), self._relative_embeddings()
+        product, relative = self.product(name, scale, smoothed=False), self._relative_embeddings()
         heads, order = (-1, self.its.heads, self.its.head_size), (1, 0, 2)
         if self.fold:
             bias = None if product.bias is None else torch.from_numpy(product.bias)

@@ -18,6 +18,7 @@ from convert.checkpoint import Checkpoint
 from convert.encoder import Encoder
 from convert.errors import ExportError
 from convert.fused import Fused, supports
+from convert.nodes import Array
 from convert.portable import Portable
 
 # The first that has all we need: LayerNormalization came with 17, Split into a number of parts with 18.
@@ -31,24 +32,29 @@ INLINE_BYTES = 1 << 10
 PAGE_BYTES = 1 << 12
 
 
-def export(checkpoint: Checkpoint, precision: Precision) -> ir.Model:
+def export(checkpoint: Checkpoint, precision: Precision, smooth: Mapping[str, Array] | None = None) -> ir.Model:
     """Its graph in FP32: inputs int64 [batch, length], output float32 [batch, length, labels]. Raises ExportError.
 
-    precision: what it is meant for. INT8 wants all constants in sight, FP32 wants them once.
+    precision: what it is meant for. INT8 wants all constants in sight, FP32 wants them once. smooth: see Encoder.
     """
     with _blamed_on(checkpoint.architecture):
-        return model(Portable(checkpoint.model, fold=precision == "int8"))
+        return model(Portable(checkpoint.model, fold=precision == "int8", smooth=smooth))
 
 
-def fused(checkpoint: Checkpoint, precision: Precision, exact: Collection[str] = ()) -> ir.Model | None:
+def fused(
+    checkpoint: Checkpoint,
+    precision: Precision,
+    exact: Collection[str] = (),
+    smooth: Mapping[str, Array] | None = None,
+) -> ir.Model | None:
     """Its graph for our own operators; None when they do not cover it. See convert/fused.py. Raises ExportError.
 
-    exact: the weights whose products stay FP32 where the others are INT8.
+    exact: the weights whose products stay FP32 where the others are INT8. smooth: see Encoder.
     """
     if not supports(families.describe(checkpoint.model.config)):
         return None
     with _blamed_on(checkpoint.architecture):
-        graph = model(Fused(checkpoint.model, precision == "int8", exact))
+        graph = model(Fused(checkpoint.model, precision == "int8", exact, smooth))
         if precision == "int8":
             quantize.quantize(graph, exact=quantize.products(graph))  # what is left to do: tables
         return graph

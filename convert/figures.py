@@ -82,7 +82,8 @@ class Variant:
 
     figures: of the portable graph. fused: of the fused one, where there is one and its operators are built.
     exact: the weights left in FP32, with the mean |dp| that each saves. instruction_sets: the mean |dp| of the fused
-    graph with each lower instruction set that this machine has, over the texts of the ladder.
+    graph with each lower instruction set that this machine has, over the texts of the ladder. smoothed: the weights
+    that outlier channels of their inputs were moved into.
     """
 
     figures: Figures
@@ -90,6 +91,7 @@ class Variant:
     exact: dict[str, float]
     fused: Figures | None = None
     instruction_sets: dict[str, float] = field(default_factory=dict)
+    smoothed: tuple[str, ...] = ()
 
     @property
     def served(self) -> Figures:

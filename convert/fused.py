@@ -37,13 +37,18 @@ class Fused(Encoder):
 
     domains: ClassVar[Mapping[str, int]] = {DOMAIN: 1}
 
-    def __init__(self, model: Any, int8: bool, exact: Collection[str] = ()) -> None:
+    def __init__(
+        self, model: Any, int8: bool, exact: Collection[str] = (), smooth: Mapping[str, Array] | None = None
+    ) -> None:
         """int8: quantise the products, but for those of the weights named in `exact`."""
-        super().__init__(model, fold=int8)
+        super().__init__(model, fold=int8, smooth=smooth)
         self.int8 = int8
         self.exact = exact
         self.narrow: dict[ir.Value, ir.Value] = {}  # the narrower output of the same node
         self.optional: list[ir.Value] = []
+        # Quantised rows that are in use, and what their channels were multiplied by.
+        self.factors: dict[ir.Value, Array | None] = {}
+        self.rows: set[ir.Value] = set()
 
     def graph(self, opset: int) -> ir.Graph:
         """See Encoder."""
@@ -108,14 +113,15 @@ class Fused(Encoder):
         bias = None if product.bias is None else self.constant(product.bias, f"{product.name}.bias")
         inside = activation if activation in WITH_PRODUCT else None
         attributes = {"activation": inside, "gated": int(gated)} if inside else {}
-        value, halved = self.own("QuantizedLinear", 2, self.narrow.get(value, value), *constants, bias, **attributes)
+        source, smooth = self._source(value, product.factors)
+        value, halved = self.own("QuantizedLinear", 2, source, *constants, bias, smooth, **attributes)
         self.narrow[value] = halved
         self.optional += [value, halved]
         return value if inside else self.activate(value, activation, gated)
 
     def project(self, layer: Layer, hidden: ir.Value) -> list[ir.Value]:
         """See Encoder. Attention wants three tensors, which three products write at once."""
-        if not isinstance(layer.projections, Joint) or not self._quantises(whole := self.joint(layer.projections)):
+        if not isinstance(layer.projections, Joint) or not self._quantises(whole := self.joint(layer)):
             return super().project(layer, hidden)
         width = self.its.heads * self.its.head_size
         return [
@@ -144,7 +150,25 @@ class Fused(Encoder):
         return self.own("Attention", 1, *parts, self.boundaries, *tables, **attributes)[0]
 
     def _quantises(self, product: Product) -> bool:
-        return self.int8 and product.weight not in self.exact and quantize.worthwhile(product.matrix)
+        return self.int8 and product.weight not in self.exact and quantize.worthwhile(product.values)
+
+    def _source(self, value: ir.Value, smooth: Array | None) -> tuple[ir.Value, ir.Value | None]:
+        """What a product in INT8 reads, and the factors that it is to multiply it by.
+
+        Rows that a norm quantises are multiplied there, by the factors of the first product that reads them; a product
+        with others reads the norm in FP32.
+        """
+        source = self.narrow.get(value, value)
+        factors = None if smooth is None else self.constant(smooth)
+        if source not in self.rows:
+            return source, factors
+        if source not in self.factors:
+            self.factors[source] = smooth
+            node = source.producer()
+            if factors is not None and node is not None:
+                node.resize_inputs(5)
+                node.replace_input_with(4, factors)
+        return (source, None) if self.factors[source] is smooth else (value, factors)
 
     def _add_norm(
         self, name: str, value: ir.Value, residual: ir.Value, outputs: int
@@ -154,6 +178,7 @@ class Fused(Encoder):
         normed, rows, *total = self.own("AddLayerNorm", outputs, *inputs, epsilon=float(self.its.epsilon))
         if self.int8:
             self.narrow[normed] = rows
+            self.rows.add(rows)
         self.optional += [rows, *total]
         return normed, next(iter(total), None)
 

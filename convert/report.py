@@ -57,6 +57,7 @@ def write(
                 "figures": variant.figures.known(),
                 **({"fused": variant.fused.known()} if variant.fused else {}),
                 "left_in_fp32": variant.exact,
+                "smoothed": variant.smoothed,
                 "instruction_sets": variant.instruction_sets,
             }
             for precision, variant in variants.items()

@@ -6,7 +6,7 @@ Outliers make the difference: one channel of activations, a hundred times the ot
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from bento.types import FloatArray
+from convert.smoothing import narrowed, rounded
 
 Positive = Callable[[FloatArray], FloatArray]
 # The estimate adds errors as if they were independent, which they are not quite.
@@ -32,12 +33,13 @@ def measure(
     model: Any,
     texts: Sequence[list[int]],
     positive: Positive,
-    products: Collection[str],
+    products: Mapping[str, Any],
     on_product: Callable[[], None],
 ) -> dict[str, float]:
     """Mean |dp| of all tokens when the MatMul with each weight of `products`, alone, is computed as INT8 does.
 
     texts: the ids of each, run one after another, so that memory does not grow with them.
+    products: of each weight what its input is multiplied by first, as convert/smoothing.py found it, or None.
     positive: logits [tokens, labels] -> probability [tokens] that a machine wrote the token.
     A weight that PyTorch does not know as one of a Linear has 0: it is never kept.
     """
@@ -50,7 +52,11 @@ def measure(
 
 
 def _measure(
-    model: Any, ids: list[int], positive: Positive, products: Collection[str], on_product: Callable[[], None]
+    model: Any,
+    ids: list[int],
+    positive: Positive,
+    products: Mapping[str, Any],
+    on_product: Callable[[], None],
 ) -> dict[str, float]:
     row = torch.tensor([ids])
     layers = _layers(model)
@@ -68,7 +74,7 @@ def _measure(
                 continue
             inside = [layer for layer in layers if any(part is module for part in layer.modules())]
             before = layers[: layers.index(inside[0])] if inside else []
-            with _replayed(before, outputs), _quantised(module, len(ids)):
+            with _replayed(before, outputs), _quantised(module, len(ids), products[weight]):
                 errors[weight] = float((probability() - exact).abs().mean())
             on_product()
     return errors
@@ -142,21 +148,16 @@ def _relative_positions_kept(model: Any, length: int) -> Iterator[None]:
 
 
 @contextmanager
-def _quantised(module: torch.nn.Linear, length: int) -> Iterator[None]:
-    """A Linear that rounds its weights and its input, as convert/quantize.py does."""
-    peak = module.weight.abs().amax(dim=1, keepdim=True)
-    scale = torch.where(peak > 0, peak / 127, 1)
-    weight = (module.weight / scale).round() * scale
+def _quantised(module: torch.nn.Linear, length: int, smooth: Any) -> Iterator[None]:
+    """A Linear that rounds its weights and its input, as convert/quantize.py does; smooth: the factors or None."""
+    factor = torch.ones(module.in_features) if smooth is None else torch.from_numpy(smooth)
+    weight = narrowed(module.weight / factor)
 
     def hook(_module: Any, inputs: tuple[torch.Tensor, ...], _output: torch.Tensor) -> torch.Tensor | None:
         value = inputs[0]
         if value.shape[-2] != length:  # DeBERTa's relative positions, which are constants in the graph
             return None
-        low, high = value.min().clamp(max=0), value.max().clamp(min=0)
-        step = ((high - low) / 255).clamp(min=torch.finfo(torch.float32).tiny)
-        zero = (-low / step).round()
-        rounded = ((value / step).round() + zero).clamp(0, 255) - zero
-        return torch.nn.functional.linear(rounded * step, weight, module.bias)
+        return torch.nn.functional.linear(rounded(value * factor), weight, module.bias)
 
     handle = module.register_forward_hook(hook)
     try:

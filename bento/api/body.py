@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -79,30 +79,43 @@ async def read_body(request: Request, limits: ApiSettings, hold: Hold) -> bytes:
     """All of it. Raises BodyTooLarge, before a byte is read where the length is declared; BodiesFull; RequestTimeout;
     UnsupportedEncoding; InvalidRequest where compressed data is broken; ClientDisconnect; what the connection finds.
     """
-    inflate = _inflater(request.headers.get("Content-Encoding", ""))
-    if declared_length(request) > limits.max_body_bytes:
-        raise BodyTooLarge(limits.max_body_bytes)
-    arrival: Arrival = request.scope[ARRIVAL]
-    deadline = arrival.first_byte + limits.receive_timeout_s
     body = bytearray()
+    async for piece in pieces_of(request, limits.max_body_bytes, limits.receive_timeout_s):
+        hold.add(len(piece))
+        body += piece
+    return bytes(body)
+
+
+async def pieces_of(
+    request: Request, most_bytes: int, seconds: float, setting: str = "api.receive_timeout_s"
+) -> AsyncIterator[bytes]:
+    """The body, inflated, at most 64 KiB at a time. Raises what `read_body` raises but BodiesFull.
+
+    seconds: it must have arrived whole so long after its first byte; `setting` is what they are called.
+    """
+    inflate = _inflater(request.headers.get("Content-Encoding", ""))
+    if declared_length(request) > most_bytes:
+        raise BodyTooLarge(most_bytes)
+    arrival: Arrival = request.scope[ARRIVAL]
+    deadline = arrival.first_byte + seconds
+    size = 0
     more = True
     while more:
         try:
             message = await asyncio.wait_for(request.receive(), max(0.0, deadline - time.perf_counter()))
         except (asyncio.TimeoutError, TimeoutError):  # two classes before Python 3.11
-            raise RequestTimeout(limits.receive_timeout_s) from None
+            raise RequestTimeout(seconds, setting) from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         if arrival.fault is not None:
             raise arrival.fault
         more = message.get("more_body", False)
         for piece in inflate.pieces(message.get("body", b"")):
-            if hold.size + len(piece) > limits.max_body_bytes:
-                raise BodyTooLarge(limits.max_body_bytes)
-            hold.add(len(piece))
-            body += piece
+            size += len(piece)
+            if size > most_bytes:
+                raise BodyTooLarge(most_bytes)
+            yield piece
     inflate.expect_end()
-    return bytes(body)
 
 
 class _Plain:

@@ -13,12 +13,13 @@ from bento import passages
 from bento.api.errors import documented, shape
 from bento.api.events import EVENT_STREAM, EventStream, event
 from bento.api.models import Metadata, metadata
-from bento.api.scoring import FAULTS, Desk, Turn, rounded
+from bento.api.scoring import FAULTS, Desk, Turn
 from bento.api.validation import NOT_BLANK, check_text, parse
 from bento.detector import Scores
 from bento.errors import TextTooLong, WordtellError
 from bento.passages import Span, Summary
 from bento.settings import ApiSettings
+from bento.text.words import rounded
 
 _PATH = "/api/v1/predict/document"
 _EXAMPLE = '{"text": "..."}'

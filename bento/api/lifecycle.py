@@ -12,6 +12,7 @@ import threading
 from bento import cpu, memory
 from bento.detector import Detector
 from bento.errors import ConfigError, ModelNotReady, WordtellError
+from bento.jobs.access import Jobs
 from bento.settings import ROOT, Settings
 
 logger = logging.getLogger("wordtell")
@@ -24,14 +25,17 @@ class Lifecycle:
         self.settings = settings
         self._detector: Detector | None = None
         self._fault: ModelNotReady = ModelNotReady()
+        self.jobs = Jobs(settings.jobs, lambda: self.detector)
         self._thread = threading.Thread(target=self._load, name="load", daemon=True)
 
     def start(self) -> None:
         """Begin to load."""
         self._thread.start()
+        self.jobs.start()
 
     def stop(self) -> None:
         """Take no more requests; finish what runs."""
+        self.jobs.stop()
         self._fault = ModelNotReady("the server is shutting down")
         detector, self._detector = self._detector, None
         if detector is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictStr, ValidationInfo, field_validator
 
@@ -128,6 +128,7 @@ class Health(BaseModel):
                     "device": "cpu",
                     "engine": "onnxruntime",
                     "precision": "int8",
+                    "jobs": "off",
                 }
             ]
         },
@@ -139,6 +140,7 @@ class Health(BaseModel):
     device: str
     engine: str
     precision: str
+    jobs: Literal["off", "ready", "unavailable"] = Field(description="Requests for scores do not depend on it.")
 
 
 class ErrorBody(BaseModel):

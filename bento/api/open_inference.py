@@ -11,12 +11,13 @@ from bento import __version__
 from bento.api.errors import documented
 from bento.api.lifecycle import Lifecycle
 from bento.api.models import ProtocolError
-from bento.api.scoring import FAULTS, Desk, named, rounded
+from bento.api.scoring import FAULTS, Desk, named
 from bento.api.tensors import EXTENSION, INPUT, JSON_LENGTH, OUTPUTS, InferRequest, encode_infer, parse_infer
 from bento.api.validation import check_texts, documented_texts, parse
 from bento.detector import Detector
 from bento.errors import ModelNotReady, UnknownModel, UnknownVersion
 from bento.settings import ApiSettings
+from bento.text import words
 
 Name = Annotated[str, Path(description="The served model's name.")]
 Version = Annotated[str, Path(description="Its only version, as the model's metadata announce it.")]
@@ -109,7 +110,7 @@ def router(lifecycle: Lifecycle, desk: Desk) -> APIRouter:
         async with desk.serve(request, name) as turn:
             asked = await turn.read(lambda body: parse(Instances, body, api, '{"instances": ["..."]}'))
             scores = await turn.score(asked.instances, "instances")
-        answer = Predictions.model_construct(predictions=[rounded(words) for words in scores.words])
+        answer = Predictions.model_construct(predictions=[words.rounded(found) for found in scores.words])
         return Response(answer.model_dump_json(), media_type="application/json")
 
     @routes.get("/v1/models", summary="The models", responses=unready)

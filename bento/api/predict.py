@@ -9,10 +9,11 @@ from fastapi import APIRouter, Request, Response
 from bento import passages
 from bento.api.errors import documented
 from bento.api.models import PredictRequest, PredictResponse, metadata, parse_predict
-from bento.api.scoring import FAULTS, Desk, Turn, rounded
+from bento.api.scoring import FAULTS, Desk, Turn
 from bento.api.validation import documented_texts
 from bento.detector import Scores
 from bento.settings import ApiSettings
+from bento.text.words import rounded
 
 
 def router(api: ApiSettings, desk: Desk) -> APIRouter:

@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
 from fastapi import Request
 from pydantic import SecretStr
 from starlette.requests import ClientDisconnect
@@ -88,7 +87,7 @@ class Desk:
 
         Raises Unauthorized, ModelNotReady, UnknownModel, UnknownVersion and Overloaded.
         """
-        owner = _owner(request, self._api.keys)
+        owner = owner_of(request, self._api.keys)
         detector = self._lifecycle.detector
         if model is not None:
             named(detector, model, version)
@@ -220,12 +219,7 @@ def named(detector: Detector, name: str, version: str | None = None) -> Detector
     return detector
 
 
-def rounded(probabilities: FloatArray) -> list[float]:
-    """To 4 places, as float64: the shortest decimal of a rounded float32 has more."""
-    return list(np.round(probabilities.astype(np.float64), 4).tolist())
-
-
-def _owner(request: Request, keys: Sequence[SecretStr]) -> str:
+def owner_of(request: Request, keys: Sequence[SecretStr]) -> str:
     """Whose request it is: a digest of its key, or nobody's where no key is asked for.
 
     Raises Unauthorized, in a time that does not tell how much of a key was right.

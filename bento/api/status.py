@@ -26,6 +26,7 @@ def router(lifecycle: Lifecycle) -> APIRouter:
             device="cpu",
             engine=detector.engine,
             precision=detector.manifest.precision,
+            jobs=lifecycle.jobs.state,
         )
 
     @routes.get("/metrics", summary="Prometheus metrics", response_class=Response)

@@ -15,11 +15,11 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr
 
-from bento.api.scoring import rounded
 from bento.api.validation import check_count, check_texts, parse
 from bento.detector import Detector, Scores
 from bento.errors import InvalidRequest
 from bento.settings import ApiSettings
+from bento.text import words as word_scores
 
 JSON_LENGTH = "Inference-Header-Content-Length"
 EXTENSION = "binary_tensor_data"
@@ -86,7 +86,7 @@ def parse_infer(body: bytes, json_length: str | None, limits: ApiSettings) -> tu
 def encode_infer(request: InferRequest, detector: Detector, scores: Scores) -> tuple[bytes, dict[str, str]]:
     """The answer's body and headers: each output in JSON, or in binary where that was asked for."""
     values: dict[str, list[Any]] = {
-        "probabilities": list(chain.from_iterable(map(rounded, scores.words))),
+        "probabilities": list(chain.from_iterable(map(word_scores.rounded, scores.words))),
         "word_counts": [len(words) for words in scores.words],
     }
     everywhere = bool(request.parameters and request.parameters.binary_data_output)

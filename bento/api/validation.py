@@ -72,12 +72,16 @@ def check_texts(texts: Sequence[str], limits: ApiSettings, field: str) -> None:
         raise InvalidRequest(f"{field} is empty: send at least one text", field)
     check_count(len(texts), limits, field)
     for index, text in enumerate(texts):
-        name = f"{field}[{index}]"
-        if len(text) > limits.max_characters:
-            raise TextTooLong.in_characters(name, len(text), limits.max_characters)
-        words = check_text(text, name)
-        if words > limits.max_words:
-            raise TooManyWords(name, words, limits.max_words)
+        check_limits(text, limits, f"{field}[{index}]")
+
+
+def check_limits(text: str, limits: ApiSettings, name: str) -> None:
+    """One text of a request. Raises TextTooLong, InvalidRequest or TooManyWords."""
+    if len(text) > limits.max_characters:
+        raise TextTooLong.in_characters(name, len(text), limits.max_characters)
+    words = check_text(text, name)
+    if words > limits.max_words:
+        raise TooManyWords(name, words, limits.max_words)
 
 
 def check_text(text: str, field: str) -> int:

@@ -14,8 +14,9 @@ from bento.artifact import EXTERNAL_DATA, ModelFolder
 from bento.cpu import Plan
 from bento.engines import Batching, Runner
 from bento.engines.onnx import OUTPUT, OnnxRunner, session
-from bento.errors import ArtifactError
+from bento.errors import ArtifactError, ConfigError
 from bento.native import LIBRARY
+from bento.sources import ISA_VARIABLE
 from bento.types import FloatArray, IntArray
 
 INPUTS = ("input_ids", "boundaries")
@@ -47,13 +48,23 @@ class FusedRunner:
 
 
 def _instruction_set(library: Path) -> str:
-    """Which the operators chose. Raises ArtifactError when the library is not one of this version."""
+    """Which the operators chose.
+
+    Raises ArtifactError when the library is not one of this version, ConfigError when WORDTELL_ISA names none.
+    """
     try:
-        chosen = ctypes.CDLL(str(library)).wordtell_isa
+        operators = ctypes.CDLL(str(library))
+        functions = operators.wordtell_isa, operators.wordtell_isa_error, operators.wordtell_isa_refused
     except (OSError, AttributeError) as error:
         raise ArtifactError(library, f"cannot be used ({error})", "build it again with `make native`") from None
-    chosen.restype = ctypes.c_char_p
-    return str(chosen().decode())
+    for function in functions:
+        function.restype = ctypes.c_char_p
+    chosen, mistake, refused = (function() for function in functions)
+    if chosen is None:
+        raise ConfigError(mistake.decode(), ISA_VARIABLE)
+    if refused:
+        logger.warning("the fused operators run slower than this processor could, because %s", refused.decode())
+    return str(chosen.decode())
 
 
 def load(folder: ModelFolder, plan: Plan, fused: bool = True, library: Path = LIBRARY) -> Runner:

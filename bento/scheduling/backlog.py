@@ -15,6 +15,8 @@ from bento.types import FloatArray, IntArray
 # Tokens that a request of weight 1 earns each round: about one short text. A long window is run on credit and paid for
 # in the rounds after it, so that a short request that comes meanwhile waits for one of them at most.
 QUANTUM = 64
+# The weight of work in the background: beside a request it earns a tenth of the tokens.
+BACKGROUND = 0.1
 # Padding is work: a window joins a padded batch only if it is at least this long, relative to the longest.
 ALIKE = 0.8
 
@@ -32,7 +34,7 @@ class Job:
     """One request: what it has still to run, longest first, and how many tokens it may run before others.
 
     expected: tokens that are still to be added, as far as one can tell. submitted: when the first were. span: of its
-    request, if that is traced.
+    request, if that is traced. background: nobody waits for it; its tokens keep no request from admission.
     """
 
     weight: float = 1.0
@@ -41,6 +43,7 @@ class Job:
     waiting: deque[Item] = field(default_factory=deque)
     credit: float = 0.0
     queue_s: float | None = None
+    background: bool = False
     span: SpanContext | None = None
 
 
@@ -48,7 +51,7 @@ class Job:
 class Text:
     """One text of a request: its windows [length], and what is known of them.
 
-    wanted: false once its future is done, which `forget` is told. waiting_tokens: those that Backlog.tokens counts.
+    wanted: false once its future is done, which `forget` is told. waiting_tokens: its windows that no lane has taken.
     """
 
     job: Job
@@ -81,7 +84,7 @@ class Backlog:
 
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
-        self.tokens = 0
+        self.tokens = 0  # without those in the background
 
     def __bool__(self) -> bool:
         self._drop_idle()
@@ -91,8 +94,7 @@ class Backlog:
         """More of a request; it joins at the end of the round unless it waits already."""
         items = list(job.waiting)
         for text in (text for text in texts if text.wanted):
-            text.waiting_tokens = sum(map(len, text.windows))
-            self.tokens += text.waiting_tokens
+            self._count(text, sum(map(len, text.windows)))
             items += [Item(text, index) for index in range(len(text.windows))]
         job.waiting = deque(sorted(items, key=len, reverse=True))
         if job not in self._jobs:
@@ -101,8 +103,7 @@ class Backlog:
     def forget(self, text: Text) -> None:
         """What waits of a text is not wanted any more; to be called when its future is done."""
         text.wanted = False
-        self.tokens -= text.waiting_tokens
-        text.waiting_tokens = 0
+        self._count(text, -text.waiting_tokens)
 
     def take(self, batching: Batching, count_for: Callable[[int], int], most_tokens: int) -> list[Item]:
         """The next micro-batch: nothing when nothing waits. Windows of others fill up what one request leaves.
@@ -143,10 +144,14 @@ class Backlog:
 
     def _pop(self, job: Job) -> Item:
         item = job.waiting.popleft()
-        self.tokens -= len(item)
-        item.text.waiting_tokens -= len(item)
+        self._count(item.text, -len(item))
         job.credit -= len(item)
         return item
+
+    def _count(self, text: Text, tokens: int) -> None:
+        text.waiting_tokens += tokens
+        if not text.job.background:
+            self.tokens += tokens
 
     def _drop_idle(self) -> None:
         """Requests without a window that is wanted. All are looked at: `take` then pops without another look."""

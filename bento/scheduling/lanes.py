@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from bento import metrics, tracing
 from bento.engines import Batching, Runner
 from bento.errors import ModelNotReady, Overloaded
-from bento.scheduling.backlog import Backlog, Done, Item, Job, Text
+from bento.scheduling.backlog import BACKGROUND, Backlog, Done, Item, Job, Text
 from bento.scheduling.costs import Costs
 from bento.settings import ApiSettings
 from bento.types import FloatArray, IntArray
@@ -66,19 +66,19 @@ class Scheduler:
         with self._changed:
             self._expect_open()
             waiting = self._backlog.tokens + self._reserved
-            if waiting and waiting + tokens > self._limits.max_queue_tokens:
+            if tokens and waiting and waiting + tokens > self._limits.max_queue_tokens:
                 limit = self._limits.max_queue_tokens
                 raise Overloaded(waiting, limit, self._seconds_until_room(waiting, likely or tokens))
 
     @contextmanager
-    def admission(self, tokens: int) -> Iterator[Job]:
+    def admission(self, tokens: int, *, background: bool = False) -> Iterator[Job]:
         """A request of about this many tokens, which are submitted in the block, in parts; until then room is kept.
 
-        Raises what `expect_room` raises.
+        Raises what `expect_room` raises. Work in the background takes no room from requests, and asks for none.
         """
         with self._changed:
-            self.expect_room(tokens)
-            job = Job(span=tracing.current())
+            self.expect_room(0 if background else tokens)
+            job = Job(BACKGROUND if background else 1.0, background=background, span=tracing.current())
             self._expect(job, tokens)
         try:
             yield job
@@ -221,7 +221,8 @@ class Scheduler:
 
     def _expect(self, job: Job, tokens: int) -> None:
         """Keep room for this many tokens that a request has still to submit."""
-        self._reserved += tokens - job.expected
+        if not job.background:
+            self._reserved += tokens - job.expected
         job.expected = tokens
         self._show()
 

@@ -94,3 +94,8 @@ def _first(
         leads = (first > 0) & between[first - 1] & (offsets[first, 0] >= words[:, 0])
         first = np.where(leads, first - 1, first)
     return first
+
+
+def rounded(probabilities: FloatArray) -> list[float]:
+    """To 4 places, as clients see them; as float64: the shortest decimal of a rounded float32 has more."""
+    return list(np.round(probabilities.astype(np.float64), 4).tolist())

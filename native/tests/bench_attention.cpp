@@ -2,7 +2,7 @@
 //
 //   bench_attention [length ...]
 
-#include "../attention.h"
+#include "attention/attention.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
   for (int i = 0; i <= 2 * reach; ++i) buckets[size_t(i)] = i / 2;
   std::vector<float> tables(size_t(heads) * 2 * span * size, 0.5f);
   for (size_t i = 0; i < tables.size(); ++i) tables[i] = float(i * 7919 % 1000) / 1000 - 0.5f;
-  const AttentionConstants constants{heads, size, 2 * span, tables.data(), tables.data(), buckets.data(), reach};
+  const AttentionConstants constants{heads, size, 2 * span, tables.data(), tables.data(), buckets.data(), reach, nullptr, 0, 0};
   for (const Isa isa : available_isas()) {
     for (const Precision precision : {Precision::fp32, Precision::int8}) {
       const Attention attention(constants, precision, isa);

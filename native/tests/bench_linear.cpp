@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "../linear.h"
+#include "linear/linear.h"
 
 using namespace wordtell;
 
@@ -51,8 +51,8 @@ void measure(Isa isa, const Shape& shape, const std::vector<int>& all_rows) {
   std::vector<int8_t> weight(static_cast<size_t>(shape.depth) * shape.columns);
   for (auto& w : weight) w = static_cast<int8_t>(random());
   std::vector<float> scale(shape.columns, 1e-3f), bias(shape.columns, 0.1f);
-  const QuantizedLinear linear(weight.data(), shape.depth, shape.columns, scale.data(), bias.data(), shape.activation,
-                               isa);
+  const QuantizedLinear linear(
+      {weight.data(), shape.depth, shape.columns, scale.data(), bias.data(), nullptr, shape.activation}, isa);
   std::normal_distribution<float> normal;
   for (const int rows : all_rows) {
     std::vector<float> x(static_cast<size_t>(rows) * shape.depth), y(static_cast<size_t>(rows) * shape.columns);

@@ -1,54 +1,139 @@
-"""Compile the kernels' tests under the address and undefined-behaviour sanitizers, and run them.
+"""Test the kernels of every instruction set against the formulas in double precision.
 
-    python native/tests/run.py [SHAPES]
+    python native/tests/run.py [--shapes 20] [--seed N] [--only NAME ...]
 
-SHAPES: how many random shapes to try beyond the fixed ones (60), with a seed that is printed. Every instruction set
-that this processor has is tested against the formulas in double precision.
+Each variant compiles the kernels once and runs every test_*.cpp:
+  shipped     with the flags of native/build.py, on this processor
+  sanitizers  under the address and undefined-behaviour sanitizers
+  tiles       the kernels for AMX on tiles in software, with the same sanitizers, where there is AVX-512 with bfloat16
+  haswell     an x86-64 processor that has no more than AVX2, under qemu-user
+  aarch64     cross-compiled, under qemu-user
+
+A variant whose tools or processor are not there is skipped, and the reason is printed. The seed is printed, too.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
+import platform
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
-SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-pthread")
+SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+TILES = (*SANITIZERS, "-DWORDTELL_SOFTWARE_TILES")
+ARM = "aarch64-linux-gnu"
 
 
-def builder():
+@dataclass(frozen=True)
+class Variant:
+    """How the tests are compiled and run; `missing` is why not, if they cannot be."""
+
+    name: str
+    compiler: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+    runner: tuple[str, ...] = ()
+    machine: str = platform.machine()
+    isas: tuple[str, ...] = ()  # those to test; none: all
+    missing: str = ""
+
+
+def builder() -> ModuleType:
     """native/build.py, which is no package."""
     spec = importlib.util.spec_from_file_location("native_build", HERE.parent / "build.py")
+    if spec is None or spec.loader is None:
+        raise ImportError("native/build.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def main() -> int:
-    """See the module."""
-    build = builder()
-    cxx = build.compiler()
-    if cxx is None:
+def variants(build: ModuleType) -> list[Variant]:
+    """All of them, with what this machine lacks."""
+    host = build.compiler()
+    if host is None:
         sys.exit("the kernels' tests need a C++ compiler: install g++ or clang++")
-    shapes, seed = sys.argv[1] if len(sys.argv) > 1 else "60", str(random.SystemRandom().randrange(1 << 30))
-    with tempfile.TemporaryDirectory() as scratch:
-        kernels = build.compile_all(cxx, Path(scratch), SANITIZERS, skip=("operator", "library"))
+    x86 = platform.machine().lower() in build.X86
+    flags = Path("/proc/cpuinfo").read_text().split() if x86 and Path("/proc/cpuinfo").exists() else []
+    no_tiles = "" if "avx512_bf16" in flags else "this processor has no AVX-512 with bfloat16"
+    haswell = qemu("qemu-x86_64") if x86 else "this is no x86-64 machine"
+    arm, lacking = cross_compiler()
+    return [
+        Variant("shipped", (host,)),
+        Variant("sanitizers", (host,), SANITIZERS),
+        Variant("tiles", (host,), TILES, isas=("amx",), missing=no_tiles),
+        Variant("haswell", (host,), runner=("qemu-x86_64", "-cpu", "Haswell"), isas=("avx2",), missing=haswell),
+        Variant("aarch64", arm, ("-static",), ("qemu-aarch64",), "aarch64", missing=lacking or qemu("qemu-aarch64")),
+    ]
 
-        def run(test: Path) -> int:
-            program = Path(scratch, test.stem)
-            command = [cxx, *build.COMMON, *SANITIZERS, str(test), *map(str, kernels), "-o", str(program)]
-            subprocess.run(command, check=True)
-            done = subprocess.run([program, shapes, seed], check=False).returncode
-            print(f"{test.stem}: {'passed' if done == 0 else 'FAILED'} ({shapes} random shapes, seed {seed})")
-            return done
+
+def qemu(program: str) -> str:
+    """What is missing of it."""
+    return "" if shutil.which(program) else f"there is no {program}: install qemu-user"
+
+
+def cross_compiler() -> tuple[tuple[str, ...], str]:
+    """One for aarch64, or what is missing."""
+    if found := shutil.which(f"{ARM}-g++"):
+        return (found,), ""
+    if importlib.util.find_spec("ziglang"):
+        return (sys.executable, "-m", "ziglang", "c++", "-target", f"{ARM}.2.28", "-Wno-unknown-warning-option"), ""
+    return (), f"there is no compiler for aarch64: install g++-{ARM}, or ziglang from PyPI"
+
+
+def test(build: ModuleType, variant: Variant, shapes: int, seed: int) -> bool:
+    """Compile and run every test; whether they passed."""
+    started = time.monotonic()
+    emulated = bool(variant.runner) or "-DWORDTELL_SOFTWARE_TILES" in variant.flags
+    with tempfile.TemporaryDirectory() as scratch:
+        kernels = build.compile_all(variant.compiler, Path(scratch), variant.flags, ("ort",), variant.machine)
+
+        def run(source: Path) -> int:
+            program = Path(scratch, source.stem)
+            command = [*variant.compiler, *build.COMMON, *variant.flags, str(source), *map(str, kernels)]
+            subprocess.run([*command, "-pthread", "-o", str(program)], check=True)
+            # What is emulated is ten to a hundred times slower: fewer shapes. The long ones are tested as shipped.
+            length = "short" if variant.flags or variant.runner else "long"
+            words = [str(shapes // 4 if emulated else shapes), str(seed), length, *variant.isas]
+            return subprocess.run([*variant.runner, program, *words], check=False).returncode
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return int(any(list(pool.map(run, sorted(HERE.glob("test_*.cpp"))))))
+            codes = list(pool.map(run, sorted(HERE.glob("test_*.cpp"))))
+    print(f"{variant.name}: {'FAILED' if any(codes) else 'passed'} in {time.monotonic() - started:.0f} s", flush=True)
+    return not any(codes)
+
+
+def main() -> int:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shapes", type=int, default=20, help="random shapes beyond the fixed ones")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="variants to run")
+    arguments = parser.parse_args()
+    build = builder()
+    all_variants = variants(build)
+    if unknown := set(arguments.only or ()) - {variant.name for variant in all_variants}:
+        parser.error(f"no variant is called {', '.join(sorted(unknown))}")
+    print(f"{arguments.shapes} random shapes, seed {arguments.seed}", flush=True)
+    passed = True
+    for variant in all_variants:
+        if arguments.only and variant.name not in arguments.only:
+            continue
+        if variant.missing:
+            print(f"{variant.name}: skipped: {variant.missing}", flush=True)
+        else:
+            passed &= test(build, variant, arguments.shapes, arguments.seed)
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -5,15 +5,15 @@
 #include <random>
 #include <vector>
 
-#include "../linear.h"
-#include "../norm.h"
-#include "check.h"
+#include "linear/linear.h"
+#include "norm/norm.h"
+#include "tests/check.h"
 
 using namespace wordtell;
 
 namespace {
 
-std::mt19937 generator(20261123);
+std::mt19937 generator;
 
 std::vector<float> draw(size_t count, float scale = 1, float shift = 0) {
   std::normal_distribution<float> normal(shift, scale);
@@ -22,57 +22,94 @@ std::vector<float> draw(size_t count, float scale = 1, float shift = 0) {
   return values;
 }
 
-void test_layer_norm(Isa isa, int rows, int width, float scale, float shift, bool with_residual) {
-  const size_t size = static_cast<size_t>(rows) * width;
-  std::vector<float> x = draw(size, scale, shift), residual = draw(size, scale), y(size);
-  const std::vector<float> gain = draw(width), bias = draw(width);
-  if (rows > 2) std::fill_n(x.begin() + width, width, 5.0f), std::fill_n(residual.begin() + width, width, 0.0f);
-  const float epsilon = 1e-7f;
-  const float* added = with_residual ? residual.data() : nullptr;
-  std::vector<uint8_t> quantized(rows * quantized_stride(width), 1), expected_rows = quantized;
-  add_layer_norm(x.data(), added, gain.data(), bias.data(), epsilon, rows, width, y.data(), quantized.data(), isa);
+struct Parts {
+  bool residual = true, bias = true, smooth = false, sum = false;
+};
 
-  quantize_rows(y.data(), width, rows, width, expected_rows.data(), isa);
+void test_layer_norm(Isa isa, int rows, int width, float scale, float shift, Parts parts) {
+  const size_t size = static_cast<size_t>(rows) * width;
+  std::vector<float> x = draw(size, scale, shift), residual = draw(size, scale), y(size), total(size), smoothed;
+  const std::vector<float> gain = draw(width), bias = draw(width), smooth = draw(width);
+  if (rows > 2) std::fill_n(x.begin() + width, width, 5.0f), std::fill_n(residual.begin() + width, width, 0.0f);
+  std::vector<uint8_t> quantized(rows * quantized_stride(width), 1), expected_rows = quantized;
+  const LayerNorm norm{x.data(), parts.residual ? residual.data() : nullptr, gain.data(),
+                       parts.bias ? bias.data() : nullptr, parts.smooth ? smooth.data() : nullptr, 1e-7f, rows, width,
+                       y.data(), parts.sum ? total.data() : nullptr, quantized.data()};
+  add_layer_norm(norm, isa);
+
+  smoothed = y;
+  for (size_t i = 0; parts.smooth && i < size; ++i) smoothed[i] *= smooth[i % width];
+  quantize_rows(smoothed.data(), width, rows, width, expected_rows.data(), isa);
   for (int r = 0; r < rows; ++r) {
     const size_t begin = r * quantized_stride(width), bytes = quantized_stride(width) - 64;
     CHECK(std::memcmp(&quantized[begin], &expected_rows[begin], bytes + 8) == 0);  // values, scale and zero point
-    double mean = 0, variance = 0, worst = 0;
+    double mean = 0, variance = 0;
     std::vector<double> sum(width);
     for (int i = 0; i < width; ++i) {
       const size_t at = static_cast<size_t>(r) * width + i;
-      sum[i] = with_residual ? x[at] + residual[at] : x[at];  // the sum itself is FP32
+      sum[i] = parts.residual ? x[at] + residual[at] : x[at];  // the sum itself is FP32
+      if (parts.sum) CHECK(total[at] == sum[i]);
       mean += sum[i] / width;
     }
     for (int i = 0; i < width; ++i) variance += (sum[i] - mean) * (sum[i] - mean) / width;
     // What rounding of the mean to FP32 may do where the variance is small beside it.
-    const double slack = 1e-5 + 4e-7 * std::fabs(mean) / std::sqrt(variance + epsilon);
+    const double slack = 1e-5 + 4e-7 * std::fabs(mean) / std::sqrt(variance + norm.epsilon);
+    Worst worst;
     for (int i = 0; i < width; ++i) {
-      const double scaled = (sum[i] - mean) / std::sqrt(variance + epsilon), expected = scaled * gain[i] + bias[i];
-      const double unit = std::fabs(gain[i]) * (1 + std::fabs(scaled)) + std::fabs(bias[i]);
-      worst = std::fmax(worst, std::fabs(y[static_cast<size_t>(r) * width + i] - expected) / unit / slack);
+      const double scaled = (sum[i] - mean) / std::sqrt(variance + norm.epsilon), shifted = parts.bias ? bias[i] : 0.0;
+      const double unit = std::fabs(gain[i]) * (1 + std::fabs(scaled)) + std::fabs(shifted);
+      worst.take(y[static_cast<size_t>(r) * width + i], scaled * gain[i] + shifted, unit * slack);
     }
-    CHECK(worst < 1);
+    CHECK(worst.within(1), "%g", worst.value());
   }
 
   std::vector<float> in_place = x;
-  add_layer_norm(in_place.data(), added, gain.data(), bias.data(), epsilon, rows, width, in_place.data(), nullptr, isa);
+  LayerNorm again = norm;
+  again.x = again.y = in_place.data();
+  again.quantized = nullptr;
+  add_layer_norm(again, isa);
   CHECK(std::memcmp(in_place.data(), y.data(), size * sizeof(float)) == 0);
-  std::vector<float> alone(width);  // the last row alone: the same bits
-  const size_t last = size - width;
-  add_layer_norm(&x[last], with_residual ? &residual[last] : nullptr, gain.data(), bias.data(), epsilon, 1, width,
-                 alone.data(), nullptr, isa);
-  CHECK(std::memcmp(alone.data(), &y[last], width * sizeof(float)) == 0);
+  std::vector<float> alone(width), alone_sum(width);  // the last row alone: the same bits
+  LayerNorm last = norm.rows_from(rows - 1, 1);
+  last.y = alone.data();
+  last.sum = parts.sum ? alone_sum.data() : nullptr;
+  add_layer_norm(last, isa);
+  CHECK(std::memcmp(alone.data(), &y[size - width], width * sizeof(float)) == 0);
+}
+
+// NaN and infinity make their own row NaN, in FP32 and through the quantised rows, and no other.
+void test_what_is_no_number(Isa isa) {
+  for (const float bad : {NAN, INFINITY, -INFINITY}) {
+    for (const int width : {1, 17, 100}) {
+      std::vector<float> x = draw(3 * width), y(3 * width);
+      const std::vector<float> gain(width, 1.0f);
+      x[width + width / 2] = bad;
+      std::vector<uint8_t> rows(3 * quantized_stride(width));
+      add_layer_norm({x.data(), nullptr, gain.data(), nullptr, nullptr, 1e-7f, 3, width, y.data(), nullptr, rows.data()},
+                     isa);
+      for (int r = 0; r < 3; ++r) {
+        float scale;
+        std::memcpy(&scale, &rows[(r + 1) * quantized_stride(width) - 64], sizeof scale);
+        CHECK(std::isnan(scale) == (r == 1));
+        for (int i = 0; i < width; ++i) CHECK(std::isnan(y[r * width + i]) == (r == 1));
+      }
+    }
+  }
 }
 
 }  // namespace
 
-int main() {
-  for (const Isa isa : available_isas()) {
+int main(int count, char** words) {
+  const Arguments given = arguments(count, words);
+  generator.seed(given.seed);
+  for (const Isa isa : given.isas) {
     for (const int width : {1, 3, 16, 63, 64, 65, 100, 768, 1000, 1024}) {
-      test_layer_norm(isa, 5, width, 1.0f, 0.0f, true);
-      test_layer_norm(isa, 3, width, 0.1f, 100.0f, false);
-      test_layer_norm(isa, 4, width, 1000.0f, -3.0f, true);
+      test_layer_norm(isa, 5, width, 1.0f, 0.0f, {});
+      test_layer_norm(isa, 3, width, 0.1f, 100.0f, {false, true, true, true});
+      test_layer_norm(isa, 4, width, 1000.0f, -3.0f, {true, false, true, false});
+      test_layer_norm(isa, 2, width, 1.0f, 1.0f, {true, true, false, true});
     }
+    test_what_is_no_number(isa);
     std::printf("layer norm, %s: %s\n", name(isa), failure_count() == 0 ? "hold" : "FAIL");
   }
   return failures();

@@ -14,6 +14,7 @@ import pytest
 
 from bento import artifact
 from bento.artifact import ModelFolder
+from tests import fakes
 
 
 @pytest.fixture
@@ -155,3 +156,23 @@ def test_inspect_prints_the_manifest_of_a_whole_folder(fake_folder: ModelFolder,
     done = wordtell("inspect", str(folder), settings={})
     assert done.returncode == 1
     assert "model.onnx: has 0 bytes" in done.stderr
+
+
+def test_score_lists_passages(fake: dict[str, str]) -> None:
+    vocabulary = fakes.tokenizer().get_vocab()
+    low, high = (end(fakes.LETTERS, key=lambda letter: fakes.logit(vocabulary[letter])) * 8 for end in (min, max))
+    text = f"{low} " * 9 + f"{high} " * 9 + "\x1b[31m\n" + f"{high} " * 9 + f"{low} " * 30
+    listed = wordtell("score", "-", "--spans", settings=fake, text=text)
+    assert listed.returncode == 0, listed.stderr
+    answer = json.loads(wordtell("score", "-", "--json", settings=fake, text=text).stdout)
+    assert answer["spans"]
+    assert answer["summary"]["passages"] == len(answer["spans"])
+    assert answer["threshold"]["value"] == 0.5
+    lines = listed.stdout.splitlines()
+    assert len(lines) == len(answer["spans"])
+    for line, span in zip(lines, answer["spans"], strict=True):
+        edges, probability, shown = line.split("\t")
+        assert edges == f"{span['first_word']}-{span['last_word']}"
+        assert float(probability) == span["probability"]
+        assert shown.split() == text[span["start"] : span["end"]].replace("\x1b", " ").split()
+    assert "\x1b" not in listed.stdout

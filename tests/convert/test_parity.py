@@ -127,7 +127,9 @@ def test_every_product_is_known_to_pytorch_by_the_name_of_its_weight(converted: 
     known = {name: weights[name].numel() for name in converted.products}
     assert known == converted.products
     done: list[None] = []
-    errors = sensitivity.measure(converted.model, [*range(5, 45)], machine, known, lambda: done.append(None))
+    errors = sensitivity.measure(
+        converted.model, [[*range(5, 45)]], machine, dict.fromkeys(known), lambda: done.append(None)
+    )
     assert len(done) == len(known)
     assert all(error > 0 for error in errors.values())
 

@@ -14,8 +14,14 @@ from tests.http.server import Server
 @pytest.fixture(scope="session")
 def server(fake_folder: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The fake model: answers that can be known, quickly."""
-    settings = {"WORDTELL_MODEL__CHECKPOINT_DIR": str(fake_folder.path), "WORDTELL_MODEL__WINDOW_OVERLAP": "16"}
-    with Server(tmp_path_factory.mktemp("server") / "log", settings) as server:
+    folder = tmp_path_factory.mktemp("server")
+    settings = {
+        "WORDTELL_MODEL__CHECKPOINT_DIR": str(fake_folder.path),
+        "WORDTELL_MODEL__WINDOW_OVERLAP": "16",
+        "WORDTELL_JOBS__FOLDER": str(folder / "jobs"),
+        "WORDTELL_JOBS__MAX_JOBS": "100000",
+    }
+    with Server(folder / "log", settings) as server:
         yield server
         assert not re.findall(r".*(?:Warning|Traceback).*", server.log.read_text())
 

@@ -39,8 +39,8 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, "BENTOML_DO_NOT_TRACK": "True", **settings}
 
 
-def command(target: Path, *options: str) -> list[str]:
-    return [str(serving_python()), "-m", "bentoml", "serve", str(target), *options]
+def command(target: Path, *options: str, python: Path | None = None) -> list[str]:
+    return [str(python or serving_python()), "-m", "bentoml", "serve", str(target), *options]
 
 
 def on_loopback(port: int) -> list[str]:
@@ -50,17 +50,19 @@ def on_loopback(port: int) -> list[str]:
 class Server:
     """Started on entry, ready when `__enter__` returns, stopped on exit."""
 
-    def __init__(self, log: Path, settings: Mapping[str, str], target: Path = ROOT) -> None:
+    def __init__(self, log: Path, settings: Mapping[str, str], target: Path = ROOT, python: Path | None = None) -> None:
         self.port = free_port()
         self.log = log
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
         self._settings = settings
         self._target = target
+        self._python = python
 
     def __enter__(self) -> Server:
-        with self.log.open("wb") as log:
+        options = (*on_loopback(self.port), "--timeout-graceful-shutdown", "20")
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command(self._target, *on_loopback(self.port), "--timeout-graceful-shutdown", "20"),
+                command(self._target, *options, python=self._python),
                 env=environment(self._settings),
                 cwd=self.log.parent,  # not the project: what is served must not depend on where one stands
                 stdout=log,
@@ -84,6 +86,11 @@ class Server:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def _ready(self) -> bool:
         try:

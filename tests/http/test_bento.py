@@ -38,6 +38,7 @@ def test_it_holds_what_serving_needs_and_no_more(built: Path) -> None:
         "service.py",
         "shared_config.yaml",
     }
+    assert (built / "src" / "bento" / "api" / "page" / "index.html").exists()
     assert not list((built / "src").rglob("*.pyc"))
 
 

@@ -6,6 +6,7 @@ those of resources that are made and deleted find nothing to do: no operation do
 
 from __future__ import annotations
 
+import json
 from functools import cache
 
 import pytest
@@ -38,6 +39,19 @@ UNSAID = {
 }
 
 load_all_checks()
+
+
+def json_lines(found: list[tuple[str, str]]) -> str:
+    return "".join(json.dumps({"id": name, "text": text}) + "\n" for name, text in found)
+
+
+_WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
+schemathesis.openapi.format("json-lines", st.lists(st.tuples(_WORDS, _WORDS), min_size=1, max_size=5).map(json_lines))
+
+
+@schemathesis.serializer("application/x-ndjson")
+def as_sent(context: schemathesis.SerializationContext, value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
 
 
 @cache

@@ -24,6 +24,7 @@ def test_health(server: Server) -> None:
         "device": "cpu",
         "engine": "onnxruntime",
         "precision": "fp32",
+        "jobs": "ready",
     }
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import ml_dtypes
 import numpy as np
-import onnx
 import onnxruntime as ort
 import pytest
 from numpy.testing import assert_allclose
@@ -55,7 +55,7 @@ def turned(x: np.ndarray[Any, Any], base: float) -> np.ndarray[Any, Any]:
 
 def expected(q: Any, k: Any, v: Any, heads: int, bias: Any, buckets: Any, window: int, base: float) -> Any:
     size, out = q.shape[1] // heads, np.zeros(q.shape)
-    for begin, end in zip(BEGINS, BEGINS[1:], strict=False):
+    for begin, end in pairwise(BEGINS):
         for head in range(heads):
             part = np.s_[begin:end, head * size : (head + 1) * size]
             query, key = (turned(x[part], base) if base else x[part] for x in (q, k))
@@ -111,10 +111,14 @@ def run_narrow(inputs: Arrays, attributes: dict[str, Any]) -> Any:
     )
     options = ort.SessionOptions()
     options.register_custom_ops_library(str(LIBRARY))
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)[0]
 
 
-@pytest.mark.parametrize(("biased", "window", "base"), [(False, 0, 0.0), (True, 0, 0.0), (False, 7, 0.0), (False, 0, 1e4), (True, 16, 160000.0)])
+@pytest.mark.parametrize(
+    ("biased", "window", "base"),
+    [(False, 0, 0.0), (True, 0, 0.0), (False, 7, 0.0), (False, 0, 1e4), (True, 16, 160000.0)],
+)
 @pytest.mark.parametrize("size", [8, 32, 64, 72])
 def test_attention_of_every_kind(size: int, biased: bool, window: int, base: float) -> None:
     for int8 in (0, 1):

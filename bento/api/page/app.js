@@ -211,7 +211,10 @@ function warn(text) {
   $("alert").textContent = text;
 }
 
+panel.tellLimits("");
 health().then((served) => {
-  if (served && !model) status(`Served here: ${served.model_version}.`);
+  if (!served || model) return;
+  panel.tellLimits(served.model_version);
+  if (!run) status(`Served here: ${served.model_version}.`);
 });
 showSize();

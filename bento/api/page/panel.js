@@ -17,13 +17,10 @@ export class Panel {
     this.view = view;
     /** @type {{value: number, promise?: string} | null} */
     this.own = null;
-    $("threshold").addEventListener("input", () => this.update());
-    $("reset").addEventListener("click", () => this.#set(this.own.value));
+    this.threshold = 0;
+    $("threshold").addEventListener("input", () => this.#use(Number($("threshold").value)));
+    $("reset").addEventListener("click", () => this.#useOwn());
     $("legend").replaceChildren(...legend());
-  }
-
-  get threshold() {
-    return Number($("threshold").value);
   }
 
   /** A text is being scored: nothing to decide yet. */
@@ -36,24 +33,36 @@ export class Panel {
     $("no-passages").hidden = true;
   }
 
+  /** Beside every result, also one that is still coming. @param {string} version the model's */
+  tellLimits(version) {
+    $("limits").replaceChildren(...limitsOf(version).map((text) => element("li", text)));
+  }
+
   /** The server's last word on a text. @param {{summary: object, metadata: object}} result */
   show({ summary, metadata }) {
     this.own = metadata.threshold;
     this.abstained = summary.abstained;
     for (const id of CONTROLS) $(id).disabled = false;
-    $("limits").replaceChildren(...limitsOf(metadata.model_version).map((text) => element("li", text)));
+    this.tellLimits(metadata.model_version);
     $("model").textContent = `Model: ${metadata.model_version}. Scored in ${(metadata.processing_time_ms / 1000).toFixed(1)} s.`;
-    this.#set(this.own.value);
+    this.#useOwn();
   }
 
-  /** Passages and figures at the slider's threshold. */
-  update() {
+  /** The model's own threshold, exactly: the slider has two places only. */
+  #useOwn() {
+    $("threshold").value = String(this.own.value);
+    this.#use(this.own.value);
+  }
+
+  /** Passages and figures at a threshold. @param {number} threshold */
+  #use(threshold) {
     const { scores, known } = this.view;
-    const passages = findPassages(scores, this.threshold, known);
+    const passages = findPassages(scores, threshold, known);
+    this.threshold = threshold;
     this.view.mark(passages);
     const marked = passages.reduce((sum, { first, last }) => sum + last - first + 1, 0);
-    $("threshold-value").textContent = percent(this.threshold);
-    $("threshold").setAttribute("aria-valuetext", percent(this.threshold));
+    $("threshold-value").textContent = percent(threshold);
+    $("threshold").setAttribute("aria-valuetext", percent(threshold));
     $("promise").textContent = this.#promise();
     this.#figures([
       ["Words", known.toLocaleString("en")],
@@ -64,15 +73,9 @@ export class Panel {
     this.#list(passages);
   }
 
-  /** @param {number} threshold */
-  #set(threshold) {
-    $("threshold").value = String(threshold);
-    this.update();
-  }
-
   #promise() {
     const { value, promise } = this.own;
-    if (Math.abs(this.threshold - value) > 0.005) {
+    if (this.threshold !== value) {
       return `You have moved the threshold (the model's own is ${percent(value)}): nothing is promised here.`;
     }
     if (this.abstained) return "This text is too short for any promise: what is marked may well be wrong.";

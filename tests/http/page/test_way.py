@@ -46,6 +46,8 @@ def test_the_machines_passage_is_marked(page: Page) -> None:
     assert passage.startswith("She is the founder")
     assert passage.endswith("with a banner.")
     assert "Words 14 to 62" in page.text_content("#passages")
+    assert "never decide about a person" in page.text_content("#limits")
+    assert "SmolLM2-135M" in page.text_content("#limits")
     assert page.text_content("#summary") == "Words113Mean score52 %Passages marked1Words in them49 (43 %)"
 
 

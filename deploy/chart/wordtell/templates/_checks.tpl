@@ -26,6 +26,18 @@
 {{- if and (ne $v.model.source "baked") (dig "model" "checkpoint_dir" "" $v.config) -}}
 {{- fail (printf "config.model.checkpoint_dir is set, but model.source is %s and mounts the model at /mnt/models: leave one of them out" $v.model.source) -}}
 {{- end -}}
+{{- if and (eq $v.jobs.database "sqlite") (or (ne $v.autoscaling.type "none") (ne ($v.replicas | int) 1)) -}}
+{{- fail (printf "jobs.database is sqlite, whose volume one pod writes to: set replicas (%v) to 1 and autoscaling.type (%s) to none, or jobs.database to postgresql" $v.replicas $v.autoscaling.type) -}}
+{{- end -}}
+{{- if and (eq $v.jobs.database "sqlite") $v.kserve.enabled -}}
+{{- fail "jobs.database is sqlite, but KServe decides how many pods there are: set it to postgresql" -}}
+{{- end -}}
+{{- if and (eq $v.jobs.database "postgresql") (not $v.jobs.postgresql.urlSecret) -}}
+{{- fail "jobs.database is postgresql but jobs.postgresql.urlSecret is empty: name a Secret whose key url is postgresql://user:password@host:5432/name" -}}
+{{- end -}}
+{{- if and (ne $v.jobs.database "none") (dig "jobs" "folder" "" $v.config) -}}
+{{- fail (printf "config.jobs.folder is set, but jobs.database is %s: leave one of them out" $v.jobs.database) -}}
+{{- end -}}
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.enabled is true but httpRoute.parentRefs is empty: name the Gateway, e.g. [{name: public}]" -}}
 {{- end -}}

@@ -58,6 +58,16 @@ seccompProfile:
 - name: WORDTELL_API__BASE_PATH
   value: {{ . }}
 {{- end }}
+{{- if eq .Values.jobs.database "sqlite" }}
+- name: WORDTELL_JOBS__FOLDER
+  value: /var/lib/wordtell/jobs
+{{- else if eq .Values.jobs.database "postgresql" }}
+- name: WORDTELL_JOBS__DATABASE_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.jobs.postgresql.urlSecret | quote }}
+      key: url
+{{- end }}
 {{- with .Values.apiKeysSecret }}
 - name: WORDTELL_API__KEYS
   valueFrom:
@@ -111,6 +121,10 @@ volumeMounts:
     {{- end }}
     {{- end }}
     readOnly: true
+  {{- end }}
+  {{- if eq .Values.jobs.database "sqlite" }}
+  - name: jobs
+    mountPath: /var/lib/wordtell
   {{- end }}
   {{- with .Values.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}

@@ -47,7 +47,9 @@ labels:
 {{ dig "api" "shutdown_s" 30 .Values.config }}
 {{- end }}
 {{- define "wordtell.bodyBytes" -}}
-{{ dig "api" "max_body_bytes" 4194304 .Values.config | int64 }}
+{{- $request := dig "api" "max_body_bytes" 4194304 .Values.config | int64 -}}
+{{- $job := dig "jobs" "max_body_bytes" 67108864 .Values.config | int64 -}}
+{{- ternary $request (max $request $job) (eq .Values.jobs.database "none") }}
 {{- end }}
 
 {{/* Where a proxy shows wordtell: the path of the Ingress, else of the HTTPRoute, if it is one and no pattern. */}}

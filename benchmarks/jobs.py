@@ -1,0 +1,141 @@
+"""What do jobs cost? Their throughput beside that of requests, and the time of a short request beside a job.
+
+Throughput: the same number of texts of 350 words, as requests of 120 from two callers and as a job, in turns; words a
+second of both. The job's time is from its POST to its last result, SQLite's writes among it.
+Fairness: as benchmarks.fairness, with a job in the place of the long requests: the bound of the p95 of a request of
+3 x 50 words is three times its p95 on the idle server, plus the time of one 350-word text. Writes
+benchmarks/results/jobs.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks import harness, servers
+from benchmarks.load import Client, Size, percentiles
+
+LONG, SHORT, WINDOW = Size("120 x 350", 120, 350), Size("3 x 50", 3, 50), Size("1 x 350", 1, 350)
+_CALLERS = 2
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5, help="jobs, and as many rounds of requests")
+    parser.add_argument("--texts", type=int, default=1920, help="of a round")
+    parser.add_argument("--requests", type=int, default=60, help="short ones beside a job")
+    parser.add_argument("--model", type=Path, default=servers.MODEL)
+    parser.add_argument("--results", type=Path, default=harness.RESULTS)
+    options = parser.parse_args()
+    harness.pin(options.cores)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"WORDTELL_JOBS__FOLDER": folder}
+        with servers.start("wordtell", options.cores, options.model, settings) as server:
+            found = asyncio.run(measure(server, options.rounds, options.texts, options.requests))
+    question = "words a second as requests and as a job; milliseconds of a 3 x 50 request beside a job"
+    harness.write("jobs", {"question": question, "cores": options.cores, **found}, options.results)
+
+
+async def measure(server: servers.Server, rounds: int, texts: int, requests: int) -> dict[str, Any]:
+    """Throughput, then fairness."""
+    async with Client(server) as client, httpx.AsyncClient(base_url=server.base, timeout=600) as jobs:
+        for size in (LONG, SHORT, WINDOW):  # it warms up
+            await client.send(size)
+        found = []
+        for _ in range(rounds):
+            found.append({"requests": await as_requests(client, texts), "job": await as_job(client, jobs, texts)})
+        cost = 1 - statistics.median(one["job"] / one["requests"] for one in found)
+        throughput = {"texts": texts, "words_per_second": found, "cost": round(cost, 4), "bound": 0.03}
+        return {"throughput": throughput, "fairness": await beside(client, jobs, texts, requests)}
+
+
+async def as_requests(client: Client, texts: int) -> float:
+    """Words a second."""
+    waiting = iter(range(texts // LONG.texts))
+
+    async def caller() -> None:
+        for _ in waiting:
+            outcome = await client.send(LONG)
+            if outcome.status != 200:
+                raise RuntimeError(f"a request was answered with {outcome.status}")
+
+    started = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(_CALLERS)))
+    return round(texts * LONG.words / (time.perf_counter() - started), 1)
+
+
+async def as_job(client: Client, jobs: httpx.AsyncClient, texts: int) -> float:
+    """Words a second."""
+    body = lines(client, texts)
+    started = time.perf_counter()
+    await done(jobs, await post(jobs, body))
+    return round(texts * LONG.words / (time.perf_counter() - started), 1)
+
+
+async def beside(client: Client, jobs: httpx.AsyncClient, texts: int, requests: int) -> dict[str, Any]:
+    """Short requests while there is always a job that runs, and one that waits."""
+    idle = percentiles([(await client.send(SHORT)).seconds for _ in range(requests)])
+    window = statistics.median([(await client.send(WINDOW)).seconds for _ in range(9)])
+    stop = asyncio.Event()
+
+    async def keep_busy() -> None:
+        while not stop.is_set():
+            await done(jobs, await post(jobs, lines(client, texts)), stop)
+
+    busy_with = [asyncio.create_task(keep_busy()) for _ in range(2)]
+    await asyncio.sleep(1)
+    outcomes = []
+    for _ in range(requests):
+        outcomes.append(await client.send(SHORT))
+        await asyncio.sleep(0.5)
+    stop.set()
+    await asyncio.gather(*busy_with)
+    bound = 3 * float(idle["p95_ms"]) + window * 1e3
+    busy = percentiles(outcome.seconds for outcome in outcomes if outcome.status == 200)
+    return {
+        "idle": idle,
+        "busy": busy,
+        "bound_ms": round(bound, 1),
+        "p95_of_bound": round(float(busy["p95_ms"]) / bound, 3) if busy["count"] else None,
+        "not_answered": sum(outcome.status != 200 for outcome in outcomes),
+    }
+
+
+def lines(client: Client, texts: int) -> bytes:
+    """A body of texts that no other has."""
+    return b"".join(
+        json.dumps({"id": index, "text": text}).encode() + b"\n"
+        for index, text in enumerate(text for _ in range(texts // LONG.texts) for text in client.texts(LONG))
+    )
+
+
+async def post(jobs: httpx.AsyncClient, body: bytes) -> str:
+    """The job's path."""
+    answer = await jobs.post("/api/v1/jobs", content=body)
+    return answer.raise_for_status().headers["Location"]
+
+
+async def done(jobs: httpx.AsyncClient, job: str, stop: asyncio.Event | None = None) -> None:
+    """Wait for a job, or until told to stop; then delete it."""
+    while not (stop is not None and stop.is_set()):
+        state = (await jobs.get(job)).raise_for_status().json()["state"]
+        if state == "failed":
+            raise RuntimeError("a job failed")
+        if state == "done":
+            break
+        await asyncio.sleep(0.05)
+    await jobs.delete(job)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+// AVX2 and FMA: 16-bit products in pairs, since 8-bit ones saturate there.
+#include "attention/mixing.h"
+#include "attention/products.h"
+#include "attention/rows.h"
+
+namespace wordtell {
+namespace {
+
+struct Avx2Dot {
+  using Row = int16_t;
+  using Packed = int16_t;
+  static constexpr int step = 2, group = 2, offset = 0;
+
+  static void product(const int16_t* rows, const int16_t* tile, int depth, int32_t* sums) {
+    constexpr int together = 4;
+    for (int first = 0; first < kTile; first += together) {
+      __m256i total[together][2] = {};
+      for (int d = 0; d < depth; d += 2) {
+        const auto* columns = reinterpret_cast<const __m256i*>(tile + d * kTile);
+        const __m256i left = _mm256_load_si256(columns), right = _mm256_load_si256(columns + 1);
+        for (int i = 0; i < together; ++i) {
+          int32_t pair;
+          __builtin_memcpy(&pair, rows + (first + i) * depth + d, sizeof pair);
+          const __m256i both = _mm256_set1_epi32(pair);
+          total[i][0] = _mm256_add_epi32(total[i][0], _mm256_madd_epi16(both, left));
+          total[i][1] = _mm256_add_epi32(total[i][1], _mm256_madd_epi16(both, right));
+        }
+      }
+      for (int i = 0; i < together; ++i) __builtin_memcpy(sums + (first + i) * kTile, total[i], sizeof total[i]);
+    }
+  }
+};
+
+}  // namespace
+
+extern const AttentionKernel attention_fp32_avx2 = kernel_of<FloatProducts, MixFloats<false>>();
+extern const AttentionKernel attention_int8_avx2 = kernel_of<ByteProducts<Avx2Dot>, MixFloats<true>>();
+
+}  // namespace wordtell

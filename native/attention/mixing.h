@@ -1,0 +1,127 @@
+// The softmax of a row of scores, and the product with v, in FP32.
+#pragma once
+
+#include "cpu/sixteen.h"
+
+namespace wordtell {
+namespace {
+
+// Turns scores into e^(score - highest), zero beyond `length` up to the next multiple of sixteen; returns one over their
+// sum. `rounded`: as bfloat16 has them, and the sum is of those.
+template <bool rounded>
+float softmax(float* scores, int length) {
+  const int whole = length / 16 * 16;
+  V16 highest = fill(-1e30f);
+  for (int j = 0; j < whole; j += 16) highest = larger(highest, load(scores + j));
+  if (whole < length) {
+    const V16 last = first_of(load(scores + whole), length - whole, -1e30f);
+    store(scores + whole, last);
+    highest = larger(highest, last);
+  }
+  const V16 top = fill(largest(highest));
+  V16 total{};
+  for (int j = 0; j < length; j += 16) {
+    V16 value = exponential(load(scores + j) - top);
+    if (rounded) value = round_to_bfloat16(value);
+    if (j == whole) value = first_of(value, length - whole, 0.0f);
+    store(scores + j, value);
+    total += value;
+  }
+  return 1.0f / sum(total);
+}
+
+template <bool rounded>
+class MixFloats {
+ public:
+  static size_t bytes(int head_size, int length) {
+    return static_cast<size_t>(length) * vectors(head_size) * 16 * sizeof(float);
+  }
+  static float softmax(float* scores, int length) { return wordtell::softmax<rounded>(scores, length); }
+
+  template <typename Value>
+  MixFloats(const Value* v, ptrdiff_t stride, int length, int head_size, char* memory)
+      : values_(reinterpret_cast<float*>(memory)), head_size_(head_size) {
+    float* to = values_;
+    for (int j = 0; j < length; ++j) {
+      for (int c = 0; c < head_size; c += 16, to += 16) {
+        const Value* from = v + j * stride + c;
+        const V16 value = c + 16 <= head_size ? load(from) : load_part(from, head_size - c);
+        store(to, rounded ? round_to_bfloat16(value) : value);
+      }
+    }
+  }
+
+  // shares: [count][width], of the keys [first_key, first_key + keys); inverse: one factor a row.
+  void mix(const float* shares, int width, int count, int first_key, int keys, const float* inverse, float* out,
+           ptrdiff_t out_stride) const {
+    const Keys range{first_key, keys};
+    for (int row = 0; row < count; row += kRows) {
+      const int rows = count - row < kRows ? count - row : kRows;
+      for (int c = 0; c < vectors(head_size_);) {
+        const bool wide = vectors(head_size_) - c >= kVectors;
+        V16 sums[kRows][kVectors];
+        if (rows == kRows && wide) {
+          multiply<kRows, kVectors>(shares + row * width, width, range, c, sums);
+        } else if (rows == kRows) {
+          multiply<kRows, 1>(shares + row * width, width, range, c, sums);
+        } else {
+          for (int r = 0; r < rows; ++r) {
+            if (wide) {
+              multiply<1, kVectors>(shares + (row + r) * width, width, range, c, sums + r);
+            } else {
+              multiply<1, 1>(shares + (row + r) * width, width, range, c, sums + r);
+            }
+          }
+        }
+        for (int r = 0; r < rows; ++r) {
+          for (int n = 0; n < (wide ? kVectors : 1); ++n) {
+            put(out + (row + r) * out_stride, (c + n) * 16, sums[r][n] * inverse[row + r]);
+          }
+        }
+        c += wide ? kVectors : 1;
+      }
+    }
+  }
+
+ private:
+#if defined(__AVX512F__)
+  static constexpr int kRows = 4, kVectors = 4;
+#else
+  static constexpr int kRows = 2, kVectors = 2;  // sixteen registers hold half of a V16 each
+#endif
+
+  static int vectors(int head_size) { return (head_size + 15) / 16; }
+
+  struct Keys {
+    int first, count;
+  };
+
+  template <int R, int C>
+  void multiply(const float* shares, int width, Keys keys, int first, V16 (*sums)[kVectors]) const {
+    V16 total[R][C] = {};
+    const float* values = values_ + (static_cast<ptrdiff_t>(keys.first) * vectors(head_size_) + first) * 16;
+    for (int j = 0; j < keys.count; ++j, values += vectors(head_size_) * 16) {
+      for (int r = 0; r < R; ++r) {
+        const V16 share = fill(shares[r * width + j]);
+        for (int c = 0; c < C; ++c) total[r][c] = multiply_add(share, load(values + c * 16), total[r][c]);
+      }
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int c = 0; c < C; ++c) sums[r][c] = total[r][c];
+    }
+  }
+
+  void put(float* row, int column, V16 value) const {
+    if (column + 16 <= head_size_) {
+      store(row + column, value);
+    } else {
+      for (int i = 0; column + i < head_size_; ++i) row[column + i] = value[i];
+    }
+  }
+
+  float* values_;
+  int head_size_;
+};
+
+}  // namespace
+}  // namespace wordtell

@@ -1,0 +1,272 @@
+// Sixteen numbers at a time: one register with AVX-512, two with AVX2, four elsewhere.
+// Internal linkage only, for the reason that attention/rows.h gives.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cpu/bfloat16.h"
+
+#if defined(__x86_64__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace wordtell {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+constexpr int kParts = 16 / kLanes;
+
+// Sixteen numbers in the processor's own registers. The compiler's type of sixteen would do, but where registers are
+// narrower GCC passes such a type through memory at every step, which made AVX2 slower than plain SSE.
+template <typename Element, typename Part>
+struct Sixteen {
+  Part parts[kParts];
+
+  Element& operator[](int i) { return reinterpret_cast<Element*>(parts)[i]; }
+  Element operator[](int i) const { return reinterpret_cast<const Element*>(parts)[i]; }
+};
+
+typedef float FloatPart __attribute__((vector_size(4 * kLanes)));
+typedef int32_t IntegerPart __attribute__((vector_size(4 * kLanes)));
+using V16 = Sixteen<float, FloatPart>;
+using I16 = Sixteen<int32_t, IntegerPart>;
+
+// f of the parts of some vectors, one by one.
+template <typename Out, typename F, typename... In>
+inline Out by_parts(const F& f, const In&... in) {
+  Out out;
+  for (int i = 0; i < kParts; ++i) out.parts[i] = f(in.parts[i]...);
+  return out;
+}
+
+#define WORDTELL_ELEMENTWISE(Type, Element, Part, sign)                                                            \
+  inline Type operator sign(const Type& a, const Type& b) {                                                        \
+    return by_parts<Type>([](Part x, Part y) { return x sign y; }, a, b);                                          \
+  }                                                                                                                \
+  inline Type operator sign(const Type& a, Element b) {                                                            \
+    return by_parts<Type>([b](Part x) { return x sign b; }, a);                                                    \
+  }
+WORDTELL_ELEMENTWISE(V16, float, FloatPart, +)
+WORDTELL_ELEMENTWISE(V16, float, FloatPart, -)
+WORDTELL_ELEMENTWISE(V16, float, FloatPart, *)
+WORDTELL_ELEMENTWISE(I16, int32_t, IntegerPart, +)
+WORDTELL_ELEMENTWISE(I16, int32_t, IntegerPart, &)
+WORDTELL_ELEMENTWISE(I16, int32_t, IntegerPart, <<)
+WORDTELL_ELEMENTWISE(I16, int32_t, IntegerPart, >>)
+#undef WORDTELL_ELEMENTWISE
+
+inline V16 operator-(const V16& a) {
+  return by_parts<V16>([](FloatPart x) { return -x; }, a);
+}
+inline V16& operator+=(V16& a, const V16& b) { return a = a + b; }
+inline I16& operator+=(I16& a, const I16& b) { return a = a + b; }
+
+inline I16 bits(const V16& a) {
+  return by_parts<I16>([](FloatPart x) { return reinterpret_cast<IntegerPart>(x); }, a);
+}
+inline V16 from_bits(const I16& a) {
+  return by_parts<V16>([](IntegerPart x) { return reinterpret_cast<FloatPart>(x); }, a);
+}
+inline I16 to_integers(const V16& a) {
+  return by_parts<I16>([](FloatPart x) { return __builtin_convertvector(x, IntegerPart); }, a);
+}
+inline V16 to_floats(const I16& a) {
+  return by_parts<V16>([](IntegerPart x) { return __builtin_convertvector(x, FloatPart); }, a);
+}
+
+inline V16 load(const float* from) {
+  V16 value;
+  for (int i = 0; i < kParts; ++i) __builtin_memcpy(&value.parts[i], from + i * kLanes, sizeof value.parts[i]);
+  return value;
+}
+inline float number(float value) { return value; }
+inline float number(Bfloat16 value) {
+  const int32_t bits = value << 16;
+  float widened;
+  __builtin_memcpy(&widened, &bits, sizeof widened);
+  return widened;
+}
+
+inline V16 load(const Bfloat16* from) {
+  I16 value;
+  for (int i = 0; i < 16; ++i) value[i] = from[i] << 16;  // zeros below
+  return from_bits(value);
+}
+inline I16 load(const int32_t* from) {
+  I16 value;
+  for (int i = 0; i < kParts; ++i) __builtin_memcpy(&value.parts[i], from + i * kLanes, sizeof value.parts[i]);
+  return value;
+}
+inline void store(float* to, const V16& value) {
+  for (int i = 0; i < kParts; ++i) __builtin_memcpy(to + i * kLanes, &value.parts[i], sizeof value.parts[i]);
+}
+inline void store(int32_t* to, const I16& value) {
+  for (int i = 0; i < kParts; ++i) __builtin_memcpy(to + i * kLanes, &value.parts[i], sizeof value.parts[i]);
+}
+inline void store_bytes(int8_t* to, const I16& value) {
+  for (int i = 0; i < 16; ++i) to[i] = static_cast<int8_t>(value[i]);
+}
+inline V16 fill(float value) {
+  return by_parts<V16>([value](FloatPart zero) { return value - zero; }, V16{});
+}
+
+// The first `count` numbers of a, `rest` in the places of the others.
+inline V16 first_of(const V16& a, int count, float rest) {
+  V16 value = a;
+  for (int i = 0; i < kParts; ++i) {
+    IntegerPart place;
+    for (int n = 0; n < kLanes; ++n) place[n] = i * kLanes + n;
+    value.parts[i] = place < count ? a.parts[i] : rest - FloatPart{};
+  }
+  return value;
+}
+
+// The first `count` numbers, the others zero; memory behind them is not touched.
+inline V16 load_part(const float* from, int count) {
+  V16 value{};
+  for (int i = 0; i < count; ++i) value[i] = from[i];
+  return value;
+}
+inline V16 load_part(const Bfloat16* from, int count) {
+  Bfloat16 value[16] = {};
+  for (int i = 0; i < count; ++i) value[i] = from[i];
+  return load(value);
+}
+
+// b where either is NaN.
+inline V16 larger(const V16& a, const V16& b) {
+  return by_parts<V16>([](FloatPart x, FloatPart y) { return x > y ? x : y; }, a, b);
+}
+
+// a * b + c, rounded once where the processor can.
+inline FloatPart multiply_add(FloatPart a, FloatPart b, FloatPart c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#elif defined(__aarch64__)
+  return vfmaq_f32(c, a, b);
+#else
+  return a * b + c;
+#endif
+}
+inline V16 multiply_add(const V16& a, const V16& b, const V16& c) {
+  return by_parts<V16>([](FloatPart x, FloatPart y, FloatPart z) { return multiply_add(x, y, z); }, a, b, c);
+}
+
+// In pairs, always the same: the sum of a row must not depend on the processor's width.
+inline float sum(V16 a) {
+  for (int step = 8; step > 0; step /= 2) {
+    for (int i = 0; i < step; ++i) a[i] += a[i + step];
+  }
+  return a[0];
+}
+
+inline float largest(V16 a) {
+  float most = a[0];
+  for (int i = 1; i < 16; ++i) most = a[i] > most ? a[i] : most;
+  return most;
+}
+
+// NaN where a number of a is NaN or infinite, else 0.
+inline V16 poison(const V16& a) { return a - a; }
+
+// e^x for x <= 0, to about two units in the last place: 2^n e^r with |r| <= ln 2 / 2, Taylor's series of e^r.
+inline V16 exponential(V16 x) {
+  constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
+  x = larger(fill(-87.0f), x);
+  const V16 shifted = multiply_add(x, fill(1.44269504f), fill(magic));
+  const V16 n = shifted - magic;
+  V16 r = multiply_add(n, fill(-0.693359375f), x);  // ln 2 in two parts
+  r = multiply_add(n, fill(2.12194440e-4f), r);
+  V16 p = fill(1.0f / 720);
+  constexpr float series[] = {1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+  for (const float coefficient : series) p = multiply_add(p, r, fill(coefficient));
+  return from_bits(bits(p) + (to_integers(n) << 23));
+}
+
+// To the nearest bfloat16, ties to even; as FP32, with zeros below.
+inline V16 round_to_bfloat16(V16 x) {
+  const I16 odd = (bits(x) >> 16) & 1;
+  return from_bits((bits(x) + odd + 0x7fff) & static_cast<int32_t>(0xffff0000));
+}
+
+// Numbers of a and b, which follows it, by their places.
+inline FloatPart shuffle(FloatPart a, FloatPart b, IntegerPart places) {
+#if defined(__clang__)
+  FloatPart result;
+  for (int n = 0; n < kLanes; ++n) result[n] = places[n] < kLanes ? a[places[n]] : b[places[n] - kLanes];
+  return result;
+#else
+  return __builtin_shuffle(a, b, places);
+#endif
+}
+
+// Rows become columns: rounds that each exchange rows with columns of blocks half as large, inside the registers and
+// then, where sixteen numbers take several, between them.
+inline void transpose(V16 (&rows)[16]) {
+#if defined(__AVX512F__)
+  __m512 t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(rows[i].parts[0], rows[i + 1].parts[0]);
+    t[i + 1] = _mm512_unpackhi_ps(rows[i].parts[0], rows[i + 1].parts[0]);
+  }
+  __m512 u[16];
+  for (int i = 0; i < 16; i += 4) {
+    u[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
+    u[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
+    u[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+    u[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+  }
+  for (int i = 0; i < 4; ++i) {
+    const __m512 a = _mm512_shuffle_f32x4(u[i], u[i + 4], 0x88), b = _mm512_shuffle_f32x4(u[i], u[i + 4], 0xdd);
+    const __m512 c = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0x88);
+    const __m512 d = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0xdd);
+    rows[i].parts[0] = _mm512_shuffle_f32x4(a, c, 0x88);
+    rows[i + 8].parts[0] = _mm512_shuffle_f32x4(a, c, 0xdd);
+    rows[i + 4].parts[0] = _mm512_shuffle_f32x4(b, d, 0x88);
+    rows[i + 12].parts[0] = _mm512_shuffle_f32x4(b, d, 0xdd);
+  }
+#else
+  for (int step = 1; step < kLanes; step *= 2) {
+    IntegerPart low, high;  // a's numbers are 0 ... kLanes - 1, b's follow
+    for (int n = 0; n < kLanes; ++n) {
+      low[n] = n & step ? kLanes + n - step : n;
+      high[n] = n & step ? kLanes + n : n + step;
+    }
+    for (int i = 0; i < 16; ++i) {
+      if (i & step) continue;
+      for (int p = 0; p < kParts; ++p) {
+        const FloatPart a = rows[i].parts[p], b = rows[i + step].parts[p];
+        rows[i].parts[p] = shuffle(a, b, low);
+        rows[i + step].parts[p] = shuffle(a, b, high);
+      }
+    }
+  }
+  for (int p = 0; p < kParts; ++p) {
+    for (int other = p + 1; other < kParts; ++other) {
+      for (int i = 0; i < kLanes; ++i) {
+        const FloatPart kept = rows[p * kLanes + i].parts[other];
+        rows[p * kLanes + i].parts[other] = rows[other * kLanes + i].parts[p];
+        rows[other * kLanes + i].parts[p] = kept;
+      }
+    }
+  }
+#endif
+}
+
+}  // namespace
+}  // namespace wordtell

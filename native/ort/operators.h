@@ -1,0 +1,15 @@
+// The operators that convert/fused.py writes, in domain "wordtell".
+//
+// Activations are FP32 [tokens, width]. Every operator gives a token the same bits whatever its neighbours are.
+#pragma once
+
+#include "ort/api.h"
+
+namespace wordtell {
+
+const OrtCustomOp* attention();
+const OrtCustomOp* disentangled_attention();
+const OrtCustomOp* quantized_linear();
+const OrtCustomOp* add_layer_norm();
+
+}  // namespace wordtell
