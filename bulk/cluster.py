@@ -190,7 +190,7 @@ class _Sink(BlockBasedFileDatasink):
         writers.write_table(self._order.written, block.to_arrow(), file)
 
     def write(self, blocks: Any, ctx: Any) -> Any:
-        kept = list(blocks)
+        kept = [block for block in blocks if len(block)]  # an empty one has no columns
         errors = sum(len(block) - block["error"].null_count for block in kept)
         if errors:  # before the file, under a name that a repeated task gives again
             name = self.filename_provider.get_filename_for_task(ctx.kwargs["write_uuid"], ctx.task_idx)

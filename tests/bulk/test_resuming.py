@@ -127,7 +127,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(model: Path, source: Path, tm
 def test_two_runs_do_not_write_one_folder(model: Path, source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = files.start(model, source, out)
-    while not (out / "_run.json").exists():
+    while not (out / "_run.json").exists() and first.poll() is None:
         time.sleep(0.01)
     second = files.start(model, source, out)
     _, said = second.communicate(timeout=60)
