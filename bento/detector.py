@@ -201,6 +201,37 @@ class Detector:
         metrics.CACHED_TEXTS.inc(cached)
         return Scores(scores, queue_s, cached)
 
+    def begin(self, texts: Sequence[str]) -> list[Future[FloatArray]]:
+        """Tokenise texts on this thread and queue them together: the way for files, whose reader waits for its results.
+
+        Nothing is refused, limited or cached: the caller bounds what it has begun. One future a text: its scores
+        [words], or Untokenisable. Raises ModelNotReady once closed.
+        """
+        request = _Request("", {text: f"texts[{index}]" for index, text in enumerate(texts)}, _nothing, None, None)
+        try:
+            prepared: list[Prepared] = self._prepare(request, texts)
+        except Untokenisable as error:
+            if len(texts) > 1:
+                return [future for text in texts for future in self.begin([text])]
+            failed: Future[FloatArray] = Future()
+            failed.set_exception(error)
+            return [failed]
+        futures: list[Future[FloatArray]] = [Future() for _ in texts]
+        work = self._scheduler.submit([text.ids for text in prepared])
+        for found, made, future in zip(futures, prepared, work, strict=True):
+            future.add_done_callback(partial(self._deliver, request, made, found))
+        return futures
+
+    def _deliver(self, request: _Request, text: Prepared, found: Future[FloatArray], work: Future[Done]) -> None:
+        """On the lane that ran a text's last window."""
+        if work.cancelled():
+            found.cancel()
+            return
+        try:
+            found.set_result(self._align(request, text, work.result()))
+        except BaseException as error:
+            found.set_exception(error)
+
     def count_windows(self, text: str) -> int:
         """How many times `on_window` will be called for a text."""
         return len(self._windows(self._tokenizer.encode(text)))
@@ -338,6 +369,10 @@ class Detector:
         if not np.isfinite(scores).all():
             raise ArithmeticError("the model's answer is not a number")
         return scores
+
+
+def _nothing() -> None:
+    """A window has been run, and nobody asked."""
 
 
 def _parts(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bento import __version__, logs
+from bento.cli.batch import batch
 from bento.cli.check import check
 from bento.cli.config import config
 from bento.cli.inspect import inspect
@@ -21,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (score, config, serve, check, inspect, sign):
+for command in (score, batch, config, serve, check, inspect, sign):
     app.command()(command)
 
 
