@@ -6,6 +6,8 @@ model.fused.onnx the same for wordtell's own operators (native/), where they cov
                  [tokens], boundaries: int64 [windows + 1]; output logits: float32 [tokens, labels]
 model.onnx.data  the weights of both, or of one that is big
 tokenizer.json   the `tokenizers` library's own format
+calibration.json thresholds with a promise, where `wordtell calibrate` wrote it (checksum of its own; not in the
+                 manifest)
 README.md        the model card, for people (not in the manifest)
 report.json      how near it is to the checkpoint it was made of, and how fast: report.md and report.svg show it to
                  people (not in the manifest)
@@ -21,7 +23,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from bento import folders
+from bento import calibration, folders
+from bento.calibration import Calibration
 from bento.errors import ArtifactError
 
 FORMAT = 1
@@ -116,6 +119,7 @@ class ModelFolder:
 
     path: Path
     manifest: Manifest
+    calibration: Calibration | None = None
 
     @property
     def model(self) -> Path:
@@ -144,7 +148,7 @@ def load(path: Path) -> ModelFolder:
     manifest = _read_manifest(path / MANIFEST)
     for name, expected in manifest.files.items():
         _compare(path / name, expected)
-    return ModelFolder(path, manifest)
+    return ModelFolder(path, manifest, calibration.load(path, manifest.digest))
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -13,13 +13,13 @@ from functools import partial
 import numpy as np
 from opentelemetry.trace import SpanContext
 
-from bento import artifact, cpu, metrics, signing, tracing
+from bento import artifact, cpu, metrics, passages, signing, tracing
 from bento.alignment import Alignment, Partial, Prepared
 from bento.artifact import ModelFolder
 from bento.cache import ScoreCache
 from bento.engines import Runner, fused
 from bento.errors import ArtifactError, ConfigError, TextTooLong, Untokenisable
-from bento.passages import UNCALIBRATED
+from bento.passages import Threshold
 from bento.scheduling.backlog import Done
 from bento.scheduling.costs import Density
 from bento.scheduling.flights import Abandoned, Flight, Flights
@@ -103,7 +103,6 @@ class Detector:
         self.name = settings.model.name or folder.manifest.name
         self.engine = runner.engine
         self.kernels = runner.variant
-        self.threshold = UNCALIBRATED
         self._api = settings.api
         self._tokenizer = Tokenizer(folder.tokenizer)
         self._alignment = Alignment(self._tokenizer, self.manifest)
@@ -141,6 +140,10 @@ class Detector:
     def whole(self) -> bool:
         """Whether everything that answers requests still runs."""
         return self._scheduler.whole
+
+    def threshold_for(self, words: int) -> Threshold:
+        """The threshold of passages for a text of so many words, and what it promises."""
+        return passages.threshold_for(self._folder.calibration, words)
 
     def expect_room(self, characters: int) -> None:
         """Raises Overloaded when the backlog has no room for half of so much text: before anything is paid for it.
