@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -138,7 +138,16 @@ class ModelFolder:
 
 
 def load(path: Path) -> ModelFolder:
-    """Read the manifest and compare every file with it. Raises ArtifactError, naming the file and the remedy."""
+    """Read the manifest and compare every file with it, and read the calibration, if there is one.
+
+    Raises ArtifactError, naming the file and the remedy.
+    """
+    found = load_uncalibrated(path)
+    return replace(found, calibration=calibration.load(path, found.manifest.digest))
+
+
+def load_uncalibrated(path: Path) -> ModelFolder:
+    """The same without the calibration, which may be of another model."""
     if not path.is_dir():
         raise ArtifactError(
             path,
@@ -148,7 +157,7 @@ def load(path: Path) -> ModelFolder:
     manifest = _read_manifest(path / MANIFEST)
     for name, expected in manifest.files.items():
         _compare(path / name, expected)
-    return ModelFolder(path, manifest, calibration.load(path, manifest.digest))
+    return ModelFolder(path, manifest)
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -61,6 +61,13 @@ class Threshold(BaseModel):
     )
     abstains: bool = Field(False, exclude=True)
 
+    def for_words(self, words: int) -> Threshold:
+        """The one for a text of so many words, out of an answer for texts of several lengths."""
+        if self.by_words is None:
+            return self
+        value = next((one.value for one in self.by_words if one.least <= words <= one.most), None)
+        return Threshold(value=self.value if value is None else value, abstains=value is None)
+
 
 UNCALIBRATED = Threshold(value=0.5)
 
