@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def grouped(lengths: Sequence[int], ranks: Sequence[float], rate: float) -> tupl
     """The threshold of each group of length; None for one with too few texts."""
     edges = [*EDGES, max(*EDGES, *lengths) + 1]
     groups = []
-    for first, stop in zip(edges, edges[1:], strict=False):
+    for first, stop in pairwise(edges):
         inside = [rank for words, rank in zip(lengths, ranks, strict=True) if first <= words < stop]
         groups.append(Group(first, stop - 1, len(inside), conformal_threshold(inside, rate)))
     return tuple(groups)
@@ -82,5 +83,5 @@ def _counts(lengths: Sequence[int]) -> list[int]:
 
 
 def _told(lengths: Sequence[int]) -> str:
-    names = [f"{first} to {stop - 1}" for first, stop in zip(EDGES, EDGES[1:], strict=False)] + [f"{EDGES[-1]} or more"]
+    names = [f"{first} to {stop - 1}" for first, stop in pairwise(EDGES)] + [f"{EDGES[-1]} or more"]
     return ", ".join(f"{count} of {name}" for count, name in zip(_counts(lengths), names, strict=True) if count)

@@ -11,7 +11,7 @@ from evaluate.scoring import score
 from evaluate.texts import read_labelled
 
 
-def evaluate(  # noqa: PLR0913 - what the command takes
+def evaluate(  # noqa: PLR0913, PLR0917 - what the command takes
     file: Path, model: str, against: str | None, out: Path | None, single_spaces: bool, key: str | None
 ) -> str:
     """The table, as Markdown; the whole report goes into the folder `out`. Raises WordtellError."""

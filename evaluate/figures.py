@@ -10,6 +10,7 @@ import random
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +123,7 @@ def measure(judged: Judged, counts: Floats | None = None) -> dict[str, float]:
     figures["boundary MAE, words"] = _mean(judged.errors[known], counts[known])
     found, drawn, matched = (judged.passages * counts[:, None]).sum(axis=0)
     figures["span IoU-F1"] = 2 * matched / (found + drawn) if found + drawn else float("nan")
-    for first, stop in zip(LENGTHS, LENGTHS[1:], strict=False):
+    for first, stop in pairwise(LENGTHS):
         group = judged.human & (judged.lengths >= first) & (judged.lengths < stop)
         if group.any():
             name = f"{first} to {stop - 1}" if stop != LENGTHS[-1] else f"{first} or more"

@@ -70,7 +70,10 @@ def main() -> None:
     for group in found.groups:
         print(group)
     for name, counts in promise.items():
-        print(name, {least: f"{hits} of {count}" for least, (hits, count) in sorted(counts.items(), key=lambda one: int(one[0]))})
+        print(
+            name,
+            {least: f"{hits} of {count}" for least, (hits, count) in counts.items()},
+        )
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ class ClientError(WordtellError):
 
 
 class Refused(ClientError, ValueError):
-    """The server refuses a request. code, status: the server's own."""
+    """The server refuses a request. server_code, server_status: the server's own."""
 
     def __init__(self, index: int, status: int, code: str, message: str) -> None:
         super().__init__(f"texts[{index}]: {code} ({status}): {message}", index)
-        self.status = status
+        self.server_status = status
         self.server_code = code
 
 

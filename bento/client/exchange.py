@@ -165,9 +165,9 @@ def _place(field: str, count: int) -> int:
 
 
 def _wait(response: httpx.Response | None, attempt: int) -> float:
-    """Seconds until the next attempt: what the server asks for, else doubled each time; up to half as long again, so
+    """Seconds until the next attempt: what the server asks for, else doubled each time; up to half as long again.
 
-    that clients which were refused together do not come back together.
+    So clients which were refused together do not come back together.
     """
     seconds = min(_FIRST_WAIT_S * 2**attempt, _LONGEST_WAIT_S)
     if response is not None:
@@ -177,7 +177,7 @@ def _wait(response: httpx.Response | None, attempt: int) -> float:
                 break
             except (KeyError, ValueError):  # a date (RFC 9110) is not what this server sends
                 continue
-    return seconds * random.uniform(1, 1.5)  # noqa: S311 - no secret
+    return seconds * float(random.uniform(1, 1.5))  # noqa: S311 - no secret
 
 
 def checked(include: Sequence[str]) -> tuple[str, ...]:
