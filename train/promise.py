@@ -15,6 +15,7 @@ from pathlib import Path
 from bento.text import spans
 from evaluate.calibrating import EDGES, calibrate
 from evaluate.scoring import score
+from train.card import render
 from train.command import BUILD, run
 from train.corpus import Document, by_split
 from train.evaluate import EXACT, FIGURES, FOLDER
@@ -67,6 +68,8 @@ def main() -> None:
     figures = json.loads(FIGURES.read_text())
     figures["marked_at_1_percent"] = promise
     FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
+    for folder in (FOLDER, EXACT):
+        (folder / "README.md").write_text(render(figures))
     for group in found.groups:
         print(group)
     for name, counts in promise.items():
