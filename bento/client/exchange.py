@@ -169,7 +169,7 @@ def _wait(response: httpx.Response | None, attempt: int) -> float:
 
     So clients which were refused together do not come back together.
     """
-    seconds = min(_FIRST_WAIT_S * 2**attempt, _LONGEST_WAIT_S)
+    seconds = min(_FIRST_WAIT_S * 2.0**attempt, _LONGEST_WAIT_S)
     if response is not None:
         for name, scale in (("Retry-After-Ms", 1000), ("Retry-After", 1)):
             try:
