@@ -23,9 +23,9 @@ def evaluate(
         bool, typer.Option("--single-spaces", help="The file counts words of split(' '), as SemEval-2024 task 8C does.")
     ] = False,
 ) -> None:
-    """Print figures with 95 % intervals over texts. An API key for a server is read from WORDTELL_KEY."""
+    """Print figures with 95 % intervals over texts. An API key for a server is read from API_KEY."""
     with needs("evaluate"):
         from evaluate.command import evaluate as run  # noqa: PLC0415 - the extra is needed by this command only
 
         folder = model or str(settings.load().settings.model.checkpoint_dir)
-        print(run(file, folder, against, out, single_spaces, os.environ.get("WORDTELL_KEY")))
+        print(run(file, folder, against, out, single_spaces, os.environ.get("API_KEY")))

@@ -44,7 +44,7 @@ def test_the_machines_passage_is_marked(page: Page) -> None:
     assert page.text_content("#text") == MIXED
     (passage,) = painted(page, "passage")
     assert passage.startswith("She is the founder")
-    assert passage.endswith("with a banner.")
+    assert passage.endswith("that we have to enjoy.")  # at the threshold that marks 1 % of human texts
     assert "Words 14 to 62" in page.text_content("#passages")
     assert "never decide about a person" in page.text_content("#limits")
     assert "SmolLM2-135M" in page.text_content("#limits")
@@ -91,7 +91,7 @@ def test_what_is_saved(page: Page) -> None:
     as_json = json.loads(saved(page, "#save-json"))
     assert as_json["text"] == MIXED
     assert len(as_json["probabilities"]) == 113
-    assert [(span["first_word"], span["last_word"]) for span in as_json["spans"]] == [(13, 61)]
+    assert [(span["first_word"], span["last_word"]) for span in as_json["spans"]] == [(13, 36)]
     assert as_json["model_version"].startswith("wordtell-small-")
     assert "no proof" in as_json["caveat"]
     rows = list(csv.DictReader(io.StringIO(saved(page, "#save-csv").decode(), newline="")))
