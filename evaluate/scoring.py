@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bento import settings
 from bento.detector import Detector
 from bento.passages import Threshold
-from bento.settings import ApiSettings, ModelSettings, Settings
 from bento.text.words import rounded
 from evaluate.errors import EvaluateError
 
@@ -30,14 +30,16 @@ def score(model: str, texts: Sequence[str], key: str | None = None) -> Scored:
     """Score texts with a model folder, or with the server at an http address. Raises WordtellError."""
     if model.startswith(("http://", "https://")):
         return _by_server(model, texts, key)
-    settings = Settings(model=ModelSettings(checkpoint_dir=Path(model).resolve()), api=ApiSettings(cache_mb=0))
-    detector = Detector.load(settings)
+    found = settings.load().settings
+    chosen = found.model.model_copy(update={"checkpoint_dir": Path(model).resolve()})
+    api = found.api.model_copy(update={"cache_mb": 0})
+    detector = Detector.load(found.model_copy(update={"model": chosen, "api": api}))
     try:
-        found = asyncio.run(detector.score(texts)).words
-        thresholds = [detector.threshold_for(len(scores)) for scores in found]
+        words = asyncio.run(detector.score(texts)).words
+        thresholds = [detector.threshold_for(len(scores)) for scores in words]
     finally:
         detector.close()
-    return Scored(detector.version, [np.asarray(rounded(scores)) for scores in found], thresholds)
+    return Scored(detector.version, [np.asarray(rounded(scores)) for scores in words], thresholds)
 
 
 def _by_server(address: str, texts: Sequence[str], key: str | None) -> Scored:

@@ -127,7 +127,10 @@ def human(path: Path, count: int) -> Path:
     return path
 
 
-def test_the_command_writes_what_serving_reads(tmp_path: Path, fake_folder: ModelFolder) -> None:
+def test_the_command_writes_what_serving_reads(
+    tmp_path: Path, fake_folder: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORDTELL_MODEL__WINDOW_OVERLAP", "16")
     folder = shutil.copytree(fake_folder.path, tmp_path / "model")
     labelled = tmp_path / "labelled.jsonl"
     labelled.write_text(json.dumps({"text": "the ment a b", "labels": [0, 1, 1, 0]}))

@@ -45,7 +45,7 @@ def test_the_machines_passage_is_marked(page: Page) -> None:
     (passage,) = painted(page, "passage")
     assert passage.startswith("She is the founder")
     assert passage.endswith("that we have to enjoy.")  # at the threshold that marks 1 % of human texts
-    assert "Words 14 to 62" in page.text_content("#passages")
+    assert "Words 14 to 37" in page.text_content("#passages")
     assert "never decide about a person" in page.text_content("#limits")
     assert "SmolLM2-135M" in page.text_content("#limits")
     assert page.text_content("#summary") == "Words113Mean score52 %Passages marked1Words in them49 (43 %)"
@@ -97,7 +97,7 @@ def test_what_is_saved(page: Page) -> None:
     rows = list(csv.DictReader(io.StringIO(saved(page, "#save-csv").decode(), newline="")))
     assert [row["text"] for row in rows] == MIXED.split()
     assert [float(row["probability"]) for row in rows] == as_json["probabilities"]
-    assert [index for index, row in enumerate(rows) if row["passage"] == "1"] == list(range(13, 62))
+    assert [index for index, row in enumerate(rows) if row["passage"] == "1"] == list(range(13, 37))
     picture = Image.open(io.BytesIO(saved(page, "#save-png")))
     assert picture.width == 1000
     colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 24)}
