@@ -13,13 +13,14 @@ from functools import partial
 import numpy as np
 from opentelemetry.trace import SpanContext
 
-from bento import metrics, signing, tracing
+from bento import metrics, passages, signing, tracing
 from bento.alignment import Alignment, Partial, Prepared
 from bento.artifact import ModelFolder
 from bento.cache import ScoreCache
+from bento.calibration import Calibration
 from bento.engines import Runner, choice
 from bento.errors import ArtifactError, ConfigError, TextTooLong, Untokenisable
-from bento.passages import UNCALIBRATED
+from bento.passages import Threshold
 from bento.scheduling.backlog import Done
 from bento.scheduling.costs import Density
 from bento.scheduling.flights import Abandoned, Flight, Flights
@@ -104,7 +105,6 @@ class Detector:
         self.abilities = runner.abilities
         self.engine = self.abilities.engine
         self.kernels = self.abilities.variant
-        self.threshold = UNCALIBRATED
         self._api = settings.api
         self._tokenizer = Tokenizer(folder.tokenizer, folder.tokenizer_text)
         self._alignment = Alignment(self._tokenizer, self.manifest)
@@ -143,6 +143,15 @@ class Detector:
     def whole(self) -> bool:
         """Whether everything that answers requests still runs."""
         return self._scheduler.whole
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The model folder's, if it has one."""
+        return self._folder.calibration
+
+    def threshold_for(self, words: int) -> Threshold:
+        """The threshold of passages for a text of so many words, and what it promises."""
+        return passages.threshold_for(self._folder.calibration, words)
 
     def expect_room(self, characters: int) -> None:
         """Raises Overloaded when the backlog has no room for half of so much text: before anything is paid for it.

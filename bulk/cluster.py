@@ -137,7 +137,7 @@ class _Scorer:
 
     def __init__(self, settings: Settings, include: Sequence[str]) -> None:
         self._detector = Detector.load(settings)
-        self._recorder = records.Recorder(include, self._detector.version, self._detector.threshold)
+        self._recorder = records.Recorder(include, self._detector.version, self._detector.threshold_for)
         self._schema = pa.schema([("key", pa.string()), *self._recorder.schema])
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,14 +29,14 @@ _TYPES = {"scores": pa.list_(pa.float32()), "spans": pa.list_(_SPAN), "summary":
 
 
 class Recorder:
-    """Makes the records of one run. include: of INCLUDABLE."""
+    """Makes the records of one run. include: of INCLUDABLE. threshold_for: a text's, by the number of its words."""
 
-    def __init__(self, include: Sequence[str], version: str, threshold: Threshold) -> None:
+    def __init__(self, include: Sequence[str], version: str, threshold_for: Callable[[int], Threshold]) -> None:
         self.names = ("id", *include, "model_version", "error")
         self.schema = pa.schema([(name, _TYPES.get(name, pa.string())) for name in self.names])
         self._include = tuple(include)
         self.version = version
-        self._threshold = threshold
+        self._threshold_for = threshold_for
 
     def values(self, scored: Scored) -> dict[str, Any]:
         """For Parquet: Python values by column."""
@@ -59,8 +59,9 @@ class Recorder:
         found: dict[str, Any] = {"scores": scored.scores}
         if set(self._include) & {"spans", "summary"}:
             probabilities = (_rounded(scored) / _TEN_THOUSANDTHS).tolist()
-            spans: list[Span] = passages.find(scored.row.text, probabilities, self._threshold)
-            summary: Summary = passages.summarise(probabilities, spans)
+            threshold = self._threshold_for(len(probabilities))
+            spans: list[Span] = passages.find(scored.row.text, probabilities, threshold)
+            summary: Summary = passages.summarise(probabilities, spans, threshold)
             found |= {"spans": [span.model_dump() for span in spans], "summary": summary.model_dump()}
         return {name: found[name] for name in self._include}
 

@@ -61,7 +61,7 @@ def sources(order: Order) -> list[Source]:
 
 def run(order: Order, detector: Detector, found: Sequence[Source]) -> Outcome:
     """Score every row of the files. Raises InputError and OutputError; what is written until then stays."""
-    recorder = Recorder(order.include, detector.version, detector.threshold)
+    recorder = Recorder(order.include, detector.version, detector.threshold_for)
     progress = Progress(found)
     try:
         if order.output == inputs.PIPE:
@@ -191,7 +191,7 @@ def _description(order: Order, detector: Detector, found: Sequence[Source], form
     """What must be the same for a run to go on. Files by name, size and time of their last change."""
     run = {
         "model_version": detector.version,
-        "threshold": detector.threshold.value,
+        "calibration": detector.calibration.to_json() if detector.calibration else None,
         "files": [[source.name, source.size, source.stamp] for source in found],
         "format": form.suffix,
         "include": list(order.include),
