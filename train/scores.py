@@ -64,19 +64,6 @@ def auc(truth: Sequence[int], scores: Sequence[float]) -> float:
     return float(roc_auc_score(truth, scores))
 
 
-def calibration(truth: Sequence[int], scores: Sequence[float], bins: int = 15) -> list[tuple[float, float, int]]:
-    """Return (mean score, share of machine words, count) of each non-empty bin of equal width."""
-    t, s = torch.tensor(truth, dtype=torch.float64), torch.tensor(scores, dtype=torch.float64)
-    place = (s * bins).long().clamp(max=bins - 1)
-    filled = [place == b for b in range(bins) if bool((place == b).any())]
-    return [(s[m].mean().item(), t[m].mean().item(), int(m.sum())) for m in filled]
-
-
-def ece(truth: Sequence[int], scores: Sequence[float]) -> float:
-    """Return the expected calibration error over 15 bins (Guo et al. 2017, On Calibration of Neural Networks)."""
-    return sum(abs(score - share) * count for score, share, count in calibration(truth, scores)) / len(truth)
-
-
 def fit_temperature(model: Any, tokenizer: Tokenizer, examples: Sequence[Example]) -> float:
     """Return the T that makes the cross-entropy of `logits / T` least on these examples' tokens (Guo et al. 2017)."""
     rows, labels = [], []

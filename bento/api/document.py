@@ -135,13 +135,14 @@ def _event(data: BaseModel) -> bytes:
 
 def _respond(turn: Turn, text: str, where: passages.Offsets, scores: Scores) -> DocumentResponse:
     probabilities = rounded(scores.words[0])
-    found = passages.find(text, probabilities, turn.detector.threshold)
+    threshold = turn.detector.threshold_for(len(probabilities))
+    found = passages.find(text, probabilities, threshold)
     return DocumentResponse.model_construct(
         probabilities=probabilities,
         offsets=where,
         spans=found,
-        summary=passages.summarise(probabilities, found),
-        metadata=metadata(turn.detector, scores, turn.seconds, turn.detector.threshold),
+        summary=passages.summarise(probabilities, found, threshold),
+        metadata=metadata(turn.detector, scores, turn.seconds, threshold),
     )
 
 

@@ -56,11 +56,12 @@ def _respond(turn: Turn, asked: PredictRequest, scores: Scores) -> PredictRespon
     if "offsets" in wanted:
         answer.offsets = list(map(passages.offsets, texts))
     if wanted & {"spans", "summary"}:
-        answer.metadata.threshold = threshold = detector.threshold
-        found = [passages.find(text, values, threshold) for text, values in zip(texts, probabilities, strict=True)]
+        thresholds = [detector.threshold_for(len(values)) for values in probabilities]
+        answer.metadata.threshold = max(thresholds, key=lambda one: (not one.abstains, one.value))
+        found = list(map(passages.find, texts, probabilities, thresholds))
         if "spans" in wanted:
             answer.spans = found
         if "summary" in wanted:
-            answer.summary = list(map(passages.summarise, probabilities, found))
+            answer.summary = list(map(passages.summarise, probabilities, found, thresholds))
     answer.metadata.processing_time_ms = round(turn.seconds * 1000, 1)
     return answer

@@ -7,8 +7,11 @@ from typing import Annotated
 import typer
 
 from bento import __version__, logs
+from bento.cli.batch import batch
+from bento.cli.calibrate import calibrate
 from bento.cli.check import check
 from bento.cli.config import config
+from bento.cli.evaluate import evaluate
 from bento.cli.inspect import inspect
 from bento.cli.score import score
 from bento.cli.serve import serve
@@ -21,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (score, config, serve, check, inspect, sign):
+for command in (score, batch, config, serve, check, inspect, sign, evaluate, calibrate):
     app.command()(command)
 
 

@@ -40,15 +40,16 @@ def score(
     finally:
         detector.close()
     probabilities = [round(float(value), 4) for value in found.words[0]]
-    spans = passages.find(text, probabilities, detector.threshold)
+    threshold = detector.threshold_for(len(probabilities))
+    spans = passages.find(text, probabilities, threshold)
     if as_json:
         pairs = zip((text[start:stop] for start, stop in where), probabilities, strict=True)
         body = {
             "model_version": detector.version,
             "words": [{"word": word, "probability": probability} for word, probability in pairs],
-            "threshold": detector.threshold.model_dump(exclude_none=True),
+            "threshold": threshold.model_dump(exclude_none=True),
             "spans": [span.model_dump() for span in spans],
-            "summary": passages.summarise(probabilities, spans).model_dump(exclude_none=True),
+            "summary": passages.summarise(probabilities, spans, threshold).model_dump(exclude_none=True),
         }
         print(json.dumps(body, ensure_ascii=False))
         return

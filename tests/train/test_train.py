@@ -6,10 +6,12 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer, DebertaV2ForTokenClassification
 
+from evaluate.figures import ece
 from tests.train.test_dataset import DOCUMENT, STARTS, span
 from train import command
 from train.command import Unfit, require, run
@@ -19,7 +21,7 @@ from train.learning import Corpora, make
 from train.measure import measure
 from train.model import config
 from train.recipe import Recipe
-from train.scores import auc, ece
+from train.scores import auc
 from train.tokenizer import WINDOW
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,8 +41,8 @@ def test_the_published_shape_fits_its_folder() -> None:
 
 def test_auc_and_calibration_of_known_scores() -> None:
     assert auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]) == pytest.approx(0.75)
-    assert ece([1, 0, 1, 0], [0.5, 0.5, 0.5, 0.5]) == pytest.approx(0)
-    assert ece([1, 1, 0, 0], [0.9, 0.9, 0.9, 0.9]) == pytest.approx(0.4)
+    assert ece(np.array([1, 0, 1, 0]), np.full(4, 0.5)) == pytest.approx(0)
+    assert ece(np.array([1, 1, 0, 0]), np.full(4, 0.9)) == pytest.approx(0.4)
 
 
 def test_figures_of_known_scores() -> None:

@@ -1,0 +1,54 @@
+"""The word scores of a model: of a folder, loaded here, or of a server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bento import settings
+from bento.detector import Detector
+from bento.passages import Threshold
+from bento.text.words import rounded
+from evaluate.errors import EvaluateError
+
+
+@dataclass(frozen=True)
+class Scored:
+    """scores: for each text [words], of 4 places as clients see them. thresholds: the model's own for each text."""
+
+    version: str
+    scores: list[NDArray[np.float64]]
+    thresholds: list[Threshold]
+
+
+def score(model: str, texts: Sequence[str], key: str | None = None) -> Scored:
+    """Score texts with a model folder, or with the server at an http address. Raises WordtellError."""
+    if model.startswith(("http://", "https://")):
+        return _by_server(model, texts, key)
+    found = settings.load().settings
+    chosen = found.model.model_copy(update={"checkpoint_dir": Path(model).resolve()})
+    api = found.api.model_copy(update={"cache_mb": 0})
+    detector = Detector.load(found.model_copy(update={"model": chosen, "api": api}))
+    try:
+        words = asyncio.run(detector.score(texts)).words
+        thresholds = [detector.threshold_for(len(scores)) for scores in words]
+    finally:
+        detector.close()
+    return Scored(detector.version, [np.asarray(rounded(scores)) for scores in words], thresholds)
+
+
+def _by_server(address: str, texts: Sequence[str], key: str | None) -> Scored:
+    try:
+        from bento.client import Client  # noqa: PLC0415 - only an address needs it
+    except ModuleNotFoundError as error:
+        raise EvaluateError(f"the module {error.name} is missing; run: pip install 'wordtell[client]'") from None
+    with Client(address, key=key, include=["summary"]) as client:
+        results = list(client.score(texts))
+    thresholds = [(result.threshold or Threshold(value=0.5)).for_words(len(result.probabilities)) for result in results]
+    scores = [np.asarray(result.probabilities) for result in results]
+    return Scored(results[0].model_version, scores, thresholds)

@@ -1,0 +1,83 @@
+"""The embedded model's calibration, and what it does on other texts: `make calibrate`.
+
+The thresholds are ranked on passages of the validation split's addresses, cut to lengths drawn evenly from each group;
+then the share of passages that are marked is counted on the test split, and on Wikipedia introductions: another
+population, of which nothing is promised.
+"""
+
+import argparse
+import json
+import random
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from bento.text import spans
+from evaluate.calibrating import EDGES, calibrate
+from evaluate.scoring import score
+from train.card import render
+from train.command import BUILD, run
+from train.corpus import Document, by_split
+from train.evaluate import EXACT, FIGURES, FOLDER
+from train.wikipedia import introductions
+
+SEED = 41
+MOST = 400
+"""Passages of a group of length."""
+
+POPULATION = "passages of addresses of American presidents (years ending in 8)"
+
+
+def passages(documents: list[Document]) -> Iterator[str]:
+    """Passages of the documents, up to `MOST` in each group of length; those of one group do not overlap."""
+    rng = random.Random(SEED)
+    for least, stop in pairwise((10, *EDGES[1:])):
+        found = []
+        for document in documents:
+            words, at = document.text.split(), 0
+            while at + (length := rng.randrange(least, stop)) <= len(words):
+                found.append(" ".join(words[at : at + length]))
+                at += length
+        yield from rng.sample(found, min(MOST, len(found)))
+
+
+def marked(folder: Path, texts: list[str]) -> dict[str, tuple[int, int]]:
+    """For each group of length: how many texts are marked, and how many the calibration has a threshold for."""
+    scored = score(str(folder), texts)
+    counts: dict[str, tuple[int, int]] = {}
+    for values, threshold in zip(scored.scores, scored.thresholds, strict=True):
+        if threshold.abstains:
+            continue
+        least = max(edge for edge in EDGES if edge <= len(values))
+        hits, count = counts.get(str(least), (0, 0))
+        counts[str(least)] = hits + bool(spans.find(values, threshold.value)), count + 1
+    return counts
+
+
+def main() -> None:
+    """Calibrate the embedded model in both precisions, and count what it marks on the test split and on Wikipedia."""
+    argparse.ArgumentParser(prog="python -m train.promise", description=main.__doc__).parse_args()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    human = BUILD / "human.jsonl"
+    lines = [json.dumps({"text": text}) for text in passages(by_split("validation"))]
+    human.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for folder in (FOLDER, EXACT):
+        found = calibrate(folder, human, None, 0.01, POPULATION)
+    others = {"addresses": by_split("test"), "wikipedia": introductions()}
+    promise = {name: marked(FOLDER, list(passages(documents))) for name, documents in others.items()}
+    figures = json.loads(FIGURES.read_text())
+    figures["marked_at_1_percent"] = promise
+    FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
+    for folder in (FOLDER, EXACT):
+        (folder / "README.md").write_text(render(figures))
+    for group in found.groups:
+        print(group)
+    for name, counts in promise.items():
+        print(
+            name,
+            {least: f"{hits} of {count}" for least, (hits, count) in counts.items()},
+        )
+
+
+if __name__ == "__main__":
+    run(main)
