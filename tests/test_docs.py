@@ -68,6 +68,7 @@ def test_the_contract_lists_every_error_with_its_status() -> None:
     rows = re.findall(r"^\| ([0-9, ]+) \| ([a-z_, ]+) \|", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
     listed = {code.strip() for _, codes in rows for code in codes.split(",")}
     ours = [kind for kind in subclasses(errors.WordtellError) if kind.__module__.startswith("bento.")]
+    ours = [kind for kind in ours if not kind.__module__.startswith("bento.checkpoint.")]  # become ConfigError
     assert listed == {kind.code for kind in ours} - {"config"}
     statuses = {status.strip() for cell, _ in rows for status in cell.split(",")}
     assert statuses == {str(kind.status) for kind in subclasses(errors.WordtellError)}
