@@ -33,8 +33,8 @@ def table(results: Path) -> str:
     bound = told.get("fused", told["figures"])["mean_dp_bound"]
     words = next(iter(result["engines"].values()))["words"]
     return (
-        f"{markdown.table(head, rows)}\n\n{words:,} words; weights: {result['weights']}. The conversion's report said of"
-        f" the graph that serves: at most {bound:.4f} in the mean. {markdown.machine(result)}"
+        f"{markdown.table(head, rows)}\n\n{words:,} words; weights: {result['weights']}. The conversion's report said"
+        f" of the graph that serves: at most {bound:.4f} in the mean. {markdown.machine(result)}"
     )
 
 
