@@ -127,7 +127,7 @@ lock: $(DEV)/ready ## renew the lock files from pyproject.toml
 $(SERVE)/ready: requirements.lock pyproject.toml
 	@$(call environment,$(SERVE))
 	@echo "installing what serving needs into $(SERVE) (once)"
-	@$(SERVE)/bin/pip install --quiet --require-hashes -r requirements.lock
+	@$(SERVE)/bin/pip install --quiet --no-deps --require-hashes -r requirements.lock
 	@$(SERVE)/bin/pip install --quiet --no-deps --editable .
 	@touch $@
 
