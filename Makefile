@@ -90,7 +90,7 @@ fuzz: $(SERVE)/ready $(DEV)/ready native ## [REQUESTS=10000] [SECONDS=] [SEED=1]
 image: $(SERVE)/ready native ## build the Bento and its container image IMAGE; MODEL=folder or none (needs a Docker engine)
 	@$(if $(BAKED),$(SERVE)/bin/wordtell inspect "$(BAKED)" > /dev/null)
 	@rm -rf build/bento && mkdir -p build/bento/models
-	@cp -R bento Dockerfile.j2 service.py README.md LICENSE requirements.lock build/bento
+	@cp -R bento bulk Dockerfile.j2 service.py README.md LICENSE requirements.lock build/bento
 	@$(if $(BAKED),cp -R "$(abspath $(BAKED))" build/bento/models)
 	@for file in bentofile.yaml shared_config.yaml; do \
 	  sed 's|models/wordtell-small|models/$(notdir $(abspath $(or $(BAKED),wordtell-small)))|' $$file > build/bento/$$file; done

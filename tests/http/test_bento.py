@@ -31,6 +31,7 @@ def test_it_holds_what_serving_needs_and_no_more(built: Path) -> None:
     assert top == {
         "bento",
         "bentofile.yaml",
+        "bulk",
         "LICENSE",
         "models",
         "README.md",
