@@ -118,7 +118,7 @@ lock: $(DEV)/ready ## renew the lock files from pyproject.toml
 	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
 	  --extra postgres --upgrade --custom-compile-command "make lock" -o requirements.lock
 	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 \
-	  --extra convert --extra train --extra deploy --extra test --extra bench --extra postgres -c requirements.lock \
+	  --extra convert --extra train --extra deploy --extra test --extra bench --extra postgres --extra evaluate --extra client -c requirements.lock \
 	  --upgrade --custom-compile-command "make lock" -o requirements-dev.lock
 	@$(DEV)/bin/uv pip compile requirements-kserve.in --quiet --universal --python-version 3.10 --generate-hashes \
 	  --upgrade --custom-compile-command "make lock" -o requirements-kserve.lock
@@ -127,7 +127,7 @@ lock: $(DEV)/ready ## renew the lock files from pyproject.toml
 $(SERVE)/ready: requirements.lock pyproject.toml
 	@$(call environment,$(SERVE))
 	@echo "installing what serving needs into $(SERVE) (once)"
-	@$(SERVE)/bin/pip install --quiet --require-hashes -r requirements.lock
+	@$(SERVE)/bin/pip install --quiet --no-deps --require-hashes -r requirements.lock
 	@$(SERVE)/bin/pip install --quiet --no-deps --editable .
 	@touch $@
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import markdown
+from benchmarks import accuracy, markdown
 from benchmarks.harness import RESULTS
 from bento.settings import ROOT
 
@@ -308,6 +308,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "fairness": fairness,
     "soak": soak,
     "hostile": hostile,
+    "real_weights": accuracy.table,
+    "real_weights_line": accuracy.line,
 }
 
 if __name__ == "__main__":

@@ -54,7 +54,8 @@ def main() -> None:
     source = minilm.checkpoint(options.steps)
     out = source / "wordtell"
     command = [sys.executable, "-m", "convert", str(source), "--out", str(out), "--precision", "int8"]
-    said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    said = printed.replace(f"{ROOT}/", "")
     told = json.loads((out / report.JSON).read_text(encoding="utf-8"))["variants"]["int8"]
     result = measure(source, out, unseen(options.words))
     served = result["wordtell fused" if "wordtell fused" in result else "wordtell portable"]

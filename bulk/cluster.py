@@ -150,7 +150,7 @@ class _Files(Datasource):
     """Files by `bulk`'s readers, one read task each."""
 
     def __init__(self, found: Sequence[Source], columns: Columns) -> None:
-        super().__init__()  # type: ignore[no-untyped-call] # Ray says no types
+        super().__init__()
         self._found, self._columns = found, columns
 
     def estimate_inmemory_data_size(self) -> int | None:
@@ -259,7 +259,7 @@ def _is_of_a_worker(error: RayError) -> bool:
 
 def _nodes() -> list[int]:
     """CPUs of each node that is there and has any."""
-    nodes = ray.nodes()  # type: ignore[no-untyped-call] # Ray says no types
+    nodes = ray.nodes()
     cpus = (int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])
     return [count for count in cpus if count]
 

@@ -27,7 +27,7 @@ from convert import measure, verify
 from convert.conversion import convert
 from convert.errors import LabelError
 from convert.order import Order
-from convert.texts import Text
+from convert.texts import Asked, Text
 from tests.convert.conftest import CORPUS, SPECIAL, MakeCheckpoint
 from tests.convert.test_checkpoint import edit
 from tests.convert.test_verify import quiet
@@ -159,7 +159,7 @@ def test_each_rule_is_served_and_verified(
         "first": lambda group: group[0],
         "max": max,
     }
-    found = measure.measure(order.out, [text], lambda: None, fused=False).probabilities[0]
+    found = measure.measure(order.out, [text], 1, lambda: None, fused=False).probabilities[0]
     assert found == pytest.approx([float(take[rule](group)) for group in groups], abs=1e-5)
 
 
@@ -179,7 +179,7 @@ def test_a_folder_that_scores_by_another_rule_is_found_out(make_checkpoint: Make
         shutil.copytree(order.out, other, dirs_exist_ok=True)
         manifest = json.loads((order.out / MANIFEST).read_text()) | change
         (other / MANIFEST).write_text(json.dumps(manifest))
-        figures = verify.compare(expected, verify.measure(other, asked), order.threshold, 1)
+        figures = verify.compare(expected, verify.measure(other, Asked(asked, 1)), order.threshold, 1)
         assert order.limits("fp32").exceeded(figures) is not None, change
 
 
@@ -194,7 +194,7 @@ def test_labels_that_stand_for_themselves_have_a_sigmoid_each(make_checkpoint: M
     ids = tokenizers.Tokenizer.from_file(str(order.out / "tokenizer.json")).encode(text).ids
     with torch.inference_mode():
         logits = checkpoint.read(str(source)).model(input_ids=torch.tensor([ids])).logits[0, 1:-1]
-    found = measure.measure(order.out, [text], lambda: None, fused=False).probabilities[0]
+    found = measure.measure(order.out, [text], 1, lambda: None, fused=False).probabilities[0]
     assert found == pytest.approx([float(torch.sigmoid(logits[:, 1]).mean())], abs=0.02)
     source = make_checkpoint("deberta-v3", labels={0: "O", 1: "B-AI", 2: "I-AI"})
     edit(source, problem_type="multi_label_classification")

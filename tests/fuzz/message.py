@@ -26,7 +26,9 @@ KNOWN = (
 DOCUMENT = "/api/v1/predict/document"
 _ROUTES = app.create(Lifecycle(Settings())).openapi()["paths"]
 # All that the document lists, and those that it does not list; `{name}` and `{version}` are the served model's.
-GETS = ("/", "/docs", "/docs.json", "/page/app.js", *(path for path, methods in _ROUTES.items() if "get" in methods))
+# Jobs are off, as they are by default: their routes answer 404.
+_ANSWERED = (path for path, methods in _ROUTES.items() if "get" in methods and "/jobs" not in path)
+GETS = ("/", "/docs", "/docs.json", "/page/app.js", *_ANSWERED)
 INFERS = tuple(path for path in _ROUTES if path.endswith("/infer"))
 
 

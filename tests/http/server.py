@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
+import psutil
 
 from bento.settings import ROOT
 
@@ -84,13 +85,18 @@ class Server:
         try:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            self.kill()
 
     def kill(self) -> None:
         """End it as a power cut would."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the process and its worker, which BentoML starts in a session of its own."""
+        parent = psutil.Process(self.process.pid)
+        for process in (*parent.children(recursive=True), parent):
+            process.send_signal(number)
 
     def _ready(self) -> bool:
         try:

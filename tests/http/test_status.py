@@ -91,6 +91,9 @@ def test_the_openapi_page_shows_every_route_with_examples(server: Server) -> Non
     assert set(spec["paths"]) == {
         "/api/v1/predict/sentences",
         "/api/v1/predict/document",
+        "/api/v1/jobs",
+        "/api/v1/jobs/{id}",
+        "/api/v1/jobs/{id}/results",
         "/api/v1/health",
         "/livez",
         "/readyz",

@@ -44,8 +44,10 @@ def promtool(*arguments: str, given: bytes = b"") -> str:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """So small that it refuses."""
-    with Server(tmp_path_factory.mktemp("watched") / "log", {"WORDTELL_API__MAX_QUEUE_TOKENS": "200"}) as running:
+    """So small that it refuses, and with jobs."""
+    folder = tmp_path_factory.mktemp("watched")
+    settings = {"WORDTELL_API__MAX_QUEUE_TOKENS": "200", "WORDTELL_JOBS__FOLDER": str(folder / "jobs")}
+    with Server(folder / "log", settings) as running:
         yield running
 
 
@@ -57,6 +59,10 @@ def load(server: Server, seed: str) -> None:
     with ThreadPoolExecutor(2) as callers:
         both = [callers.submit(post, server, long_texts(40, f"{seed}{caller}")) for caller in range(2)]
         assert sorted(call.result() for call in both) == [200, 429]
+
+    lines = "".join(json.dumps({"id": text[:9], "text": text}) + "\n" for text in long_texts(3, f"job{seed}"))
+    made = server.client.post("/api/v1/jobs", content=lines, headers={"Content-Type": "application/x-ndjson"})
+    assert made.status_code == 202
 
 
 def post(server: Server, texts: object) -> int:
@@ -87,6 +93,7 @@ def prometheus(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
             load(server, "first")
             load(server, "second")
             wait_for(client, "increase(wordtell_rejections_total[1m]) > 0", process, folder / "log")
+            wait_for(client, "increase(wordtell_jobs_chunks_total[1m]) > 0", process, folder / "log")
             yield client
         finally:
             process.terminate()

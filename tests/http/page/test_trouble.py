@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -39,13 +38,6 @@ def page(browser: Browser, guarded: Server) -> Iterator[Page]:
         opened(browser, f"http://127.0.0.1:{proxy.port}/wordtell") as page,
     ):
         yield page
-
-
-def kill(server: Server) -> None:
-    """At once, and its worker with it."""
-    parent = psutil.Process(server.process.pid)
-    for process in (*parent.children(recursive=True), parent):
-        process.kill()
 
 
 def test_a_key_is_asked_for_and_sent_behind_a_proxys_path(page: Page) -> None:
@@ -99,7 +91,7 @@ def test_a_server_that_ends_in_the_middle(browser: Browser, tmp_path: Path) -> N
         paste(page, LONG)
         page.click("#score")
         expect(page.locator("#status")).to_contain_text("words scored")
-        kill(server)
+        server.kill()
         expect(page.locator("#alert")).to_contain_text("The server cannot be reached")
         assert page.text_content("#text").startswith("The state of our union")
         expect(page.locator("#save-json")).to_be_disabled()
