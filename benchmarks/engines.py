@@ -46,6 +46,8 @@ class Candidate:
     @property
     def setting(self) -> str:
         """For people."""
+        if "PyTorch" in self.name:
+            return "its scheduler, one lane of all cores"
         if self.name.startswith(OURS):
             return "its scheduler, one lane a core"
         if self.engine.endswith("lanes"):

@@ -163,13 +163,14 @@ def _wordtell(order: Order) -> tuple[Engine, list[str]]:
 
 def _wordtell_torch(order: Order) -> tuple[Engine, list[str]]:
     """The same checkpoint that plain transformers runs, unconverted, as wordtell serves it."""
+    from bento.cpu import Plan
     from bento.engines.pytorch import load
     from bento.scheduling.lanes import Scheduler
-    from bento.settings import CpuSettings, ModelSettings, Settings
+    from bento.settings import ModelSettings, Settings
 
     model = ModelSettings(compile=order.engine.endswith("compiled"), device="cpu", max_tokens=512)
-    settings = Settings(model=model, cpu=CpuSettings(lanes=order.cores, threads_per_lane=1))
-    folder, runner, _ = load(Path(order.model), settings)
+    settings = Settings(model=model)
+    folder, runner, _ = load(Path(order.model), settings, Plan(1, order.cores))
     for windows, tokens in runner.abilities.shapes:
         runner.run([np.full(tokens, 7)] * windows)
     return _scheduled(Scheduler(runner, settings.api, folder.manifest.max_tokens)), ["torch", "transformers"]

@@ -67,11 +67,14 @@ def physical(root: Path, processors: Collection[int]) -> int | None:
     return None if "" in siblings else len(siblings)
 
 
-def plan(cores: Cores, settings: CpuSettings) -> Plan:
-    """One single-threaded lane a core, unless the settings say otherwise: faster than one lane of several threads."""
+def plan(cores: Cores, settings: CpuSettings, threads: int = 1) -> Plan:
+    """One single-threaded lane a core, unless the settings say otherwise: faster than one lane of several threads.
+
+    threads: how many a lane should have at most where the settings say nothing, for engines of which that is not so.
+    """
     if settings.lanes:
         return Plan(settings.lanes, settings.threads_per_lane or max(1, cores.usable // settings.lanes))
-    threads = settings.threads_per_lane or 1
+    threads = settings.threads_per_lane or min(threads, cores.usable)
     return Plan(max(1, cores.usable // threads), threads)
 
 

@@ -11,12 +11,15 @@ import numpy as np
 
 from bento import artifact, cpu, folders
 from bento.artifact import ModelFolder
+from bento.cpu import Plan
 from bento.engines import Runner, graphs
 from bento.errors import ArtifactError, ConfigError
 from bento.settings import Settings
 
 logger = logging.getLogger("wordtell")
 
+# PyTorch's products share out well over two cores (a lane of each is slower by a third); more were not measured.
+_TORCH_THREADS = 4
 _NO_TORCH = (
     "install it (`make serve MODEL=...` does, or pip install 'wordtell[torch]'), or make a model folder of it, faster"
     " on CPUs, with `make convert CHECKPOINT=... OUT=...`"
@@ -28,21 +31,21 @@ def choose(path: Path, settings: Settings) -> tuple[ModelFolder, Runner]:
 
     Logs what was taken, why, and what would be faster. Raises ArtifactError and ConfigError, naming the remedy.
     """
+    cores = cpu.detect()
     if folders.is_checkpoint(path):
-        folder, runner, reason = _pytorch(path, settings)
+        plan = cpu.plan(cores, settings.cpu, _TORCH_THREADS)
+        folder, runner, reason = _pytorch(path, settings, plan)
     else:
         folder = artifact.load(path)
         if settings.model.device.startswith("cuda"):
             fault = f"model.device is {settings.model.device}, but {path} holds ONNX graphs, which run on CPUs"
             raise ConfigError(f"{fault}: serve the checkpoint that it was converted from", "model.device")
-        plan = cpu.plan(cpu.detect(), settings.cpu)
+        plan = cpu.plan(cores, settings.cpu)
         runner, reason = graphs.faster(folder, plan, settings.cpu.fused)
         if folder.manifest.precision == "fp32":
             reason += "; converted with --precision int8 it would be faster"
     can = runner.abilities
     if can.device == "cpu":
-        cores = cpu.detect()
-        plan = cpu.plan(cores, settings.cpu)
         logger.info("lanes: %d x %d threads, from %s and %s", plan.lanes, plan.threads_per_lane, cores, settings.cpu)
     logger.info("using %s (%s) on %s with %d lanes: %s", can.engine, can.variant, can.device, can.lanes, reason)
     if settings.api.use_fp16 and can.device == "cpu":
@@ -61,10 +64,10 @@ def _warm(runner: Runner) -> None:
         logger.info("shape %d of %d ready in %.1f s: %d x %d tokens", number, len(shapes), seconds, windows, tokens)
 
 
-def _pytorch(path: Path, settings: Settings) -> tuple[ModelFolder, Runner, str]:
+def _pytorch(path: Path, settings: Settings, plan: Plan) -> tuple[ModelFolder, Runner, str]:
     if lacking := [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]:
         fault = f"is a checkpoint that was not converted, and PyTorch is not installed ({', '.join(lacking)})"
         raise ArtifactError(path, fault, _NO_TORCH)
     from bento.engines import pytorch  # noqa: PLC0415 - seconds, and a gigabyte, that only a checkpoint is worth
 
-    return pytorch.load(path, settings)
+    return pytorch.load(path, settings, plan)

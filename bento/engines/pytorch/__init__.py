@@ -17,6 +17,7 @@ from bento.artifact import FileRecord, Manifest, ModelFolder
 from bento.checkpoint import files, labels, names, reading
 from bento.checkpoint.errors import CheckpointError, LabelError
 from bento.checkpoint.reading import Checkpoint
+from bento.cpu import Plan
 from bento.engines import Abilities, Batching
 from bento.engines.pytorch import compiled, devices, flash, half
 from bento.engines.pytorch.runner import TorchRunner, halving
@@ -30,8 +31,11 @@ MOST_PADDING = 0.05
 _CONVERT = "on CPUs `make convert CHECKPOINT=... OUT=...` makes it several times faster"
 
 
-def load(path: Path, settings: Settings) -> tuple[ModelFolder, TorchRunner, str]:
-    """The checkpoint as a model folder, what runs it, and why so. Raises ArtifactError and ConfigError."""
+def load(path: Path, settings: Settings, plan: Plan) -> tuple[ModelFolder, TorchRunner, str]:
+    """The checkpoint as a model folder, what runs it (on a CPU by `plan`), and why so.
+
+    Raises ArtifactError and ConfigError.
+    """
     if (path / names.Lora.config).is_file():
         fault = "is an adapter, whose base model only a conversion looks for"
         raise ArtifactError(path, fault, "make a model folder of it with `make convert CHECKPOINT=... OUT=...`")
@@ -51,7 +55,7 @@ def load(path: Path, settings: Settings) -> tuple[ModelFolder, TorchRunner, str]
     except LabelError as error:
         remedy = f"set model.positive_label to one of {', '.join(error.labels)}"
         raise ConfigError(f"{path}: {error.fault}; {remedy}", "model.positive_label") from None
-    runner, precision = _runner(checkpoint, device, settings, folder.manifest)
+    runner, precision = _runner(checkpoint, device, settings, plan, folder.manifest)
     seconds = time.perf_counter() - started
     reason = f"{path.name} is a checkpoint that was not converted, read in {seconds:.1f} s"
     reason += f"; {_CONVERT}" if device.type == "cpu" else ""
@@ -59,14 +63,13 @@ def load(path: Path, settings: Settings) -> tuple[ModelFolder, TorchRunner, str]
 
 
 def _runner(
-    checkpoint: Checkpoint, device: torch.device, settings: Settings, manifest: Manifest
+    checkpoint: Checkpoint, device: torch.device, settings: Settings, plan: Plan, manifest: Manifest
 ) -> tuple[TorchRunner, Any]:
     model = devices.move(checkpoint.model, device, checkpoint.source)
     fast = device.type == "cuda" and settings.api.use_fp16
     if fast:
         model = half.verified(model, device, checkpoint, manifest)
     packed = flash.optimised(model, device)
-    plan = cpu.plan(cpu.detect(), settings.cpu)
     longest = settings.model.max_tokens or manifest.max_tokens
     buckets = compiled.buckets(longest) if settings.model.compile and packed is None else ()
     can = Abilities(

@@ -177,6 +177,7 @@ def test_buckets_end_with_the_longest_window() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of what torch itself calls
 def test_compiled_scores_are_the_eager_ones(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
     folder = make_checkpoint("deberta-v3")
     found = []
