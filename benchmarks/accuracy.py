@@ -10,14 +10,13 @@ _NAMES = {
     "wordtell fused": "wordtell, as served",
     "wordtell portable": "wordtell, standard operators",
 }
-NOT_YET = "Not measured here yet."
 
 
 def table(results: Path) -> str:
     """How far each INT8 is from FP32, and what the conversion had said."""
     result = markdown.read(results, "real-weights")
     if not result:
-        return NOT_YET
+        return markdown.NOT_YET
     rows = [
         (
             _NAMES.get(name, name),
@@ -42,7 +41,7 @@ def line(results: Path) -> str:
     """The same in a sentence."""
     result = markdown.read(results, "real-weights")
     if not result:
-        return NOT_YET
+        return markdown.NOT_YET
     served, classic = (result["engines"][name] for name in ("wordtell fused", "onnxruntime INT8, quantize_dynamic"))
     return (
         f"On real trained weights INT8, as it is served, moves a word's probability by {served['mean_dp']:.4f} in the"

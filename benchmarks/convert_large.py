@@ -22,6 +22,7 @@ import torch
 import transformers
 from tokenizers import models, pre_tokenizers, processors, trainers
 
+from benchmarks import dimensions
 from benchmarks.harness import RESULTS, machine, resident
 from bento.settings import ROOT
 from convert import texts
@@ -32,14 +33,7 @@ LARGE = {
     "num_hidden_layers": 24,
     "num_attention_heads": 16,
     "intermediate_size": 4096,
-    "max_position_embeddings": 512,
-    "relative_attention": True,
-    "position_buckets": 256,
-    "norm_rel_ebd": "layer_norm",
-    "share_att_key": True,
-    "pos_att_type": ["p2c", "c2p"],
-    "position_biased_input": False,
-    "type_vocab_size": 0,
+    **dimensions.COMMON["deberta-v2"],
     "id2label": {0: "human", 1: "machine"},
 }
 STAGE = re.compile(r"^(\w[\w ]*?) +([\d.]+) s$", re.MULTILINE)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks import harness, servers
 from benchmarks.load import Client, Size, percentiles
 
 SHORT, LONG, WINDOW = Size("3 x 50", 3, 50), Size("120 x 350", 120, 350), Size("1 x 350", 1, 350)
+Done = TypeVar("Done")
 
 
 def main() -> None:
@@ -46,35 +48,44 @@ async def measure(server: servers.Server, requests: int) -> dict[str, Any]:
     async with Client(server) as client:
         for size in (LONG, SHORT, WINDOW):  # it warms up
             await client.send(size)
-        idle = percentiles([(await client.send(SHORT)).seconds for _ in range(requests)])
-        window = statistics.median([(await client.send(WINDOW)).seconds for _ in range(9)])
-        stop = asyncio.Event()
 
-        async def keep_busy() -> list[int]:
-            statuses = []
+        async def keep_busy(stop: asyncio.Event) -> int:
+            count = 0
             while not stop.is_set():
-                statuses.append((await client.send(LONG)).status)
-            return statuses
+                await client.send(LONG)
+                count += 1
+            return count
 
-        long = [asyncio.create_task(keep_busy()) for _ in range(2)]
-        await asyncio.sleep(1)
-        outcomes = []
-        for _ in range(requests):
-            outcomes.append(await client.send(SHORT))
-            await asyncio.sleep(0.5)
-        stop.set()
-        statuses = [status for task in long for status in await task]
+        found, counts = await beside(client, requests, keep_busy)
+    return {**found, "long_requests": sum(counts)}
+
+
+async def beside(
+    client: Client, requests: int, keep_busy: Callable[[asyncio.Event], Awaitable[Done]]
+) -> tuple[dict[str, Any], list[Done]]:
+    """Short requests on an idle server, and beside two of `keep_busy`, which run until they are told to stop."""
+    idle = percentiles([(await client.send(SHORT)).seconds for _ in range(requests)])
+    window = statistics.median([(await client.send(WINDOW)).seconds for _ in range(9)])
+    stop = asyncio.Event()
+    long = [asyncio.ensure_future(keep_busy(stop)) for _ in range(2)]
+    await asyncio.sleep(1)
+    outcomes = []
+    for _ in range(requests):
+        outcomes.append(await client.send(SHORT))
+        await asyncio.sleep(0.5)
+    stop.set()
+    done = list(await asyncio.gather(*long))
     bound = 3 * float(idle["p95_ms"]) + window * 1e3
     busy = percentiles(outcome.seconds for outcome in outcomes if outcome.status == 200)
-    return {
+    found = {
         "idle": idle,
         "busy": busy,
         "long_window_ms": round(window * 1e3, 1),
         "bound_ms": round(bound, 1),
         "p95_of_bound": round(float(busy["p95_ms"]) / bound, 3) if busy["count"] else None,
         "not_answered": sum(outcome.status != 200 for outcome in outcomes),
-        "long_requests": len(statuses),
     }
+    return found, done
 
 
 if __name__ == "__main__":

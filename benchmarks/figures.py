@@ -16,7 +16,6 @@ from bento.settings import ROOT
 
 DOCUMENTS = (ROOT / "docs" / "benchmarks.md", ROOT / "README.md")
 IMAGES = ROOT / "docs" / "img"
-NOT_YET = "Not measured here yet."
 BLOCK = re.compile(r"(<!-- benchmarks:(\w+) -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
 ENCODERS = ("bert-base", "roberta-base", "xlm-roberta-base", "modernbert-base", "distilbert")
 SIZES = (*ENCODERS, "small", "base", "large")
@@ -39,7 +38,7 @@ def filled(text: str, results: Path) -> str:
 def engines(results: Path) -> str:
     """A table for each dimension and set of texts."""
     measured = [(name, read) for name in SIZES if (read := markdown.read(results, f"engines-{name}"))]
-    return "\n\n".join(_engines(name, result) for name, result in measured) or NOT_YET
+    return "\n\n".join(_engines(name, result) for name, result in measured) or markdown.NOT_YET
 
 
 def _engines(name: str, result: Mapping[str, Any]) -> str:
@@ -80,7 +79,7 @@ def summary(results: Path) -> str:
     """For the README: seconds for each set of texts with the largest model that was measured."""
     measured = [(name, read) for name in SIZES if (read := markdown.read(results, f"engines-{name}"))]
     if not measured:
-        return NOT_YET
+        return markdown.NOT_YET
     name, result = measured[-1]
     by_engine: dict[str, dict[str, str]] = {}
     for key, entries in result["sets"].items():
@@ -109,14 +108,14 @@ def encoders(results: Path) -> str:
             rows.append((name, key, *map(markdown.seconds, (ours["seconds"], peer["seconds"])), peer["engine"], times))
         shown = markdown.machine(result)
     head = ("encoder", "texts", "wordtell", "best peer", "which", "times as fast")
-    return f"{markdown.table(head, rows)}\n\n{shown}" if rows else NOT_YET
+    return f"{markdown.table(head, rows)}\n\n{shown}" if rows else markdown.NOT_YET
 
 
 def lanes(results: Path) -> str:
     """Ways to use the cores."""
     result = markdown.read(results, "lanes")
     if not result:
-        return NOT_YET
+        return markdown.NOT_YET
     rows = [
         (
             way["session"],
@@ -135,7 +134,7 @@ def memory(results: Path) -> str:
     """What a lane takes beyond the weights."""
     result = markdown.read(results, "memory")
     if not result:
-        return NOT_YET
+        return markdown.NOT_YET
     rows = [
         (str(one["lanes"]), *(f"{one[key]:,.0f} MB" for key in ("loaded_mb", "peak_mb", "a_lane_mb")))
         for one in result["lanes"]
@@ -148,7 +147,7 @@ def roofline(results: Path) -> str:
     """The machine's peaks: of its instructions, of the libraries' products, of its memory."""
     result = markdown.read(results, "roofline")
     if not result:
-        return NOT_YET
+        return markdown.NOT_YET
     rows = [
         (where, kind, library, f"{speed:,.0f}")
         for where, kinds in result["peaks"].items()
@@ -163,7 +162,7 @@ def serving(results: Path) -> str:
     """Throughput and overload of each server, then the latencies by size of request."""
     result = markdown.read(results, "serving")
     if not result:
-        return NOT_YET
+        return markdown.NOT_YET
     rows, latency, failed = [], [], []
     for name, found in result["servers"].items():
         if "failed" in found:
@@ -207,7 +206,7 @@ def fairness(results: Path) -> str:
     """Short requests beside long ones."""
     result = markdown.read(results, "fairness")
     if not result:
-        return NOT_YET
+        return markdown.NOT_YET
     rows = []
     for name, found in result["servers"].items():
         if "failed" in found or not found["busy"]["count"]:
@@ -223,7 +222,7 @@ def soak(results: Path) -> str:
     """Memory over time, of each model that was measured."""
     found = [result for folder in (results, results / "large") if (result := markdown.read(folder, "soak"))]
     if not found:
-        return NOT_YET
+        return markdown.NOT_YET
     rows = []
     for result in found:
         sizes = (f"{result[key]:,.0f} MB" for key in ("warm_mb", "end_mb"))
@@ -242,7 +241,7 @@ def hostile(results: Path) -> str:
     """What each hostile request cost, the worst of all first."""
     result = markdown.read(results, "hostile")
     if not result:
-        return NOT_YET
+        return markdown.NOT_YET
     rows = [
         (
             one["name"],

@@ -20,10 +20,10 @@ from typing import Any
 
 import httpx
 
-from benchmarks import harness, servers
-from benchmarks.load import Client, Size, percentiles
+from benchmarks import fairness, harness, servers
+from benchmarks.fairness import LONG, SHORT, WINDOW
+from benchmarks.load import Client
 
-LONG, SHORT, WINDOW = Size("120 x 350", 120, 350), Size("3 x 50", 3, 50), Size("1 x 350", 1, 350)
 _CALLERS = 2
 
 
@@ -84,31 +84,12 @@ async def as_job(client: Client, jobs: httpx.AsyncClient, texts: int) -> float:
 
 async def beside(client: Client, jobs: httpx.AsyncClient, texts: int, requests: int) -> dict[str, Any]:
     """Short requests while there is always a job that runs, and one that waits."""
-    idle = percentiles([(await client.send(SHORT)).seconds for _ in range(requests)])
-    window = statistics.median([(await client.send(WINDOW)).seconds for _ in range(9)])
-    stop = asyncio.Event()
 
-    async def keep_busy() -> None:
+    async def keep_busy(stop: asyncio.Event) -> None:
         while not stop.is_set():
             await done(jobs, await post(jobs, lines(client, texts)), stop)
 
-    busy_with = [asyncio.create_task(keep_busy()) for _ in range(2)]
-    await asyncio.sleep(1)
-    outcomes = []
-    for _ in range(requests):
-        outcomes.append(await client.send(SHORT))
-        await asyncio.sleep(0.5)
-    stop.set()
-    await asyncio.gather(*busy_with)
-    bound = 3 * float(idle["p95_ms"]) + window * 1e3
-    busy = percentiles(outcome.seconds for outcome in outcomes if outcome.status == 200)
-    return {
-        "idle": idle,
-        "busy": busy,
-        "bound_ms": round(bound, 1),
-        "p95_of_bound": round(float(busy["p95_ms"]) / bound, 3) if busy["count"] else None,
-        "not_answered": sum(outcome.status != 200 for outcome in outcomes),
-    }
+    return (await fairness.beside(client, requests, keep_busy))[0]
 
 
 def lines(client: Client, texts: int) -> bytes:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+NOT_YET = "Not measured here yet."
+
 
 def read(results: Path, name: str) -> Any:
     """A result's JSON; None when it was not measured."""

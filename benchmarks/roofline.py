@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
-import shutil
+import runpy
 import subprocess
 import sys
 import time
@@ -66,8 +65,7 @@ def _processor(threads: int, seconds: float) -> Peaks:
     """By type and instruction, what registers alone reach; "memory" is read in GB/s. Raises RuntimeError."""
     program = harness.BUILD / f"peak-{hashlib.sha256(PROGRAM.read_bytes()).hexdigest()[:8]}"
     if not program.exists():
-        names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
-        compiler = next((found for name in names if name and (found := shutil.which(name))), None)
+        compiler = runpy.run_path(str(ROOT / "native" / "build.py"))["compiler"]()
         if compiler is None:
             raise RuntimeError("the roofline needs a C++ compiler: install g++ or set CXX")
         harness.BUILD.mkdir(parents=True, exist_ok=True)

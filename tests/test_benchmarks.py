@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import transformers
 
-from benchmarks import dimensions, figures, soak
+from benchmarks import dimensions, figures, markdown, soak
 from benchmarks.engines import CLASSIC, _with_ratios
 from benchmarks.harness import RESULTS
 from benchmarks.load import SIZES, Outcome, percentiles, words_per_second
@@ -43,7 +43,7 @@ def test_every_table_is_shown() -> None:
 
 def test_a_table_is_made_of_its_results(tmp_path: Path) -> None:
     text = "before\n<!-- benchmarks:engines -->\nold\n<!-- /benchmarks -->\nafter\n"
-    assert figures.NOT_YET in figures.filled(text, tmp_path)
+    assert markdown.NOT_YET in figures.filled(text, tmp_path)
     entries = entry(CLASSIC, 174.0), entry("openvino INT8, NNCF", 120.0), entry("wordtell portable", 60.0)
     (tmp_path / "engines-large.json").write_text(json.dumps(result(*entries)))
     filled = figures.filled(text, tmp_path)

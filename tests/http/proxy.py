@@ -8,13 +8,15 @@ from __future__ import annotations
 import http.client
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.http.background import Background
 
 # A proxy has its own of these.
 _OWN = {"host", "accept-encoding", "connection", "transfer-encoding", "date", "server", "content-length"}
 
 
-class Proxy:
+class Proxy(Background):
     """Listens on 127.0.0.1 at `port` between entry and exit."""
 
     def __init__(self, target: str, below: str, strip: bool) -> None:
@@ -58,18 +60,7 @@ class Proxy:
                 self.wfile.write(content)
                 connection.close()
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self.port = int(self._server.server_address[1])
-
-    def __enter__(self) -> Proxy:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(Handler)
 
 
 if __name__ == "__main__":
