@@ -122,6 +122,7 @@ struct ByteProducts {
     }
     const float peak = largest(most);
     *scale = peak / 127.0f + sum(odd);  // NaN, and so all that is made with it, where a number is none
+    if (*scale != *scale) row = nullptr;  // zeros: NaN has no integer, and what it would become overflows the sum
     const float inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
     I16 total{};
     for (int d = 0; d < length; d += 16) {
