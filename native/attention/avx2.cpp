@@ -11,6 +11,8 @@ struct Avx2Dot {
   using Packed = int16_t;
   static constexpr int step = 2, offset = 0;
 
+  static I16 corrections(const int16_t*, int) { return {}; }
+
   template <int tiles, typename Put>
   static void product(const int16_t* rows, const int16_t* const (&tile)[tiles], int depth, const Put& put) {
     static_assert(tiles == 1, "sixteen registers hold the sums of one tile with four rows");

@@ -74,13 +74,13 @@ struct FloatProducts {
   static int padded(int head_size) { return head_size; }
 
   template <typename Value>
-  static void pack(const Value* const* rows, int count, int head_size, Packed* to, float* scales, int32_t* none) {
+  static void pack(const Value* const* rows, int count, int head_size, Packed* to, float*) {
     for (int i = 0; i < kTile; ++i, to += head_size) {
       for (int d = 0; d < head_size; ++d) to[d] = i < count ? number(rows[i][d]) : 0.0f;
-      scales[i] = 1.0f;
-      none[i] = 0;
     }
   }
+
+  static I16 corrections(const Packed*, int) { return {}; }
 
   static void rows_of(const Packed* packed, int head_size, Row* to) {
     __builtin_memcpy(to, packed, sizeof(float) * kTile * head_size);
@@ -98,7 +98,8 @@ struct FloatProducts {
 //
 // Dot is one instruction set's product of integers. It has Packed, what a number is kept in, four bytes of them side by
 // side in a tile, and Row, the same where rows are multiplied; `step`, to which rows are padded; `offset`, which it
-// needs added to a row's numbers, so that offset * (sum of a column) has to be taken from every sum; and product().
+// needs added to a row's numbers; corrections(tile, padded), which then have to be added to the sums with that tile: less
+// offset * (sum of a column); and product().
 template <typename Dot>
 struct ByteProducts {
   using Row = typename Dot::Row;
@@ -108,13 +109,39 @@ struct ByteProducts {
   static int padded(int head_size) { return (head_size + Dot::step - 1) / Dot::step * Dot::step; }
 
   template <typename Value>
-  static void pack(const Value* const* rows, int count, int head_size, Packed* to, float* scales,
-                   int32_t* corrections) {
-    const int length = padded(head_size);
+  static void pack(const Value* const* rows, int count, int head_size, Packed* to, float* scales) {
+    const int length = padded(head_size), whole = head_size / 16 * 16, rest = head_size - whole;
+    I16 most[kTile] = {};
+    for (int i = 0; i < count; ++i) {
+      for (int d = 0; d < whole; d += 16) most[i] = larger(most[i], magnitude_bits(load(rows[i] + d)));
+      if (rest > 0) most[i] = larger(most[i], magnitude_bits(load_part(rows[i] + whole, rest)));
+    }
+    const I16 peaks = largest_of_each(most);
+    float inverse[kTile];
+    int32_t kept[kTile];  // all bits, but none of a row with NaN or infinity: these have no integers
+    constexpr int32_t infinity = 0x7f800000;
+    const V16 peak = from_bits(peaks);
+    for (int i = 0; i < kTile; ++i) {
+      const bool numbers = peaks[i] < infinity;
+      kept[i] = numbers ? -1 : 0;
+      scales[i] = numbers ? peak[i] / 127.0f : __builtin_nanf("");  // NaN, and so all that is made with it
+      inverse[i] = numbers && peak[i] > 0.0f ? 127.0f / peak[i] : 0.0f;
+    }
     for (int i = 0; i < kTile; ++i, to += length) {
-      corrections[i] = -Dot::offset * quantise(i < count ? rows[i] : nullptr, head_size, to, scales + i);
+      const auto put = [&](int d, const V16& values) {
+        store_numbers(to + d, round_to_integers(values * inverse[i]) & kept[i], length - d);
+      };
+      const int present = i < count ? whole : 0;
+      for (int d = 0; d < present; d += 16) put(d, load(rows[i] + d));
+      if (i < count && rest > 0) {
+        put(whole, load_part(rows[i] + whole, rest));
+      } else {
+        for (int d = present; d < length; d += 16) put(d, V16{});
+      }
     }
   }
+
+  static I16 corrections(const Packed* tile, int length) { return Dot::corrections(tile, length); }
 
   static void rows_of(const Packed* packed, int length, Row* to) {
     for (int i = 0; i < kTile * length; ++i) to[i] = static_cast<Row>(packed[i] + Dot::offset);
@@ -128,35 +155,6 @@ struct ByteProducts {
   static V16 value(const I16& sums, const V16& scales, const I16& corrections, float row_scale) {
     return to_floats(sums + corrections) * (scales * row_scale);
   }
-
- private:
-  // Writes the padded row and its scale, zeros for no row; returns the sum of the numbers.
-  template <typename Value>
-  static int32_t quantise(const Value* row, int head_size, Packed* to, float* scale) {
-    constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to the nearest integer, ties to even
-    const int length = padded(head_size), whole = row == nullptr ? 0 : head_size / 16 * 16;
-    const bool part = row != nullptr && whole < head_size;
-    const V16 last = part ? load_part(row + whole, head_size - whole) : V16{};
-    V16 most = larger(last, -last), odd = poison(last);
-    for (int d = 0; d < whole; d += 16) {
-      const V16 values = load(row + d);
-      most = larger(most, larger(values, -values));
-      odd += poison(values);
-    }
-    const float peak = largest(most);
-    *scale = peak / 127.0f + sum(odd);  // NaN, and so all that is made with it, where a number is none
-    const bool numbers = *scale == *scale;  // else zeros: NaN has no integer, and what it would become overflows the sum
-    const float inverse = numbers && peak > 0.0f ? 127.0f / peak : 0.0f;
-    I16 total{};
-    const auto put = [&](int d, const V16& values) {
-      const I16 rounded = to_integers(values * inverse + magic - magic);
-      total += rounded;
-      store_numbers(to + d, rounded, length - d);
-    };
-    for (int d = 0; d < whole && numbers; d += 16) put(d, load(row + d));
-    for (int d = numbers ? whole : 0; d < length; d += 16) put(d, d == whole && numbers ? last : V16{});
-    return sum(total);
-  }
 };
 
 // The integers as floats, for processors of every kind: the sums stay below 2^24 (256 * 127 * 127), so they are exact,
@@ -165,6 +163,8 @@ struct PlainDot {
   using Row = float;
   using Packed = float;
   static constexpr int step = 1, offset = 0;
+
+  static I16 corrections(const float*, int) { return {}; }
 
   template <int tiles, typename Put>
   static void product(const float* rows, const float* const (&tile)[tiles], int depth, const Put& put) {

@@ -26,10 +26,11 @@ inline int blocks_of(int length) { return (length + kTile - 1) / kTile; }
 // Products: the arithmetic of the three products. It has
 //   Row, Packed, Sums         a row's element where it is multiplied, in a tile, and sixteen sums of a product
 //   padded(head_size)         how long a row is in memory, in elements
-//   pack(rows, count, head_size, Packed*, float* scales, int32_t* corrections)      sixteen rows, those beyond `count` zero
-//   rows_of(const Packed*, padded, Row*)                                            the same to be multiplied
-//   product(const Row*, tiles, padded, put)                                         sums of all rows with some tiles
-//   value(Sums, V16 column_scales, I16 corrections, float row_scale)                sixteen of them as numbers
+//   pack(rows, count, head_size, Packed*, float* scales)               sixteen rows, those beyond `count` zero
+//   rows_of(const Packed*, padded, Row*)                               the same to be multiplied
+//   corrections(tile, padded)                                          of the sums with a tile, see attention/products.h
+//   product(const Row*, tiles, padded, put)                            sums of all rows with some tiles
+//   value(Sums, V16 column_scales, I16 corrections, float row_scale)   sixteen of them as numbers
 // Mixing: the softmax, and the product of its output with v; see attention/mixing.h.
 template <typename Products, typename Mixing>
 struct Rows {
@@ -46,7 +47,6 @@ struct Rows {
       key_corrections = pieces.template take<int32_t>(blocks * kTile);
       query_rows = pieces.template take<Row>(kTile * padded);
       query_scales = pieces.template take<float>(kTile);
-      query_corrections = pieces.template take<int32_t>(kTile);
       highest = pieces.template take<float>(kTile * kTile);
       packed = pieces.template take<Packed>(kTile * padded);
       band = pieces.template take<float>(kTile * (blocks + 1) * kTile);
@@ -60,7 +60,7 @@ struct Rows {
     Row *key_rows, *query_rows;
     Packed *key_tiles, *packed;
     float *key_scales, *query_scales, *band, *pairs, *turned, *scores, *distances, *highest;
-    int32_t *key_corrections, *query_corrections;
+    int32_t* key_corrections;
     char* mixing;
   };
 
@@ -70,8 +70,9 @@ struct Rows {
 
   static void pack_table_tile(const float* const* rows, int head_size, void* tile, float* scales, int32_t* corrections) {
     alignas(64) Packed packed[kTile * kLongest];
-    Products::pack(rows, kTile, head_size, packed, scales, corrections);
+    Products::pack(rows, kTile, head_size, packed, scales);
     turn(packed, words(head_size), tile);
+    store(corrections, Products::corrections(static_cast<const Packed*>(tile), Products::padded(head_size)));
   }
 
   // q and k have rows `stride` apart, v and out as `run` of AttentionKernel has them.
@@ -83,22 +84,27 @@ struct Rows {
     const Point* rows[kTile];
     for (int block = 0; block < blocks; ++block) {
       const int count = point_at(k, stride, block, length, rows), first = block * kTile;
-      Products::pack(rows, count, head.head_size, memory.packed, memory.key_scales + first,
-                     memory.key_corrections + first);
-      turn(memory.packed, words(head.head_size), memory.key_tiles + first * padded);
+      Products::pack(rows, count, head.head_size, memory.packed, memory.key_scales + first);
+      Packed* tile = memory.key_tiles + first * padded;
+      turn(memory.packed, words(head.head_size), tile);
+      store(memory.key_corrections + first, Products::corrections(tile, padded));
       if (head.queries.tiles != nullptr) Products::rows_of(memory.packed, padded, memory.key_rows + first * padded);
     }
     if (has_distances(head)) fill_distances(head, width, memory.distances);
     const Mixing mixing(v, v_stride, length, head.head_size, memory.mixing);
     for (int block = 0; block < blocks; ++block) {
       const int count = point_at(q, stride, block, length, rows);
-      Products::pack(rows, count, head.head_size, memory.packed, memory.query_scales, memory.query_corrections);
+      Products::pack(rows, count, head.head_size, memory.packed, memory.query_scales);
       Products::rows_of(memory.packed, padded, memory.query_rows);
       if (head.keys.tiles != nullptr) fill_band(head.keys, block, blocks, padded, memory);
       if (head.queries.tiles != nullptr) fill_pairs(head.queries, block, blocks, padded, memory);
       const KeyRange range = keys_of(head, block * kTile, kTile, blocks, 1);
       const int first_key = range.begin * kTile, keys = (range.end < blocks ? range.end * kTile : length) - first_key;
-      score(head, block, range, blocks, length, padded, memory);
+      if (head.keys.tiles != nullptr || head.queries.tiles != nullptr || has_distances(head)) {
+        score<true>(head, block, range, blocks, length, padded, memory);
+      } else {
+        score<false>(head, block, range, blocks, length, padded, memory);
+      }
       float inverse[kTile];
       for (int i = 0; i < count; ++i) {
         inverse[i] = Mixing::softmax(memory.scores + i * width, largest(load(memory.highest + i * kTile)), keys);
@@ -198,7 +204,9 @@ struct Rows {
   }
 
   // All terms of a query block's scores with some of the key blocks, the first of these first: [16][blocks * 16], -1e30
-  // beyond the text's end. Of each row also the highest of every sixteenth: [16][16].
+  // beyond the text's end. Of each row also the highest of every sixteenth: [16][16]. with_terms: whether there are any
+  // but q.k.
+  template <bool with_terms>
   static void score(const AttentionHead& head, int block, KeyRange range, int blocks, int length, int padded,
                     Memory& memory) {
     const int width = blocks * kTile, whole = length / kTile;
@@ -213,9 +221,11 @@ struct Rows {
             const int place = first + static_cast<int>(&some - sums), j = range.begin + place;
             V16 value = Products::value(some, load(memory.key_scales + j * kTile),
                                         load(memory.key_corrections + j * kTile), memory.query_scales[row]);
-            if (head.keys.tiles != nullptr) value += load(memory.band + row * (width + kTile) + (j + 1) * kTile - row);
-            if (head.queries.tiles != nullptr) value += load(memory.turned + row * width + j * kTile);
-            if (by_distance) value += load(memory.distances + width + (j - block) * kTile - row);
+            if (with_terms && head.keys.tiles != nullptr) {
+              value += load(memory.band + row * (width + kTile) + (j + 1) * kTile - row);
+            }
+            if (with_terms && head.queries.tiles != nullptr) value += load(memory.turned + row * width + j * kTile);
+            if (with_terms && by_distance) value += load(memory.distances + width + (j - block) * kTile - row);
             if (j == whole) value = first_of(value, length - whole * kTile, kNever);
             highest = larger(highest, value);
             store(memory.scores + row * width + place * kTile, value);

@@ -11,6 +11,15 @@ struct VnniDot {
   using Packed = int8_t;
   static constexpr int step = 4, offset = 128;
 
+  static I16 corrections(const int8_t* tile, int depth) {
+    const __m512i offsets = _mm512_set1_epi8(static_cast<char>(offset));
+    __m512i sums = _mm512_setzero_si512();
+    for (int d = 0; d < depth; d += 4) {
+      sums = _mm512_dpbusd_epi32(sums, offsets, _mm512_load_si512(tile + d * kTile));
+    }
+    return {{reinterpret_cast<IntegerPart>(_mm512_sub_epi32(_mm512_setzero_si512(), sums))}};
+  }
+
   template <int tiles, typename Put>
   static void product(const uint8_t* rows, const int8_t* const (&tile)[tiles], int depth, const Put& put) {
     constexpr int together = kRegisters / tiles;

@@ -180,6 +180,23 @@ inline V16 multiply_add(const V16& a, const V16& b, const V16& c) {
   return by_parts<V16>([](FloatPart x, FloatPart y, FloatPart z) { return multiply_add(x, y, z); }, a, b, c);
 }
 
+inline I16 larger(const I16& a, const I16& b) {
+  return by_parts<I16>([](IntegerPart x, IntegerPart y) { return x > y ? x : y; }, a, b);
+}
+
+// Of |a|: they rise as the numbers do, up to infinity, and NaN is above that.
+inline I16 magnitude_bits(const V16& a) { return bits(a) & 0x7fffffff; }
+
+// To the nearest, ties to even.
+inline I16 round_to_integers(const V16& a) {
+#if defined(__AVX512F__)
+  return {{reinterpret_cast<IntegerPart>(_mm512_cvtps_epi32(a.parts[0]))}};
+#else
+  constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
+  return to_integers(a + magic - magic);
+#endif
+}
+
 // In pairs, always the same: the sum of a row must not depend on the processor's width.
 inline float sum(V16 a) {
 #if defined(__AVX512F__)
@@ -191,17 +208,6 @@ inline float sum(V16 a) {
   return a[0];
 }
 
-inline int32_t sum(const I16& a) {
-#if defined(__AVX512F__)
-  return _mm512_reduce_add_epi32(reinterpret_cast<__m512i>(a.parts[0]));
-#endif
-  IntegerPart total = a.parts[0];
-  for (int i = 1; i < kParts; ++i) total += a.parts[i];
-  int32_t all = 0;
-  for (int n = 0; n < kLanes; ++n) all += total[n];
-  return all;
-}
-
 // Of numbers; anything where one is NaN.
 inline float largest(V16 a) {
 #if defined(__AVX512F__)
@@ -211,9 +217,6 @@ inline float largest(V16 a) {
   for (int i = 1; i < 16; ++i) most = a[i] > most ? a[i] : most;
   return most;
 }
-
-// NaN where a number of a is NaN or infinite, else 0.
-inline V16 poison(const V16& a) { return a - a; }
 
 // e^x for x <= 0, to about two units in the last place: 2^n e^r with |r| <= ln 2 / 2, Taylor's series of e^r.
 inline V16 exponential(V16 x) {
@@ -324,6 +327,16 @@ inline void transpose(V16 (&rows)[16]) {
     }
   }
 #endif
+}
+
+// The largest of each of sixteen vectors.
+inline I16 largest_of_each(const I16 (&rows)[16]) {
+  V16 turned[16];
+  for (int i = 0; i < 16; ++i) turned[i] = from_bits(rows[i]);
+  transpose(turned);
+  I16 most = bits(turned[0]);
+  for (int i = 1; i < 16; ++i) most = larger(most, bits(turned[i]));
+  return most;
 }
 
 }  // namespace
