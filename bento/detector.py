@@ -97,14 +97,15 @@ class _Request:
 class Detector:
     """Scores texts with one model."""
 
-    def __init__(self, folder: ModelFolder, runner: Runner, settings: Settings) -> None:
-        """`runner` runs the model of `folder`. Raises ConfigError when the settings do not fit it."""
+    def __init__(self, folder: ModelFolder, runner: Runner, settings: Settings, reason: str = "") -> None:
+        """`runner` runs the model of `folder`; reason: why it does. Raises ConfigError when the settings do not fit."""
         self._folder = folder
         self.manifest = folder.manifest
         self.name = settings.model.name or folder.manifest.name
         self.abilities = runner.abilities
         self.engine = self.abilities.engine
         self.kernels = self.abilities.variant
+        self.reason = reason
         self._api = settings.api
         self._tokenizer = Tokenizer(folder.tokenizer, folder.tokenizer_text)
         self._alignment = Alignment(self._tokenizer, self.manifest)
@@ -131,8 +132,8 @@ class Detector:
         started = time.perf_counter()
         if settings.model.require_signature:
             signing.verify(settings.model.checkpoint_dir, settings.model.require_signature)
-        folder, runner = choice.choose(settings.model.checkpoint_dir, settings)
-        detector = cls(folder, runner, settings)
+        folder, runner, reason = choice.choose(settings.model.checkpoint_dir, settings)
+        detector = cls(folder, runner, settings, reason)
         detector.warm_up()
         engine = f"{detector.engine} ({detector.kernels})"
         loaded = detector.version, folder.path, engine, time.perf_counter() - started
@@ -241,9 +242,10 @@ class Detector:
         except BaseException as error:
             found.set_exception(error)
 
-    def count_windows(self, text: str) -> int:
-        """How many times `on_window` will be called for a text."""
-        return len(self._windows(self._tokenizer.encode(text)))
+    def window_tokens(self, text: str) -> tuple[int, ...]:
+        """Tokens of each window of a text, special ones included: `on_window` will be called once for each."""
+        special = self._tokenizer.special_tokens
+        return tuple(len(window) + special for window in self._windows(self._tokenizer.encode(text)))
 
     def warm_up(self) -> None:
         """Run every lane twice, so that their speed is known. Raises ArtifactError when the graph cannot run."""
