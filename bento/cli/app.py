@@ -8,6 +8,7 @@ import typer
 
 from bento import __version__, logs
 from bento.cli.batch import batch
+from bento.cli.bench import bench
 from bento.cli.calibrate import calibrate
 from bento.cli.check import check
 from bento.cli.config import config
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (score, batch, config, serve, check, inspect, sign, evaluate, calibrate):
+for command in (score, batch, config, serve, check, inspect, sign, evaluate, calibrate, bench):
     app.command()(command)
 
 
