@@ -77,9 +77,9 @@ wordtell can be tried, tested and measured at once, with nothing to download.
 
 ## Figures
 Printed by `make evaluate` ({by}).
-The scores are those that the {figures["precision"].upper()} folder gives as it is served; another instruction set rounds
-otherwise, so that on another processor the last digit of a figure may differ by one. Neither the training nor the choice
-of settings saw these documents. Half of them are human text in parts of which the
+The scores are those that the {figures["precision"].upper()} folder gives as it is served; another processor's
+instruction set rounds otherwise, so that the last digit of a figure may differ by one there. Neither the training nor
+the choice of settings saw these documents. Half of them are human text in parts of which the
 machine, or a human from elsewhere, goes on; a quarter are wholly human, a quarter wholly machine's (spans put
 one after another up to a human document's length). One span may occur in several documents, which makes the interval
 rather too narrow. is-it-slop judges whole documents and was made for other machines' prose.
