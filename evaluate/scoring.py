@@ -16,6 +16,8 @@ from bento.passages import Threshold
 from bento.text.words import rounded
 from evaluate.errors import EvaluateError
 
+_FIRST_PATIENCE_S = 10.0
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -44,11 +46,16 @@ def score(model: str, texts: Sequence[str], key: str | None = None) -> Scored:
 
 def _by_server(address: str, texts: Sequence[str], key: str | None) -> Scored:
     try:
-        from bento.client import Client  # noqa: PLC0415 - only an address needs it
+        from bento.client import Client, ClientError  # noqa: PLC0415 - only an address needs it
     except ModuleNotFoundError as error:
         raise EvaluateError(f"the module {error.name} is missing; run: pip install 'wordtell[client]'") from None
-    with Client(address, key=key, include=["summary"]) as client:
-        results = list(client.score(texts))
+    try:  # an address where nobody is, or a key that is missing, is told before all texts are waited for
+        with Client(address, key=key, patience_s=_FIRST_PATIENCE_S) as client:
+            list(client.score(texts[:1]))
+        with Client(address, key=key, include=["summary"]) as client:
+            results = list(client.score(texts))
+    except ClientError as error:
+        raise EvaluateError(f"{address}: {error.message}") from None
     thresholds = [(result.threshold or Threshold(value=0.5)).for_words(len(result.probabilities)) for result in results]
     scores = [np.asarray(result.probabilities) for result in results]
     return Scored(results[0].model_version, scores, thresholds)
