@@ -73,8 +73,9 @@ def clean(raw: str, style: str, human: str = "") -> str:
     """Return the whole sentences with which an answer begins, normalised, up to the first that betrays itself.
 
     That is one with markup or an assistant's phrase, one that was there before, the third of a word 4-gram, one that
-    copies COPIED words running of the `human` text around its place, one that is cut off or a heading. Empty where the first letter does not fit the place: a clause goes on in lower case. The
-    words with which an assistant announces its answer, and quotes around the whole of it, are no part of it.
+    copies COPIED words running of the `human` text around its place, one that is cut off or a heading. Empty where the
+    first letter does not fit the place: a clause goes on in lower case. The words with which an assistant announces
+    its answer, and quotes around the whole of it, are no part of it.
     """
     kept: list[str] = []
     grams: Counter[tuple[str, ...]] = Counter()
@@ -87,8 +88,14 @@ def clean(raw: str, style: str, human: str = "") -> str:
             words = sentence.lower().split()
             grams.update(zip(words, words[1:], words[2:], words[3:], strict=False))
             betrays = _MARKUP.search(sentence) or _ASSISTANT.search(sentence) or _HEADING.fullmatch(sentence)
-            betrays = betrays or not theirs.isdisjoint(_runs(sentence))
-            if betrays or sentence in kept or not _STOP.search(sentence) or max(grams.values(), default=0) > 2:
+            copied = not theirs.isdisjoint(_runs(sentence))
+            if (
+                betrays
+                or copied
+                or sentence in kept
+                or not _STOP.search(sentence)
+                or max(grams.values(), default=0) > 2
+            ):
                 return " ".join(kept)
             if not kept and sentence[0].islower() != (style == "clause"):
                 return ""
