@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,15 @@ _FIRST_PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class Scored:
-    """scores: for each text [words], of 4 places as clients see them. thresholds: the model's own for each text."""
+    """scores: for each text [words], of 4 places as clients see them. thresholds: the model's own for each text.
+
+    seconds: what scoring all texts together took, without loading the model.
+    """
 
     version: str
     scores: list[NDArray[np.float64]]
     thresholds: list[Threshold]
+    seconds: float = float("nan")
 
 
 def score(model: str, texts: Sequence[str], key: str | None = None) -> Scored:
@@ -36,12 +41,14 @@ def score(model: str, texts: Sequence[str], key: str | None = None) -> Scored:
     chosen = found.model.model_copy(update={"checkpoint_dir": Path(model).resolve()})
     api = found.api.model_copy(update={"cache_mb": 0})
     detector = Detector.load(found.model_copy(update={"model": chosen, "api": api}))
+    started = time.perf_counter()
     try:
         words = asyncio.run(detector.score(texts)).words
+        seconds = time.perf_counter() - started
         thresholds = [detector.threshold_for(len(scores)) for scores in words]
     finally:
         detector.close()
-    return Scored(detector.version, [np.asarray(rounded(scores)) for scores in words], thresholds)
+    return Scored(detector.version, [np.asarray(rounded(scores)) for scores in words], thresholds, seconds)
 
 
 def _by_server(address: str, texts: Sequence[str], key: str | None) -> Scored:
