@@ -296,8 +296,8 @@ class Connection(HttpToolsProtocol):
         response = respond(error, "/")
         headers = dict(response.raw_headers) | {b"x-request-id": uuid.uuid4().hex.encode(), b"connection": b"close"}
         lines = [b"%s: %s\r\n" % pair for pair in headers.items()]
-        self.transport.write(b"".join([STATUS_LINE[error.status], *lines, b"\r\n", bytes(response.body)]))
-        metrics.HTTP_REQUESTS.labels("other", error.status).inc()
+        self.transport.write(b"".join([STATUS_LINE[response.status_code], *lines, b"\r\n", bytes(response.body)]))
+        metrics.HTTP_REQUESTS.labels("other", response.status_code).inc()
         self.linger()
 
 

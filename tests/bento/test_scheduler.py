@@ -11,6 +11,7 @@ from concurrent.futures import CancelledError, Future
 import numpy as np
 import pytest
 
+from bento.api import statuses
 from bento.engines import Batching
 from bento.errors import ModelNotReady, Overloaded
 from bento.scheduling.backlog import Done, Job
@@ -202,7 +203,7 @@ def test_retry_after_is_when_there_would_be_room() -> None:
         pass
     assert refused.value.retry_after_s == pytest.approx(2000 / speed)  # until 1,600 are left
     milliseconds = math.ceil(refused.value.retry_after_s * 1000)
-    assert refused.value.headers() == {
+    assert statuses.headers(refused.value) == {
         "Retry-After": str(math.ceil(milliseconds / 1000)),
         "Retry-After-Ms": str(milliseconds),
     }
