@@ -19,7 +19,12 @@ from convert.order import Order
 
 FOLDERS = ("docs", "deploy", "models")
 DOCUMENTS = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(f for name in FOLDERS for f in ROOT.glob(f"{name}/**/*.md"))]
+    [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "SECURITY.md",
+        *(f for name in FOLDERS for f in ROOT.glob(f"{name}/**/*.md")),
+    ]
 )
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 
