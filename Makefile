@@ -29,7 +29,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native test-native check convert bench fuzz image image-test chart pictures docs clean lock checkpoint corpus train evaluate calibrate
+.PHONY: help serve test native test-native check convert bench fuzz image image-test chart pictures docs clean lock checkpoint corpus train evaluate calibrate release dist
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,6 +114,18 @@ docs: $(DEV)/ready ## write docs/reference/, and build the documentation as a si
 
 chart: $(DEV)/ready ## write what is made of the chart: its README's table, KServe's manifests, golden files
 	@$(DEV)/bin/python deploy/chart/generate.py
+
+release: $(DEV)/ready native ## VERSION=0.2.0: cut the changelog, set the version everywhere, build everything into dist/
+	@$(if $(filter command line,$(origin VERSION)),,$(error make release needs VERSION=<three numbers, like 0.2.0>))
+	@$(DEV)/bin/python release.py "$(VERSION)"
+	@$(MAKE) --no-print-directory dist
+	@echo "look at it, then: git commit -am 'wordtell $(VERSION)' && git tag v$(VERSION) && make image"
+
+dist: $(DEV)/ready native ## build wheel, source distribution and chart of the present version into dist/
+	@$(DEV)/bin/pip install --quiet hatchling
+	@rm -rf dist && $(DEV)/bin/python -m hatchling build -d dist
+	@$(DEV)/bin/python -c "import helm_python; helm_python.package('deploy/chart/wordtell', destination='dist')"
+	@$(DEV)/bin/python release.py --check dist
 
 pictures: $(SERVE)/ready $(DEV)/ready native ## take the README's pictures of the page (needs chromium)
 	@$(DEV)/bin/python -m tests.http.page.pictures

@@ -33,7 +33,6 @@ class Abilities:
     run_tokens: tokens that one run should hold, padding included, as a GPU wants them; None: no more than the longest
     window has, as many windows as measured speed says, so that no lane is ever far from its next turn.
     most_padding: of a padded run's positions, the greatest share that may hold no token.
-    exact: whether a window's logits are the same to the bit whatever shares its run.
     shapes: (windows, tokens of each) that are to be run before the first request, because the first run is slow.
     """
 
@@ -44,7 +43,6 @@ class Abilities:
     lanes: int = 1
     run_tokens: int | None = None
     most_padding: float = 0.2
-    exact: bool = False
     shapes: tuple[tuple[int, int], ...] = ()
 
 

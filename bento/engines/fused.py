@@ -35,7 +35,6 @@ class FusedRunner:
             variant=f"fused.{self.instruction_set}",
             batching=Batching.PACKED,
             lanes=plan.lanes,
-            exact=True,
         )
         self._narrow = self._wide = session(graph, INPUTS, plan.threads_per_lane, library)
         if plan.lanes > 1:

@@ -12,11 +12,11 @@ from opentelemetry.trace import SpanContext
 from bento.engines import Abilities, Batching
 from bento.types import FloatArray, IntArray
 
-# Tokens that a request of weight 1 earns each round: about one short text. A long window is run on credit and paid for
+# Tokens that a request earns each round: about one short text. A long window is run on credit and paid for
 # in the rounds after it, so that a short request that comes meanwhile waits for one of them at most.
 QUANTUM = 64
-# The weight of work in the background: beside a request it earns a tenth of the tokens.
-BACKGROUND = 0.1
+# Work in the background earns a tenth of a request's.
+BACKGROUND = 0.1 * QUANTUM
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ class Job:
     request, if that is traced. background: nobody waits for it; its tokens keep no request from admission.
     """
 
-    weight: float = 1.0
     expected: int = 0
     submitted: float | None = None
     waiting: deque[Item] = field(default_factory=deque)
@@ -113,7 +112,7 @@ class Backlog:
         if not self._jobs:
             return []
         while self._jobs[0].credit <= 0:
-            self._jobs[0].credit += QUANTUM * self._jobs[0].weight
+            self._jobs[0].credit += BACKGROUND if self._jobs[0].background else QUANTUM
             if self._jobs[0].credit <= 0:
                 self._jobs.rotate(-1)
         first = self._jobs[0]
