@@ -96,8 +96,8 @@ def _wide(figures: dict[str, Any]) -> dict[str, str]:
         "knows": f"""\
 - It knows **one machine**: SmolLM2-135M-Instruct, which went on with texts, rewrote passages and followed
   instructions. It was never tried on what larger models write, which is more like people's prose.
-- It knows **{len(kinds)} kinds of prose**: {names}. On other prose it is worse, as the tables show, and it was not tried
-  on code, chat, learners' English or other languages.""",
+- It knows **{len(kinds)} kinds of prose**: {names}. On other prose it is worse, as the tables show, and it
+  was not tried on code, chat, learners' English or other languages.""",
         "population": f"""\
 marked: passages of the validation documents of {names}. Many are cut from few documents, so
 they hang together, and the promise is rather less certain than for as many texts of as many people. **It does not

@@ -55,12 +55,12 @@ def write(path: Path, texts: Sequence[Made], labelled: int) -> Path:
     return path
 
 
-def tokenizer() -> tokenizers.Tokenizer:
+def tokenizer(size: int = 400) -> tokenizers.Tokenizer:
     """Unigram, with more pieces than the words need."""
     unigram = tokenizers.Tokenizer(models.Unigram())
     unigram.pre_tokenizer = pre_tokenizers.Metaspace()
     unknown: dict[str, Any] = {"unk_token": "[UNK]"}
-    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=SPECIAL, show_progress=False, **unknown)
+    trainer = trainers.UnigramTrainer(vocab_size=size, special_tokens=SPECIAL, show_progress=False, **unknown)
     prose = ["The committee met on Tuesday, and after a long debate it agreed to postpone the vote."]
     unigram.train_from_iterator([*prose, *(one.text for one in made(200, 1))], trainer)
     unigram.post_processor = processors.TemplateProcessing(
