@@ -40,7 +40,8 @@ class FusedRunner:
         if plan.lanes > 1:
             # It runs alone: to sleep between two operators, and to be woken, would take a lone short text a sixth longer.
             self._wide = session(graph, INPUTS, plan.lanes * plan.threads_per_lane, library, spinning=True)
-        # The operators hold the weights in their own order. Each session has mapped the file, and read all of it.
+        # The operators have the weights in their own order, so the file's pages, which each session mapped and read,
+        # can go.
         memory.release(graph.parent / EXTERNAL_DATA)
 
     def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:

@@ -53,11 +53,11 @@ def session(
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # A spinning worker would steal the core of the lane beside it, or of whoever comes between two runs.
+    # A spinning worker would take the core of another lane, or of whoever comes between two runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if saturates():
-        # Turns s8 weights to u8 while the graph is loaded: exact, and slower, so nothing for processors with VNNI.
+        # Turns s8 weights to u8 while the graph is loaded: exact, and slower, so it is not set on processors with VNNI.
         options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 3
     try:
