@@ -44,7 +44,9 @@ __all__ = [
     "variable",
 ]
 
-ROOT = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parent
+# Where service.py, shared_config.yaml and models/ are: beside the package in a checkout or a Bento, in it in a wheel.
+ROOT = _PACKAGE / "home" if (_PACKAGE / "home").is_dir() else _PACKAGE.parent
 MOUNT = Path("/mnt/models")
 
 _KEY_CHARACTERS = 8
