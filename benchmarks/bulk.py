@@ -27,8 +27,8 @@ import psutil
 from benchmarks import dimensions, harness
 from bento import settings
 from bento.detector import Detector
+from bento.detector.preparation import Request
 from bento.settings import ROOT, ApiSettings, CpuSettings, ModelSettings, Settings
-from bento.text import windows
 from bulk import commands
 
 
@@ -106,11 +106,8 @@ def speed(folder: Path, cores: int, rounds: int, count: int) -> dict[str, Any]:
 
 
 def _ids(detector: Detector, text: str) -> list[Any]:
-    encoding = detector._tokenizer.encode(text)
-    return [
-        detector._tokenizer.ids(encoding, span)
-        for span in windows.split(len(encoding), detector._limit, detector._overlap)
-    ]
+    request = Request("", {text: "text"}, lambda: None, None, None)
+    return list(detector._preparation.prepare(request, [text])[0].ids)
 
 
 def memory(folder: Path, rows: int) -> dict[str, Any]:

@@ -22,20 +22,12 @@ import torch
 import transformers
 from tokenizers import models, pre_tokenizers, processors, trainers
 
-from benchmarks import dimensions
 from benchmarks.harness import RESULTS, machine, resident
 from bento.settings import ROOT
 from convert import texts
+from convert.dimensions import PUBLISHED
 
-LARGE = {
-    "vocab_size": 128_100,
-    "hidden_size": 1024,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "intermediate_size": 4096,
-    **dimensions.COMMON["deberta-v2"],
-    "id2label": {0: "human", 1: "machine"},
-}
+LARGE = {key: value for key, value in PUBLISHED["deberta-v3-large"].config().items() if key != "model_type"}
 STAGE = re.compile(r"^(\w[\w ]*?) +([\d.]+) s$", re.MULTILINE)
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
 

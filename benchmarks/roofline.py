@@ -1,27 +1,26 @@
 """How many operations a second does this processor reach, in INT8, BF16 and FP32, and the libraries on it?
 
-The processor's own: loops of the widest instructions on registers (benchmarks/peak.cpp, which also reads memory). No
+The processor's own: loops of the widest instructions on registers (native/cpu/peak.cpp, which also reads memory). No
 matrix product can be faster, so this is what an engine's share is of. Beside it the best of several shapes of each
 library: u8 x s8 by ONNX Runtime's MatMulInteger, FP32 by its MatMul and by torch, BF16 by torch. For one core and for
 all. Prints the result, and writes it to benchmarks/results/roofline.json; benchmarks/engines.py measures it again
-within its own run. Needs a C++ compiler.
+within its own run. Needs wordtell's own library (`make native`).
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import runpy
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from benchmarks import harness
+from bento.native import peak
 from bento.settings import ROOT
 
 # Rows, inner, columns: products of deberta-v3-large for several texts at once, and a square one.
@@ -29,7 +28,6 @@ SHAPES = ((455, 1024, 4096), (2048, 1024, 4096), (2048, 4096, 1024), (2048, 2048
 Peaks = dict[str, dict[str, float]]
 # The name of what the processor itself reaches, by its fastest instruction.
 PROCESSOR = "processor"
-PROGRAM = Path(__file__).with_name("peak.cpp")
 
 
 def main() -> None:
@@ -63,16 +61,8 @@ def _apart(threads: int, seconds: float) -> Peaks:
 
 def _processor(threads: int, seconds: float) -> Peaks:
     """By type and instruction, what registers alone reach; "memory" is read in GB/s. Raises RuntimeError."""
-    program = harness.BUILD / f"peak-{hashlib.sha256(PROGRAM.read_bytes()).hexdigest()[:8]}"
-    if not program.exists():
-        compiler = runpy.run_path(str(ROOT / "native" / "build.py"))["compiler"]()
-        if compiler is None:
-            raise RuntimeError("the roofline needs a C++ compiler: install g++ or set CXX")
-        harness.BUILD.mkdir(parents=True, exist_ok=True)
-        options = ("-std=c++17", "-O3", "-pthread", "-static-libstdc++")
-        subprocess.run([compiler, *options, str(PROGRAM), "-o", str(program)], check=True)
-    made = subprocess.run([str(program), str(threads), str(seconds)], check=True, capture_output=True, text=True)
-    found: Peaks = json.loads(made.stdout)
+    if not (found := {kind: by for kind in get_args(peak.Kind) if (by := peak.measure(kind, threads, seconds))}):
+        raise RuntimeError("the roofline needs wordtell's own library: install g++ or set CXX, and run `make native`")
     return found
 
 

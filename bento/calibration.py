@@ -68,7 +68,7 @@ class Calibration:
         """What the thresholds promise, in a sentence."""
         return (
             f"of human texts like {self.population} ({self.texts} texts, {self.made}), at most"
-            f" {self.false_positive_rate:.3g} are expected to be marked; nothing is promised of other texts"
+            f" {100 * self.false_positive_rate:.3g} % are expected to be marked; nothing is promised of other texts"
         )
 
     def to_json(self) -> str:

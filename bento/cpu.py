@@ -120,6 +120,12 @@ def instruction_set(root: Path = Path("/")) -> str:
     return next((name for flag, name in _INSTRUCTION_SETS.items() if flag in flags), platform.machine())
 
 
+def processor(root: Path = Path("/")) -> str:
+    """What the processor calls itself; its architecture where the system does not say."""
+    lines = _read(root / "proc/cpuinfo").splitlines()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
 def step_back() -> None:
     """Let this thread, and those that it starts, give way to the process's other threads when all cores are busy.
 

@@ -6,9 +6,15 @@ import ctypes
 import gc
 import mmap
 import re
+import resource
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 _MAPPINGS = Path("/proc/self/smaps")
+_STATUS = Path("/proc/self/status")
+# Of Linux: to write "5" sets the peak of resident memory back to what is resident now (proc(5)).
+_CLEAR = Path("/proc/self/clear_refs")
 # glibc's malloc.h
 _M_ARENA_MAX = -8
 
@@ -50,3 +56,29 @@ def release(file: Path) -> int:
             failed = advise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), mmap.MADV_DONTNEED)
             released += 0 if failed else end - begin
     return released
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory now; its peak where the system does not tell."""
+    return _status("VmRSS") or peak()
+
+
+def peak() -> int:
+    """Most bytes of this process that were in memory at a time, since it began or since `forget_peak`."""
+    # Linux's own count starts with the program; getrusage's is inherited from whoever started it.
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return _status("VmHWM") or most
+
+
+def forget_peak() -> None:
+    """Let `peak` begin anew, where the system can."""
+    with suppress(OSError):
+        _CLEAR.write_text("5", encoding="ascii")
+
+
+def _status(key: str) -> int:
+    try:
+        lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="ascii").splitlines())
+        return int(lines[key].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return 0

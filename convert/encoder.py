@@ -19,13 +19,12 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import onnx_ir as ir
-import torch
 
 from bento.checkpoint import families
 from bento.checkpoint.families.description import Joint, Layer
-from bento.checkpoint.heads import Mlp
 from bento.checkpoint.names import ACTIVATIONS
 from convert.nodes import Array, Nodes
+from convert.source import Weight
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,15 @@ class Encoder(Nodes):
     ids: ir.Value
 
     def __init__(self, model: Any, fold: bool, smooth: Mapping[str, Array] | None = None) -> None:
-        """smooth: by the name of a weight, what each of its input channels is multiplied by; see smoothing.py."""
+        """model: see Source.
+
+        smooth: by the name of a weight, what each of its input channels is multiplied by; see smoothing.py.
+        """
         super().__init__()
         self.smooth = smooth or {}
         self.smoothed: dict[tuple[ir.Value, int], ir.Value] = {}
         self.its = families.describe(model.config)
-        self.weights: dict[str, torch.Tensor] = {name: weight.detach() for name, weight in model.state_dict().items()}
+        self.weights: dict[str, Weight] = {name: weight.detach() for name, weight in model.state_dict().items()}
         self.head = model.classifier
         self.fold = fold
         self.labels: int = model.config.num_labels
@@ -184,10 +186,10 @@ class Encoder(Nodes):
         if self.its.head:
             kind = ACTIVATIONS[self.its.head.activation]
             hidden = self.norm(self.its.head.norm, self.linear(self.product(self.its.head.dense), hidden, kind))
-        if not isinstance(self.head, Mlp):
+        between = getattr(self.head, "kind", None)  # of a head of two layers (bento/checkpoint/heads.py)
+        if between is None:
             return self.linear(self.product("classifier"), hidden)
-        kind = self.head.kind
-        inner = self.linear(self.product("classifier.dense"), hidden, None if kind == "none" else kind)
+        inner = self.linear(self.product("classifier.dense"), hidden, None if between == "none" else between)
         return self.linear(self.product("classifier.out_proj"), inner)
 
     def linear(self, product: Product, value: ir.Value, activation: str | None = None, gated: bool = False) -> ir.Value:
@@ -262,18 +264,22 @@ class Encoder(Nodes):
         product, relative = self.product(name, scale, smoothed=False), self._relative_embeddings()
         heads, order = (-1, self.its.heads, self.its.head_size), (1, 0, 2)
         if self.fold:
-            bias = None if product.bias is None else torch.from_numpy(product.bias)
-            projected = torch.nn.functional.linear(relative, torch.from_numpy(product.matrix.T), bias)
-            return self.constant(projected.view(heads).permute(order).contiguous().numpy(), f"{name}.of_buckets")
-        values = self.constant(relative.numpy(), f"{self.its.relative}.weight")
+            projected = relative @ product.matrix + (0 if product.bias is None else product.bias)
+            by_head = np.ascontiguousarray(projected.reshape(heads).transpose(order))
+            return self.constant(by_head, f"{name}.of_buckets")
+        values = self.constant(relative, f"{self.its.relative}.weight")
         return self.op(
             "Transpose", self.op("Reshape", Encoder.linear(self, product, values), np.array(heads)), perm=order
         )
 
-    def _relative_embeddings(self) -> torch.Tensor:
+    def _relative_embeddings(self) -> Array:
         """[buckets, hidden]"""
-        relative = self.weights[f"{self.its.relative}.weight"]
-        if self.its.relative_norm:
-            weight, bias = (self.weights[f"{self.its.relative_norm}.{part}"] for part in ("weight", "bias"))
-            relative = torch.nn.functional.layer_norm(relative, relative.shape[-1:], weight, bias, self.its.epsilon)
-        return relative
+        relative = self.weight(f"{self.its.relative}.weight")
+        if not self.its.relative_norm:
+            return relative
+        gain, bias = (self.weight(f"{self.its.relative_norm}.{part}") for part in ("weight", "bias"))
+        wide = relative.astype(np.float64)
+        centred = wide - wide.mean(-1, keepdims=True)
+        normed = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + self.its.epsilon)
+        scaled: Array = (normed * gain + bias).astype(np.float32)
+        return scaled

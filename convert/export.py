@@ -14,13 +14,13 @@ from onnx_ir.passes.common import CheckerPass, ClearMetadataAndDocStringPass, Sh
 
 from bento.artifact import EXTERNAL_DATA, Precision
 from bento.checkpoint import families
-from bento.checkpoint.reading import Checkpoint
 from convert import quantize
 from convert.encoder import Encoder
 from convert.errors import ExportError
 from convert.fused import Fused, supports
 from convert.nodes import Array
 from convert.portable import Portable
+from convert.source import Source
 
 # The first that has all we need: LayerNormalization came with 17, Split into a number of parts with 18.
 # ONNX Runtime reads it since 1.14, and IR 10 since 1.18.
@@ -33,7 +33,7 @@ INLINE_BYTES = 1 << 10
 PAGE_BYTES = 1 << 12
 
 
-def export(checkpoint: Checkpoint, precision: Precision, smooth: Mapping[str, Array] | None = None) -> ir.Model:
+def export(checkpoint: Source, precision: Precision, smooth: Mapping[str, Array] | None = None) -> ir.Model:
     """Its graph in FP32: inputs int64 [batch, length], output float32 [batch, length, labels]. Raises ExportError.
 
     precision: what it is meant for. INT8 wants all constants in sight, FP32 wants them once. smooth: see Encoder.
@@ -43,7 +43,7 @@ def export(checkpoint: Checkpoint, precision: Precision, smooth: Mapping[str, Ar
 
 
 def fused(
-    checkpoint: Checkpoint,
+    checkpoint: Source,
     precision: Precision,
     exact: Collection[str] = (),
     smooth: Mapping[str, Array] | None = None,

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnx_ir as ir
@@ -17,10 +17,10 @@ import onnx_ir as ir
 from bento import artifact
 from bento.artifact import MANIFEST, MODEL, TOKENIZER, FileRecord, Manifest
 from bento.checkpoint.names import CARD
-from bento.checkpoint.reading import Checkpoint
 from bento.errors import WordtellError
 from convert import export
 from convert.errors import WriteError
+from convert.source import Source
 
 # What decides the bytes and the numbers.
 SOFTWARE = ("torch", "transformers", "tokenizers", "onnx", "onnx-ir", "onnxruntime")
@@ -60,7 +60,7 @@ def replacing(out: Path) -> Iterator[Path]:
 def write(
     folder: Path,
     models: Mapping[str, ir.Model],
-    checkpoint: Checkpoint,
+    checkpoint: Source,
     draft: Manifest,
     single_file_bytes: int = export.SINGLE_FILE_BYTES,
 ) -> Manifest:
@@ -70,9 +70,12 @@ def write(
     """
     export.save(models, folder, single_file_bytes)
     (folder / TOKENIZER).write_text(checkpoint.tokenizer, encoding="utf-8")
-    versions = {"python": platform.python_version()} | {package: version(package) for package in SOFTWARE}
+    versions = {"python": platform.python_version()}
+    for package in SOFTWARE:
+        with suppress(PackageNotFoundError):  # random weights need no torch
+            versions[package] = version(package)
     files = {path.name: FileRecord.of(path) for path in sorted(folder.iterdir())}
-    manifest = replace(draft, files=files, source=checkpoint.origin, versions=versions)
+    manifest = replace(draft, files=files, source=dict(checkpoint.origin), versions=versions)
     (folder / CARD).write_text(checkpoint.card or _card(manifest), encoding="utf-8")
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest

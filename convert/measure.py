@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bento import artifact, cpu
+from bento import artifact, cpu, memory
 from bento.artifact import Manifest
 from bento.detector import Detector
 from bento.engines import Batching, Runner
@@ -99,7 +98,7 @@ def measure(folder: Path, texts: Sequence[str], first: int, on_window: Callable[
         seconds=seconds,
         words=sum(map(len, together)),
         neighbours=max(neighbours, apart),
-        memory_mb=_peak_memory() / 1e6,
+        memory_mb=memory.peak() / 1e6,
         size_mb=sum(record.bytes for record in loaded.manifest.files.values()) / 1e6,
     )
 
@@ -128,15 +127,6 @@ def _apart(runner: Runner, tokenizer: Tokenizer, manifest: Manifest, text: str) 
         )
         gaps.append(float(np.abs(np.subtract(*pair)).max()))
     return max(gaps)
-
-
-def _peak_memory() -> int:
-    """Bytes. Linux's own count starts with the program; getrusage's is inherited from whoever started it."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = dict(line.split(":", 1) for line in status.read_text(encoding="ascii").splitlines())
-        return int(lines["VmHWM"].split()[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def main() -> None:

@@ -51,7 +51,9 @@ LINK = ("-shared", "-static-libstdc++", "-static-libgcc", EXPORTS, "-pthread")
 ZIG_FLAGS = ("-s", "-Wno-unknown-warning-option")
 AVX2 = ("-mavx2", "-mfma")
 AVX512 = (*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
-FLAGS = {"avx2": AVX2, "avx512": AVX512, "amx": (*AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-int8", "-mamx-bf16")}
+AVX512BF16 = (*AVX512, "-mavx512bf16")
+AMX = (*AVX512BF16, "-mamx-tile", "-mamx-int8", "-mamx-bf16")
+FLAGS = {"avx2": AVX2, "avx512": AVX512, "avx512bf16": AVX512BF16, "amx": AMX}
 X86 = ("x86_64", "amd64")
 
 

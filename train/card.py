@@ -54,6 +54,7 @@ def table(figures: dict[str, Any]) -> str:
 def render(figures: dict[str, Any]) -> str:
     """Return the card of the model that these figures belong to."""
     packages = ", ".join(f"{name} {version}" for name, version in figures["packages"].items())
+    by = "; ".join([figures["made"], *filter(None, [figures.get("version")]), packages])
     return f"""---
 license: apache-2.0
 language: en
@@ -75,8 +76,9 @@ wordtell can be tried, tested and measured at once, with nothing to download.
   `make convert CHECKPOINT=path/to/checkpoint OUT=models/mine`.
 
 ## Figures
-Printed by `make evaluate` ({figures["made"]}; {packages}).
-The scores are those that the {figures["precision"].upper()} folder gives as it is served. Neither the training nor
+Printed by `make evaluate` ({by}).
+The scores are those that the {figures["precision"].upper()} folder gives as it is served; another processor's
+instruction set rounds otherwise, so that the last digit of a figure may differ by one there. Neither the training nor
 the choice of settings saw these documents. Half of them are human text in parts of which the
 machine, or a human from elsewhere, goes on; a quarter are wholly human, a quarter wholly machine's (spans put
 one after another up to a human document's length). One span may occur in several documents, which makes the interval

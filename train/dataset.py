@@ -70,8 +70,8 @@ class Composer:
         self.spans = [span for span in spans if span.document in self.documents]
         self.cut = {span.text: [span.text[a:b] for a, b in sentences(span.text)] for span in self.spans}
         self.by_document = {d.name: [s for s in self.spans if s.document == d.name] for d in documents}
-        self.openers = [span for span in self.spans if span.kind != "clause"]
-        self.whole = [span for span in self.spans if span.kind == "long" and len(span.text.split()) >= LENGTHS[0]]
+        self.openers = [span for span in self.spans if span.style != "clause"]
+        self.whole = [span for span in self.spans if span.style == "long" and len(span.text.split()) >= LENGTHS[0]]
         self.transplant = transplant
         if not self.openers:
             raise Unfit(f"no machine spans for these {len(documents)} documents; run: python -m train.generate")

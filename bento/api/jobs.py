@@ -6,11 +6,11 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from bento.api import lines
 from bento.api.body import pieces_of
@@ -30,6 +30,7 @@ from bento.jobs import store
 from bento.jobs.access import Jobs
 from bento.jobs.errors import JobsOff, JobsUnavailable, KeyReused, LineFault, QuotaExceeded, UnknownJob, UploadsFull
 from bento.jobs.store import Store
+from bento.jobs.told import Job
 from bento.settings import Settings
 
 MEDIA_TYPE = "application/x-ndjson"
@@ -65,25 +66,6 @@ _START = {
     "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999, "default": 0},
 }
 JobId = Annotated[str, Path(description="As the job's answer has it.")]
-
-
-class Job(BaseModel):
-    """How far a job is."""
-
-    model_config = ConfigDict(protected_namespaces=())
-
-    id: str
-    state: Literal["queued", "running", "done", "failed", "cancelled"] = Field(
-        description="failed: some texts could not be scored by any server; `reason` says why."
-    )
-    texts: int = Field(description="Texts of the job.")
-    texts_done: int = Field(description="Texts that have a result line, those with an error among them.")
-    texts_failed: int = Field(description="Texts whose result line is an error.")
-    created: float = Field(description="Seconds since 1970, by the database's clock.")
-    ended: float | None = Field(description="As `created`; null until the job is done or failed.")
-    seconds_left: float | None = Field(description="Estimate from the speed so far; null while there is none.")
-    model_versions: list[str] | None = Field(None, description="Versions that scored it: of one job only.")
-    reason: str | None = Field(None, description="Why it failed.")
 
 
 class JobList(BaseModel):

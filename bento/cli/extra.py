@@ -14,4 +14,9 @@ def needs(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ConfigError(f"the module {error.name} is missing; run: pip install 'wordtell[{extra}]'") from None
+        raise missing(str(error.name), extra) from None
+
+
+def missing(module: str, extra: str) -> ConfigError:
+    """What to say of a module that is not there."""
+    return ConfigError(f"the module {module} is missing; run: pip install 'wordtell[{extra}]'")

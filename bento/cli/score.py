@@ -85,7 +85,7 @@ def _score(detector: Detector, text: str) -> Scores:
         TextColumn("scoring"), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
     )
     with bar:
-        task = bar.add_task("", total=detector.count_windows(text))
+        task = bar.add_task("", total=len(detector.window_tokens(text)))
         return asyncio.run(detector.score([text], lambda: bar.advance(task)))
 
 

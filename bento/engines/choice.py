@@ -26,10 +26,10 @@ _NO_TORCH = (
 )
 
 
-def choose(path: Path, settings: Settings) -> tuple[ModelFolder, Runner]:
-    """The folder, read and checked, and what runs it: ONNX graphs in ONNX Runtime, a checkpoint in PyTorch.
+def choose(path: Path, settings: Settings) -> tuple[ModelFolder, Runner, str]:
+    """The folder, read and checked; what runs it, ONNX graphs in ONNX Runtime, a checkpoint in PyTorch; and why.
 
-    Logs what was taken, why, and what would be faster. Raises ArtifactError and ConfigError, naming the remedy.
+    Logs that, with what would be faster. Raises ArtifactError and ConfigError, naming the remedy.
     """
     cores = cpu.detect()
     if folders.is_checkpoint(path):
@@ -51,7 +51,7 @@ def choose(path: Path, settings: Settings) -> tuple[ModelFolder, Runner]:
     if settings.api.use_fp16 and can.device == "cpu":
         logger.info("api.use_fp16 has no effect here: on a CPU the model computes in %s", folder.manifest.precision)
     _warm(runner)
-    return folder, runner
+    return folder, runner, reason
 
 
 def _warm(runner: Runner) -> None:

@@ -58,6 +58,13 @@ WORDTELL_TILE void load_tile(const void* from, ptrdiff_t stride) {
                "m"(*static_cast<TileMemory*>(from)));
 }
 
+// The same for what is not needed again soon: it does not take the place of others in the first-level cache.
+template <int tile>
+WORDTELL_TILE void stream_tile(const void* from, ptrdiff_t stride) {
+  asm volatile("tileloaddt1 (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(tile),
+               "m"(*static_cast<TileMemory*>(from)));
+}
+
 template <int tile>
 WORDTELL_TILE void store_tile(void* to, ptrdiff_t stride) {
   asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(stride), "i"(tile) : "memory");

@@ -10,6 +10,9 @@ namespace wordtell {
 
 namespace {
 
+// A column's sum then has two digits of base 128 in 16 bits each (linear/amx.cpp), and a row's sum 32 bits.
+constexpr int most_depth = 32767;
+
 int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 // What a thread keeps of a gated product: apart from the operators' scratch, which holds the rows meanwhile.
@@ -71,8 +74,8 @@ QuantizedLinear::QuantizedLinear(const LinearConstants& constants, Isa isa) : ke
   if (constants.depth < 1 || constants.columns < 1) {
     throw std::invalid_argument("a linear layer needs a depth and columns of at least 1");
   }
-  if (constants.depth > 65536) {
-    throw std::invalid_argument("a linear layer's depth is at most 65536: its sums are 32 bits wide");
+  if (constants.depth > most_depth) {
+    throw std::invalid_argument("a linear layer's depth is at most 32767: its sums are 32 bits wide");
   }
   if (constants.gated && constants.columns % 2 != 0) {
     throw std::invalid_argument("a gated linear layer has an even number of columns");

@@ -2,9 +2,11 @@
 
 #include <cstdio>
 #include <exception>
+#include <string>
 
 #include "cpu/features.h"
 #include "cpu/instruction_sets.h"
+#include "cpu/peak.h"
 #include "ort/operator.h"
 #include "ort/operators.h"
 
@@ -62,3 +64,14 @@ extern "C" WORDTELL_EXPORT const char* wordtell_isa_error() {
 
 // What the processor has and the system refuses; empty when there is nothing to tell.
 extern "C" WORDTELL_EXPORT const char* wordtell_isa_refused() { return wordtell::features().refused; }
+
+// See cpu/peak.h; valid until this thread calls it again. Null when something is thrown: a thread cannot be had, say.
+extern "C" WORDTELL_EXPORT const char* wordtell_peak(const char* type, int threads, double seconds) {
+  thread_local std::string found;
+  try {
+    found = wordtell::peak(type, threads, seconds);
+    return found.c_str();
+  } catch (...) {
+    return nullptr;
+  }
+}

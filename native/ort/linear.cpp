@@ -16,7 +16,7 @@ namespace {
 constexpr Presence optional = Presence::optional;
 
 // A block of the output that one thread computes: its slice of the weights stays in cache while the rows pass.
-constexpr int kColumns = 384;  // a multiple of every panel, and of the three that AMX takes together
+constexpr int kColumns = 384;  // a multiple of every panel, and of the two that AMX takes together
 constexpr int kRows = 512;
 // Rows that one thread quantises or normalises at a time.
 constexpr int kTokens = 64;

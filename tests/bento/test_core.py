@@ -275,7 +275,7 @@ class CoreMachine(RuleBasedStateMachine):
                 asked.check(self.expected)
             if not self.closed:
                 self.detector.close()
-            assert len(self.detector._flights) == 0
+            assert len(self.detector._requests._flights) == 0
             assert self.detector._scheduler._backlog.tokens == 0
             assert self.detector._scheduler._reserved == 0
             assert self.detector._scheduler._busy == 0
@@ -291,7 +291,7 @@ class CoreMachine(RuleBasedStateMachine):
     def _settle(self) -> None:
         """Until the tokeniser and the lanes have done all that they can without another turn or permit."""
         with contextlib.suppress(RuntimeError):  # its pool is closed
-            self.detector._pool.submit(lambda: None).result(PATIENCE)
+            self.detector._requests._pool.submit(lambda: None).result(PATIENCE)
         give_up = time.monotonic() + PATIENCE
         while not self._quiet():
             assert time.monotonic() < give_up, "the lanes do not come to rest"

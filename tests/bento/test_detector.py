@@ -222,7 +222,7 @@ def test_who_joined_a_refused_text_asks_for_himself(fake_folder: ModelFolder) ->
 def test_the_embedded_model_scores_beyond_its_window(embedded: Detector) -> None:
     text = "The Congress has before it a budget that is balanced, and a people that is not. " * 100
     (scores,) = detect(embedded, [text])
-    assert embedded.count_windows(text) > 1
+    assert len(embedded.window_tokens(text)) > 1
     assert len(scores) == len(text.split())
 
 
@@ -360,7 +360,7 @@ def test_a_text_that_the_tokenizer_fails_on_is_named(fake_folder: ModelFolder) -
     panics = fakes.tokenizer()
     panics.normalizer = normalizers.Sequence([normalizers.Strip(), normalizers.NFKC()])
     panics.add_tokens(["\n"])
-    detector._tokenizer._tokenizer = panics  # as if no text that is tried at load had shown it
+    detector._preparation._tokenizer._tokenizer = panics  # as if no text that is tried at load had shown it
     with pytest.raises(Untokenisable, match=r"sentences\[1\] cannot be read by the model's tokenizer"):
         asyncio.run(detector.score(["plain", "naïve"], field="sentences"))
     assert len(detect(detector, ["plain"])[0]) == 1
@@ -383,7 +383,7 @@ def test_a_short_request_waits_for_one_part_of_each_long_one(fake_folder: ModelF
             return super().encode_all(texts, most)
 
     detector = Detector(fake_folder, fakes.LookupRunner(), bounded(max_queue_tokens=10_000_000))
-    detector._tokenizer = Told(fake_folder.tokenizer)
+    detector._preparation._tokenizer = Told(fake_folder.tokenizer)
     seen.clear()
 
     async def all_at_once() -> None:

@@ -123,6 +123,14 @@ def test_the_command_is_there(baked: Container) -> None:
     assert "model.checkpoint_dir = " in baked.run("wordtell", "config")
 
 
+def test_the_machine_is_measured(baked: Container) -> None:
+    found = json.loads(baked.run("wordtell", "bench", "--seconds", "2", "--json"))
+    assert found["machine"]["cores"]["usable"] == 1
+    assert found["model"]["engine"] == "onnxruntime+wordtell"
+    assert found["share"]["type"] == "int8"
+    assert found["request"]["seconds"] > 0
+
+
 def test_a_mounted_model_is_found_and_omp_num_threads_is_heeded(image: str, tmp_path: Path) -> None:
     with Container(image, "--env", "OMP_NUM_THREADS=1", cpus="2", mount=FP32) as container:
         answer = container.score(TEXTS)

@@ -13,8 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
 from bento.checkpoint.families import bert
 from bento.checkpoint.families.description import Array, Convolution, Description, Embeddings, Family, Joint, Layer
@@ -67,12 +65,20 @@ def distance_buckets(config: Any) -> Array:
     longest = config.max_relative_positions if config.max_relative_positions > 0 else config.max_position_embeddings
     buckets = getattr(config, "position_buckets", -1)
     span = buckets if buckets > 0 else longest
-    distances = torch.arange(-longest, longest + 1)
+    distances = np.arange(-longest, longest + 1)
     if buckets > 0:
-        # Theirs, because a rounding of its logarithms that differs in the last bit would change a bucket.
-        distances = make_log_bucket_position(distances, buckets, longest)
-    table = torch.clamp(distances.long() + span, 0, 2 * span - 1)
-    return table.numpy().astype(np.int32)
+        distances = _in_logarithms(distances, buckets, longest)
+    table: Array = np.clip(distances + span, 0, 2 * span - 1).astype(np.int32)
+    return table
+
+
+def _in_logarithms(distances: Array, buckets: int, longest: int) -> Array:
+    """Theirs, because a rounding of its logarithms that differs in the last bit would change a bucket."""
+    import torch  # noqa: PLC0415 - random weights (convert/random_weights.py) do without either
+    from transformers.models.deberta_v2 import modeling_deberta_v2 as theirs  # noqa: PLC0415
+
+    found: torch.Tensor = theirs.make_log_bucket_position(torch.from_numpy(distances), buckets, longest)
+    return found.long().numpy()
 
 
 def _layer_of_v2(prefix: str, config: Any, terms: frozenset[str]) -> Layer:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
-from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
 from bento.checkpoint.families.description import Array, Description, Embeddings, Family, Layer, plain_scale
 
@@ -49,8 +47,11 @@ def layer(prefix: str) -> Layer:
 
 def buckets() -> Array:
     """Of each distance -FARTHEST ... FARTHEST. Theirs, because a logarithm's last bit would change a bucket."""
+    import torch  # noqa: PLC0415 - other families do without either
+    from transformers.models.mpnet import modeling_mpnet as theirs  # noqa: PLC0415
+
     distances = torch.arange(-FARTHEST, FARTHEST + 1)
-    encoder: Any = MPNetEncoder
+    encoder: Any = theirs.MPNetEncoder
     found: torch.Tensor = encoder.relative_position_bucket(-distances, BUCKETS, FARTHEST)
     return found.numpy().astype(np.int32)
 

@@ -69,7 +69,7 @@ def test_a_checkpoint_is_served_as_it_is_and_the_log_says_what_would_be_faster(
 ) -> None:
     folder = make_checkpoint("bert")
     with caplog.at_level(logging.INFO, "wordtell"):
-        read, runner = choice.choose(folder, settings(folder))
+        read, runner, _ = choice.choose(folder, settings(folder))
     can = runner.abilities
     assert (can.engine, can.device, can.batching, can.run_tokens) == ("pytorch", "cpu", Batching.PADDED, None)
     assert can.most_padding == MOST_PADDING == 0.05
@@ -163,7 +163,7 @@ def test_fp16_that_changes_scores_is_refused_with_the_figure(
     from bento.checkpoint import reading  # noqa: PLC0415
 
     checkpoint = reading.read(str(make_checkpoint("bert")))
-    folder, _ = choice.choose(make_checkpoint("bert"), settings(make_checkpoint("bert")))
+    folder, *_ = choice.choose(make_checkpoint("bert"), settings(make_checkpoint("bert")))
     fast = half.verified(checkpoint.model, torch.device("cpu"), checkpoint, folder.manifest)
     assert next(fast.parameters()).dtype is torch.float16
     monkeypatch.setattr(half, "LIMIT", 0.0)

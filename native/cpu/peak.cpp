@@ -1,30 +1,25 @@
-// How many operations a second a processor's own instructions reach, from registers alone, and its memory's bandwidth.
-//
-//   peak THREADS SECONDS   ->  {"int8": {"avx512_vnni": 812.3, ...}, "bf16": ..., "fp32": ..., "memory": {"read": 13.1}}
-//
-// Billions of operations a second, a multiplication and an addition are two; memory in GB/s. Each loop has as many
-// independent sums as hide the instruction's latency. Nothing is loaded or stored inside it, so this is what no matrix
-// product of this machine can pass.
+// From registers alone: each loop has as many independent sums as hide the instruction's latency. Nothing is loaded or
+// stored inside it, so this is what no matrix product of this machine can pass.
+#include "cpu/peak.h"
+
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <functional>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #endif
-#if defined(__aarch64__)
+#if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
 
+#include "cpu/features.h"
+
+namespace wordtell {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -91,11 +86,6 @@ LOOP(fp32_avx2, "avx2,fma", __m256, _mm256_setzero_ps(), 16)
     asm volatile("vpaddd %1, %0, %0" : "+x"(sums[i]) : "x"(pairs));                                    \
   }
 LOOP(int8_avx2, "avx2", __m256i, _mm256_setzero_si256(), 64)
-
-bool amx_allowed() {
-  constexpr long request = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM
-  return syscall(SYS_arch_prctl, request, tile_data) == 0;
-}
 
 // Six sums of 16 x 16 in tiles 0 ... 5, operands in 6 and 7: 16 x 16 x 64 products of 8 bits, or 16 x 16 x 32 of 16.
 struct alignas(64) Tiles {
@@ -165,51 +155,45 @@ double read_memory(long) {
 
 using Named = std::pair<std::string, Loop>;
 
-std::vector<std::pair<std::string, std::vector<Named>>> loops() {
+std::vector<Named> loops(const std::string& type) {
   std::vector<Named> int8, bf16, fp32;
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2")) int8.push_back({"avx2", int8_avx2});
-  if (__builtin_cpu_supports("fma")) fp32.push_back({"avx2", fp32_avx2});
+  const unsigned has = features().bits;
   unsigned eax = 7, ebx = 0, ecx = 1, edx = 0;
   asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-  if (eax >> 4 & 1) int8.push_back({"avx_vnni", int8_avxvnni});
-  if (__builtin_cpu_supports("avx512f")) fp32.push_back({"avx512", fp32_avx512});
-  if (__builtin_cpu_supports("avx512vnni")) int8.push_back({"avx512_vnni", int8_avx512});
-  if (__builtin_cpu_supports("avx512bf16")) bf16.push_back({"avx512_bf16", bf16_avx512});
-  eax = 7, ecx = 0;
-  asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-  const bool tile = edx >> 24 & 1;
-  if (tile && amx_allowed()) {
-    if (edx >> 25 & 1) int8.push_back({"amx_int8", int8_amx});
-    if (edx >> 22 & 1) bf16.push_back({"amx_bf16", bf16_amx});
-  }
+  if (has & kAvx2) int8.push_back({"avx2", int8_avx2});
+  if (has & kAvx2 && eax >> 4 & 1) int8.push_back({"avx_vnni", int8_avxvnni});
+  if (has & kAvx512Vnni) int8.push_back({"avx512_vnni", int8_avx512});
+  if (has & kAvx2) fp32.push_back({"avx2", fp32_avx2});
+  if (has & kAvx512) fp32.push_back({"avx512", fp32_avx512});
+  if (has & kAvx512Bf16) bf16.push_back({"avx512_bf16", bf16_avx512});
+  if (has & kAmx) int8.push_back({"amx_int8", int8_amx});
+  if (has & kAmx) bf16.push_back({"amx_bf16", bf16_amx});
 #endif
 #if defined(__aarch64__)
   fp32.push_back({"neon", fp32_neon});
+#if defined(__linux__)
   if (getauxval(AT_HWCAP) & (1UL << 20)) int8.push_back({"dotprod", int8_dot});
   if (getauxval(AT_HWCAP2) & (1UL << 13)) int8.push_back({"i8mm", int8_i8mm});
 #endif
-  return {{"int8", int8}, {"bf16", bf16}, {"fp32", fp32}, {"memory", {{"read", read_memory}}}};
+#endif
+  if (type == "int8") return int8;
+  if (type == "bf16") return bf16;
+  if (type == "fp32") return fp32;
+  if (type == "memory") return {{"read", read_memory}};
+  return {};
 }
 
 }  // namespace
 
-int main(int count, char** arguments) {
-  const int threads = count > 1 ? std::atoi(arguments[1]) : 1;
-  const double seconds = count > 2 ? std::atof(arguments[2]) : 1;
-  const char* between = "{";
-  for (const auto& [type, named] : loops()) {
-    if (named.empty()) continue;
-    std::printf("%s\"%s\": {", between, type.c_str());
-    between = "";
-    for (const auto& [name, loop] : named) {
-      std::printf("%s\"%s\": %.1f", between, name.c_str(), rate(loop, threads, seconds));
-      between = ", ";
-    }
-    std::printf("}");
-    between = ", ";
+std::string peak(const std::string& type, int threads, double seconds) {
+  std::string found;
+  for (const auto& [name, loop] : loops(type)) {
+    char entry[64];
+    std::snprintf(entry, sizeof entry, "\"%s\": %.1f", name.c_str(), rate(loop, threads, seconds));
+    found += (found.empty() ? "" : ", ") + std::string(entry);
   }
-  std::printf("}\n");
-  return 0;
+  return found.empty() ? "" : "{" + found + "}";
 }
+
+}  // namespace wordtell
