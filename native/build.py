@@ -67,13 +67,19 @@ def compiler() -> str | None:
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
+def has_zig() -> bool:
+    """Is the environment of zig() there, of this lock, and whole?"""
+    ready = ZIG / "ready"
+    return ready.exists() and ready.read_bytes() == ZIG_LOCK.read_bytes()
+
+
 def zig(machine: str) -> tuple[str, ...]:
     """A compiler for this machine and GLIBC, from the package index, in an environment of its own.
 
     Raises NotBuilt when it cannot be had.
     """
-    python, ready = ZIG / "bin" / "python", ZIG / "ready"
-    if not ready.exists() or ready.read_bytes() != ZIG_LOCK.read_bytes():
+    python = ZIG / "bin" / "python"
+    if not has_zig():
         version = ZIG_LOCK.read_text().split("ziglang==")[1].split()[0]
         print(f"wordtell: taking the compiler ziglang {version} from the package index (once, 440 MB)", file=sys.stderr)
         install = ("-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary=:all:", "-r", str(ZIG_LOCK))
@@ -82,7 +88,7 @@ def zig(machine: str) -> tuple[str, ...]:
             if done.returncode:
                 words = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
                 raise NotBuilt(f"ziglang {version} cannot be had from the package index: {words}")
-        shutil.copyfile(ZIG_LOCK, ready)
+        shutil.copyfile(ZIG_LOCK, ZIG / "ready")
     return (str(python), "-m", "ziglang", "c++", "-target", f"{machine}-linux-gnu.{GLIBC}", *ZIG_FLAGS)
 
 
