@@ -24,6 +24,8 @@ SEED ?= 1
 SERVE := .venv
 DEV := .venv-dev
 OPERATORS := bento/native/libwordtell.so
+SHIPPED := bento/native/libwordtell.x86_64.so bento/native/libwordtell.aarch64.so
+SOURCES := $(filter-out native/tests/%,$(wildcard native/*/*.cpp native/*/*.h)) $(wildcard native/*.*)
 KSERVE := .venv-kserve
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bento/__init__.py)
 BAKED := $(if $(filter none,$(MODEL)),,$(or $(MODEL),models/wordtell-small))
@@ -33,12 +35,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native test-native check convert distill bench fuzz image image-test chart pictures docs clean lock checkpoint corpus train evaluate calibrate release dist
+.PHONY: help serve test native wheel test-native check convert distill bench fuzz image image-test sbom chart pictures docs clean lock checkpoint corpus train evaluate calibrate release dist
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: $(PROGRAMS)/ready native ## serve on PORT=3000, the embedded model or MODEL=folder (a model folder, or a checkpoint)
+serve: native $(PROGRAMS)/ready ## serve on PORT=3000, the embedded model or MODEL=folder (a model folder, or a checkpoint)
 	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(PROGRAMS)/bin/wordtell serve --port $(PORT)
 
 test: $(SERVE)/ready $(DEV)/ready $(KSERVE)/ready native $(if $(ARGS),,test-native) ## run the tests; ARGS="-k words" passes options to pytest
@@ -49,13 +51,23 @@ check: $(DEV)/ready ## ruff, mypy --strict, import-linter
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/lint-imports
 
-native: $(OPERATORS) ## compile the fused operators where there is a C++ compiler; the rest of make does it by itself
+native: $(OPERATORS) ## compile the fused operators, by a C++ compiler or one from the package index; the rest of make does it by itself
+
+wheel: $(SERVE)/ready $(SHIPPED) ## build wheels for Linux on x86-64 and aarch64 into dist/: operators, model, service, configuration
+	@rm -f dist/wordtell-*.whl
+	@for machine in x86_64 aarch64; do \
+	  WHEEL_MACHINE=$$machine $(SERVE)/bin/pip wheel --quiet --no-deps --wheel-dir dist . || exit 1; done
+	@ls dist/wordtell-*.whl
 
 test-native: ## test the operators' kernels: as shipped, under sanitizers, on tiles in software, under qemu
 	@$(PYTHON) native/tests/run.py
 
-$(OPERATORS): $(wildcard native/*/*.cpp native/*/*.h) native/build.py
+$(OPERATORS): $(SOURCES)
 	@$(PYTHON) native/build.py
+
+# What ships, for x86_64 and aarch64: made by a compiler from the package index, for an old glibc.
+$(SHIPPED): bento/native/libwordtell.%.so: $(SOURCES)
+	@$(PYTHON) native/build.py --target $*
 
 convert: $(DEV)/ready native ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]: make a model folder
 	@$(if $(and $(CHECKPOINT),$(OUT)),,$(error make convert needs CHECKPOINT=<checkpoint folder> and OUT=<model folder>))
@@ -104,7 +116,7 @@ bench: $(DEV)/ready ## the quick benchmarks (minutes); writes benchmarks/results
 fuzz: $(SERVE)/ready $(DEV)/ready native ## [REQUESTS=10000] [SECONDS=] [SEED=1]: broken requests to a real server (minutes)
 	@$(DEV)/bin/python -m tests.fuzz --requests $(REQUESTS) --seed $(SEED) $(if $(SECONDS),--seconds $(SECONDS))
 
-image: $(SERVE)/ready native ## build the Bento and its container image IMAGE; MODEL=folder or none (needs a Docker engine)
+image: $(SERVE)/ready $(SHIPPED) ## build the Bento and its container image IMAGE; MODEL=folder or none (needs a Docker engine)
 	@$(if $(BAKED),$(SERVE)/bin/wordtell inspect "$(BAKED)" > /dev/null)
 	@rm -rf build/bento && mkdir -p build/bento/models
 	@cp -R bento bulk Dockerfile.j2 service.py README.md LICENSE requirements.lock build/bento

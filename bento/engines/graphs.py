@@ -54,7 +54,7 @@ def _obstacle(folder: ModelFolder, fused: bool, library: Path) -> str | None:
     if not library.exists():
         return (
             f"the portable graph serves, several times slower than the fused one, because there is no {library}:"
-            " it is built where there is a C++ compiler, by `make native`"
+            " `make native` builds it, and a wheel for this processor has it"
         )
     return None
 

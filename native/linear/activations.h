@@ -85,7 +85,7 @@ inline Floats gelu_tanh(Floats x) {
 }
 
 // Out of line: the kernels' epilogues are unrolled, and only GELU with erf is worth a copy in each.
-__attribute__((noinline)) Floats activate(Activation activation, Floats x) {
+__attribute__((noinline, unused)) Floats activate(Activation activation, Floats x) {
   switch (activation) {
     case Activation::gelu: return gelu(x);
     case Activation::gelu_tanh: return gelu_tanh(x);
