@@ -146,9 +146,9 @@ release: $(DEV)/ready native ## VERSION=0.2.0: cut the changelog, set the versio
 	@$(MAKE) --no-print-directory dist
 	@echo "look at it, then: git commit -am 'wordtell $(VERSION)' && git tag v$(VERSION) && make image"
 
-dist: $(DEV)/ready native ## build wheel, source distribution and chart of the present version into dist/
+dist: $(DEV)/ready wheel ## build wheels, source distribution and chart of the present version into dist/
 	@$(DEV)/bin/pip install --quiet hatchling
-	@rm -rf dist && $(DEV)/bin/python -m hatchling build -d dist
+	@rm -f dist/*.tar.gz && $(DEV)/bin/python -m hatchling build -t sdist -d dist
 	@$(DEV)/bin/python -c "import helm_python; helm_python.package('deploy/chart/wordtell', destination='dist')"
 	@$(DEV)/bin/python release.py --check dist
 

@@ -38,7 +38,7 @@ class FusedRunner:
         )
         self._narrow = self._wide = session(graph, INPUTS, plan.threads_per_lane, library)
         if plan.lanes > 1:
-            # It runs alone: to sleep between two operators, and to be woken, would take a lone short text a sixth longer.
+            # It runs alone: sleeping between two operators would make a lone short text a sixth slower.
             self._wide = session(graph, INPUTS, plan.lanes * plan.threads_per_lane, library, spinning=True)
         # The operators have the weights in their own order, so the file's pages, which each session mapped and read,
         # can go.
