@@ -39,7 +39,7 @@ class FusedRunner:
         )
         self._narrow = self._wide = session(graph, INPUTS, plan.threads_per_lane, library)
         if plan.lanes > 1:
-            # It runs alone: to sleep between two operators, and to be woken, would take a lone short text a sixth longer.
+            # It runs alone: to sleep between two operators and to be woken is a sixth of a short text's time.
             self._wide = session(graph, INPUTS, plan.lanes * plan.threads_per_lane, library, spinning=True)
         # The operators hold the weights in their own order. Each session has mapped the file, and read all of it.
         memory.release(graph.parent / EXTERNAL_DATA)
