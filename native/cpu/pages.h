@@ -8,8 +8,8 @@
 
 namespace wordtell {
 
-// Zeros, aligned to a cache line. Pieces lie one after another in chunks of some megabytes; a chunk is given back with the
-// last of its pieces. Throws std::bad_alloc.
+// Zeros, aligned to a cache line. Pieces lie one after another in chunks of some megabytes; a chunk is given back with
+// the last of its pieces. Throws std::bad_alloc.
 std::shared_ptr<int8_t> zeroed_pages(size_t bytes);
 
 }  // namespace wordtell

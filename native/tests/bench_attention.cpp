@@ -32,11 +32,24 @@ int main(int argc, char** argv) {
   for (int i = 0; i <= 2 * reach; ++i) buckets[size_t(i)] = i / 2;
   std::vector<float> tables(size_t(heads) * 2 * span * size, 0.5f);
   for (size_t i = 0; i < tables.size(); ++i) tables[i] = float(i * 7919 % 1000) / 1000 - 0.5f;
-  const AttentionConstants deberta{heads, size, 2 * span, tables.data(), tables.data(), buckets.data(), reach, nullptr, 0, 0};
   const AttentionConstants bert{heads, size};
+  AttentionConstants deberta{heads, size, 2 * span};
+  deberta.position_key = deberta.position_query = tables.data();
+  deberta.buckets = buckets.data();
+  deberta.reach = reach;
+  struct Case {
+    const char* encoder;
+    const AttentionConstants& constants;
+    double products;  // of scores, and one of values
+    Precision precision;
+  };
+  const Case cases[] = {{"deberta", deberta, 4, Precision::fp32},
+                        {"deberta", deberta, 4, Precision::int8},
+                        {"bert", bert, 2, Precision::fp32},
+                        {"bert", bert, 2, Precision::int8}};
   for (const Isa isa : available_isas()) {
-    for (const auto* constants : {&deberta, &bert}) for (const Precision precision : {Precision::fp32, Precision::int8}) {
-      const Attention attention(*constants, precision, isa);
+    for (const Case& c : cases) {
+      const Attention attention(c.constants, c.precision, isa);
       for (const int length : lengths) {
         std::vector<float> qkv(size_t(length) * width), out(size_t(length) * width);
         for (size_t i = 0; i < qkv.size(); ++i) qkv[i] = float(i * 104729 % 1000) / 1000 - 0.5f;
@@ -51,9 +64,9 @@ int main(int argc, char** argv) {
           best = std::min(best, cpu_seconds() - start);
         }
         std::free(scratch);
-        const double products = (constants == &bert ? 2.0 : 4.0) * heads * size * length * length;
-        std::printf("%-11s %-7s %-5s length %4d: %8.3f ms, %6.1f GMAC/s\n", name(isa), constants == &bert ? "bert" : "deberta",
-                    precision == Precision::int8 ? "int8" : "fp32", length, best * 1e3, products / best / 1e9);
+        const double products = c.products * heads * size * length * length;
+        std::printf("%-11s %-7s %-5s length %4d: %8.3f ms, %6.1f GMAC/s\n", name(isa), c.encoder,
+                    c.precision == Precision::int8 ? "int8" : "fp32", length, best * 1e3, products / best / 1e9);
       }
     }
   }
