@@ -80,7 +80,8 @@ def main() -> None:
 
 def unseen(least: int) -> tuple[Text, ...]:
     """Passages of introductions, of WORDS words in turn, with at least so many words together, if there are."""
-    found, count = [], 0
+    found: list[Text] = []
+    count = 0
     for document in introductions():
         words = document.text.split()
         while words and count < least:
@@ -141,6 +142,7 @@ def nncf(model: Path, calibration: list[list[int]]) -> Iterator[Logits]:
         taken: Any = process.stdout
 
         def ask(question: Any, mark: str) -> str:
+            line: str
             print(json.dumps(question), file=given, flush=True)
             for line in taken:  # NNCF prints, too
                 if line.startswith(mark):
