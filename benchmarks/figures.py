@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import accuracy, markdown
+from benchmarks.engines import CLASSIC
 from benchmarks.harness import RESULTS
 from bento.settings import ROOT
 
@@ -19,6 +20,9 @@ IMAGES = ROOT / "docs" / "img"
 BLOCK = re.compile(r"(<!-- benchmarks:(\w+) -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
 ENCODERS = ("bert-base", "roberta-base", "xlm-roberta-base", "modernbert-base", "distilbert")
 SIZES = (*ENCODERS, "small", "base", "large")
+# What the README shows: the largest request, and one short text.
+SPEED_SETS = ("120 x 350 words", "1 x 20 words")
+INT8_SETS = {"amx_int8": "AMX", "avx512_vnni": "AVX-512 VNNI", "avx_vnni": "AVX VNNI"}
 
 
 def main() -> None:
@@ -75,40 +79,33 @@ def _share_of(result: Mapping[str, Any]) -> str:
     return "of the processor" if own else "of the fastest library"
 
 
-def summary(results: Path) -> str:
-    """For the README: seconds for each set of texts with the largest model that was measured."""
-    measured = [(name, read) for name in SIZES if (read := markdown.read(results, f"engines-{name}"))]
-    if not measured:
-        return markdown.NOT_YET
-    name, result = measured[-1]
-    by_engine: dict[str, dict[str, str]] = {}
-    for key, entries in result["sets"].items():
-        for entry in entries:
-            shown = f"{markdown.seconds(entry['seconds'])} ({markdown.times(entry['times_classic']) or 'not timed'})"
-            by_engine.setdefault(entry["engine"], {})[key] = shown
-    rows = [(engine, *(cells.get(key, "") for key in result["sets"])) for engine, cells in by_engine.items()]
-    size = result["dimensions"]
-    shown = name if name in ENCODERS else f"deberta-v3-{name}"
-    about = f"{shown} ({size['layers']} x {size['hidden']}), {result['weights']} weights, {markdown.machine(result)}"
-    picture = f"![Seconds by engine](docs/img/engines-{name}.svg)"
-    return f"{about}\n\n{markdown.table(('engine', *result['sets']), rows)}\n\n{picture}"
-
-
-def encoders(results: Path) -> str:
-    """For the README: wordtell and its best peer, by encoder and set of texts, each from one run."""
-    rows, shown = [], ""
-    for name in ENCODERS:
+def speed(results: Path) -> str:
+    """For the README: wordtell, the classic recipe and the best peer of each encoder; each row is from one run."""
+    rows, commands = [], []
+    for name in reversed(SIZES):
         if not (result := markdown.read(results, f"engines-{name}")):
             continue
-        for key, entries in result["sets"].items():
+        shown = name if name in ENCODERS else f"deberta-v3-{name}"
+        for key in SPEED_SETS:
+            if not (entries := result["sets"].get(key)):
+                continue
             ours = min((one for one in entries if one["engine"].startswith("wordtell")), key=lambda one: one["seconds"])
             peers = [one for one in entries if not one["engine"].startswith("wordtell")]
             peer = min(peers, key=lambda one: one["seconds"])
+            classic = next((markdown.seconds(one["seconds"]) for one in entries if one["engine"] == CLASSIC), "")
+            best = f"{markdown.seconds(peer['seconds'])} ({peer['engine']})"
             times = markdown.times(ours["times_best_peer"])
-            rows.append((name, key, *map(markdown.seconds, (ours["seconds"], peer["seconds"])), peer["engine"], times))
-        shown = markdown.machine(result)
-    head = ("encoder", "texts", "wordtell", "best peer", "which", "times as fast")
-    return f"{markdown.table(head, rows)}\n\n{shown}" if rows else markdown.NOT_YET
+            rows.append((shown, key, _processor(result), classic, best, markdown.seconds(ours["seconds"]), times))
+        commands.append(f"`{result['command']}`")
+    head = ("encoder", "texts", "processor", "`quantize_dynamic`", "best peer", "wordtell", "to the best peer")
+    return f"{markdown.table(head, rows)}\n\n{', '.join(commands)}" if rows else markdown.NOT_YET
+
+
+def _processor(result: Mapping[str, Any]) -> str:
+    """The processor's name, its widest instruction set for INT8, and how many cores were used."""
+    flags = result["machine"]["flags"]
+    widest = next((name for flag, name in INT8_SETS.items() if flag in flags), "no instructions for INT8")
+    return f"{result['machine']['cpu']}, {widest}, {result.get('cores', result['machine']['cores'])} cores"
 
 
 def lanes(results: Path) -> str:
@@ -296,8 +293,7 @@ def draw(results: Path, images: Path) -> list[Path]:
 
 
 TABLES: dict[str, Callable[[Path], str]] = {
-    "summary": summary,
-    "encoders": encoders,
+    "speed": speed,
     "lanes": lanes,
     "memory": memory,
     "engines": engines,

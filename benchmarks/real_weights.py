@@ -33,6 +33,7 @@ from convert import export, report, texts, verify
 from convert.figures import MARGIN, upper_bound
 from convert.texts import Asked, Text
 from train.command import run
+from train.teacher import PACKAGE
 from train.wikipedia import introductions
 
 THRESHOLD = 0.5
@@ -64,7 +65,7 @@ def main() -> None:
         "real-weights",
         {
             "question": "distance of INT8 from FP32, over words that nobody calibrated on",
-            "weights": f"{minilm.PACKAGE}, fine-tuned for {options.steps} steps on the corpus of train/",
+            "weights": f"{PACKAGE}, fine-tuned for {options.steps} steps on the corpus of train/",
             "conversion": {"said": said.strip().splitlines(), **told},
             "engines": result,
             "holds": {

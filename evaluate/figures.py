@@ -21,6 +21,8 @@ from evaluate.scoring import Scored
 from evaluate.texts import Text
 
 Floats = NDArray[np.float64]
+Measured = Callable[["Floats | None"], dict[str, float]]
+"""Figures by name, of how often each text counts; None: once."""
 
 ROUNDS, SEED, BINS = 200, 31, 15
 LENGTHS = (1, 50, 100, 200, 400, 1_000_000)
@@ -146,7 +148,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return known[int(0.025 * len(known))], known[int(0.975 * len(known))]
 
 
-def with_intervals(measured: Callable[[Floats | None], dict[str, float]], texts: int) -> dict[str, Interval]:
+def with_intervals(measured: Measured, texts: int) -> dict[str, Interval]:
     """Every figure of `measured`, a function of how often each text counts, with its interval."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -91,8 +91,11 @@ def _square(axes: Axes, title: str, x: str, y: str) -> None:
 def _cell(one: Interval | None) -> str:
     if one is None or math.isnan(one.value):
         return "-"
-    low, high = ("-" if math.isnan(edge) else f"{edge:.3f}" for edge in (one.low, one.high))
-    return f"{one.value:.3f} [{low}, {high}]"
+    return f"{_places(one.value)} [{_places(one.low)}, {_places(one.high)}]"
+
+
+def _places(value: float) -> str:
+    return "-" if math.isnan(value) else f"{round(value, 3) + 0.0:.3f}"  # 0.0: no minus before a nought
 
 
 def _number(value: float) -> float | None:

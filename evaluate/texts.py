@@ -57,6 +57,18 @@ def read_labelled(path: Path, single_spaces: bool = False) -> list[Text]:
     return found
 
 
+def read(path: Path) -> list[tuple[str, IntArray | None]]:
+    """The texts of a file and the labels [words] of each, None for a line that has none. Raises BadLine."""
+    found: list[tuple[str, IntArray | None]] = []
+    for number, line in _lines(path):
+        try:
+            labelled = any(kind in line for kind in _KINDS)
+            found.append((_text(line), _labelled(line, False).labels if labelled else None))
+        except ValueError as error:
+            raise BadLine(path.name, number, str(error)) from None
+    return found
+
+
 def read_human(path: Path) -> list[str]:
     """The texts of a file whose lines need no more than `text`; what says that a machine wrote of it is refused."""
     found = []

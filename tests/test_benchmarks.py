@@ -64,8 +64,11 @@ def test_a_table_is_made_of_its_results(tmp_path: Path) -> None:
 def test_an_encoder_is_shown_beside_its_best_peer(tmp_path: Path) -> None:
     entries = entry(CLASSIC, 174.0), entry("openvino INT8, NNCF", 120.0), entry("wordtell fused", 60.0)
     (tmp_path / "engines-bert-base.json").write_text(json.dumps(result(*entries, entry("wordtell portable", 150.0))))
-    row = "| bert-base | 120 x 350 words | 60.0 s | 120.0 s | openvino INT8, NNCF | 2.00 x |"
-    assert row in figures.encoders(tmp_path).splitlines()
+    (row,) = (line for line in figures.speed(tmp_path).splitlines() if line.startswith("| bert-base"))
+    machine = "A processor, AVX-512 VNNI, 2 cores"
+    assert row == (
+        f"| bert-base | 120 x 350 words | {machine} | 174.0 s | 120.0 s (openvino INT8, NNCF) | 60.0 s | 2.00 x |"
+    )
 
 
 def test_a_plot_is_drawn_of_what_was_measured(tmp_path: Path) -> None:

@@ -1,32 +1,34 @@
-"""The documents tell the truth about names: targets, settings, error codes, metrics, files."""
+"""The documents tell the truth about names: targets, settings, commands, error codes, metrics, files."""
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
+import convert.cli
 from bento import errors, metrics, settings
 from bento.api import statuses
 from bento.artifact import Precision
+from bento.cli import app as cli
 from bento.jobs import errors as _of_jobs  # noqa: F401 - so that they are known
 from bento.settings import ROOT
 from convert.errors import INTERRUPTED, ConvertError
 from convert.order import Order
+from deploy import cli as deployer
+from tests.commands import blocks
 
-FOLDERS = ("docs", "deploy", "models")
-DOCUMENTS = sorted(
-    [
-        ROOT / "README.md",
-        ROOT / "CHANGELOG.md",
-        ROOT / "SECURITY.md",
-        *(f for name in FOLDERS for f in ROOT.glob(f"{name}/**/*.md")),
-    ]
-)
+FOLDERS = ("docs", "deploy", "models", "native", "convert")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(file for name in FOLDERS for file in ROOT.glob(f"{name}/**/*.md"))])
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 
 
@@ -53,13 +55,65 @@ def test_settings_exist(document: Path) -> None:
     named = re.findall(r"`((?:model|api|cpu|jobs)\.[a-z_]+)`", document.read_text())
     assert [key for key in named if key not in known and key not in elsewhere] == []
     variables = {settings.variable(key) for key in known} | {settings.CONFIG_VARIABLE, settings.ISA_VARIABLE}
-    assert set(re.findall(r"\bWORDTELL_[A-Z_]+", document.read_text())) <= variables
+    assert set(re.findall(r"\bWORDTELL_[A-Z0-9_]+", document.read_text())) <= variables
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
 def test_links_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", document.read_text())
     assert [link for link in links if "://" not in link and not (document.parent / link).exists()] == []
+
+
+def commands() -> dict[str, set[str]]:
+    """Every command of ours, with the options that it knows."""
+    group: Any = typer.main.get_command(cli.app)
+    found = {f"wordtell {name}": command for name, command in group.commands.items()}
+    found["python -m convert"] = typer.main.get_command(convert.cli.app)
+    known = {name: {option for one in command.params for option in one.opts} for name, command in found.items()}
+    (deploys,) = (one for one in deployer._parser()._actions if isinstance(one, argparse._SubParsersAction))
+    for name, parser in deploys.choices.items():
+        known[f"wordtell-deploy {name}"] = {option for one in parser._actions for option in one.option_strings}
+    return known
+
+
+COMMANDS = commands()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
+def test_commands_and_their_options_exist(document: Path) -> None:
+    for block in blocks(document):
+        for command in block.commands:
+            for called in re.findall(r"(?:^|\| )((?:wordtell|wordtell-deploy|python -m convert)\b[^|>#]*)", command):
+                name = next((name for name in COMMANDS if f"{called} ".startswith(f"{name} ")), None)
+                assert name, f"there is no {called}"
+                assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", called)) <= COMMANDS[name] | {"--help"}
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    folder = ROOT / "docs" / "reference"
+    assert {path.name for path in folder.iterdir()} == set(generate.PAGES)
+    stale = [name for name, page in generate.PAGES.items() if (folder / name).read_text() != page()]
+    assert stale == [], "run make docs"
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    """Sphinx warns of every link to a page or a heading that is not there, and of a page that no other names."""
+    pytest.importorskip("sphinx", reason="the extra docs needs Python 3.11 or newer")
+    (line,) = re.findall(r"sphinx-build (.*) -c docs \. build/site", (ROOT / "Makefile").read_text())
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *line.split(), "-c", "docs", ".", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "wordtell" in (tmp_path / "docs" / "index.html").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)

@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -40,11 +41,13 @@ class Document:
 
     text: normalised prose in one line; every character offset in this package counts in it.
     split: "pretrain" (too old for labels), "train", "validation" or "test".
+    kind: the kind of prose, a name of `kinds.KINDS`.
     """
 
     name: str
     split: str
     text: str
+    kind: str = "addresses"
 
     @property
     def digest(self) -> str:
@@ -90,6 +93,19 @@ def split_of(year: int) -> str | None:
         return "pretrain"
     digit = year % 10
     return "test" if digit in TEST_DIGITS else "validation" if digit in VALIDATION_DIGITS else "train"
+
+
+def divide(groups: Mapping[str, int]) -> dict[str, str]:
+    """Return the split of each group of documents that belong together, whose sizes are given.
+
+    In the order of the digests of their names: groups to a sixth of the whole are the test, then to a quarter the
+    validation, the rest trains. The group that crosses a limit is still on its side, so that no split is empty.
+    """
+    whole, before, splits = sum(groups.values()), 0, {}
+    for name in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
+        splits[name] = "test" if before < whole / 6 else "validation" if before < whole / 4 else "train"
+        before += groups[name]
+    return {name: splits[name] for name in groups}
 
 
 @cache

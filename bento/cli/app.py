@@ -12,6 +12,7 @@ from bento.cli.bench import bench
 from bento.cli.calibrate import calibrate
 from bento.cli.check import check
 from bento.cli.config import config
+from bento.cli.distill import distill
 from bento.cli.evaluate import evaluate
 from bento.cli.inspect import inspect
 from bento.cli.score import score
@@ -25,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (score, batch, config, serve, check, inspect, sign, evaluate, calibrate, bench):
+for command in (score, batch, config, serve, check, inspect, sign, evaluate, calibrate, bench, distill):
     app.command()(command)
 
 

@@ -1,7 +1,20 @@
 """A client of a wordtell server: `Client`, and `AsyncClient` with the same methods to await (the extra `client`)."""
 
-from bento.client.clients import AsyncClient, Client
+from bento.client.clients import AsyncClient, AsyncJobs, Client, Jobs
 from bento.client.errors import ClientError, Refused, Unreachable
 from bento.client.exchange import Result
+from bento.client.jobs import JobResult
+from bento.jobs.told import Job
 
-__all__ = ["AsyncClient", "Client", "ClientError", "Refused", "Result", "Unreachable"]
+__all__ = [
+    "AsyncClient",
+    "AsyncJobs",
+    "Client",
+    "ClientError",
+    "Job",
+    "JobResult",
+    "Jobs",
+    "Refused",
+    "Result",
+    "Unreachable",
+]

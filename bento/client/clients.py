@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Any
+from contextlib import AsyncExitStack, ExitStack, closing
+from typing import Any, TypeVar
 
 import httpx
 
-from bento.client.exchange import Exchange, Result, Wait, checked
+from bento.client import jobs
+from bento.client.asking import Answer, Piece, Send, Steps, Wait
+from bento.client.exchange import Exchange, Result, checked
+from bento.client.jobs import JobResult, Source
+from bento.jobs.told import Job
+
+Found = TypeVar("Found")
 
 
 class _Base:
@@ -31,6 +39,7 @@ class _Base:
         is busy or away, for one request. timeout_s: the most for one answer.
         """
         self._exchange = Exchange(checked(include), max_texts, max_words, patience_s)
+        self._jobs = jobs.Exchange(patience_s)
         self._options: dict[str, Any] = {
             "base_url": address.rstrip("/"),
             "timeout": timeout_s,
@@ -43,6 +52,7 @@ class Client(_Base):
 
     def __enter__(self) -> Client:
         self._http = httpx.Client(**self._options)
+        self.jobs = Jobs(self)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -50,18 +60,70 @@ class Client(_Base):
 
     def score(self, texts: Iterable[str]) -> Iterator[Result]:
         """Results in the order of the texts, as they come. Raises Refused and Unreachable, which name the text."""
-        steps, answer = self._exchange.steps(texts), None
-        while (step := _next(steps, answer)) is not None:
-            answer = None
-            if isinstance(step, Result):
-                yield step
-            elif isinstance(step, Wait):
-                time.sleep(step.seconds)
-            else:
+        return self._walk(self._exchange.steps(texts))
+
+    def _walk(self, steps: Steps[Found]) -> Iterator[Found]:
+        answer: Answer = None
+        pieces: Iterator[bytes] = iter(())
+        with ExitStack() as opened:
+            while (step := _next(steps, answer)) is not None:
+                answer = None
                 try:
-                    answer = self._http.post(step.path, json=step.body)
+                    if isinstance(step, Wait):
+                        time.sleep(step.seconds)
+                    elif isinstance(step, Piece):
+                        answer = next(pieces, None)
+                    elif isinstance(step, Send):
+                        opened.close()
+                        content = None if step.pieces is None else step.pieces()
+                        response = self._http.send(_request(self._http, step, content), stream=True)
+                        opened.callback(response.close)
+                        if step.opened and response.is_success:
+                            pieces = response.iter_bytes()
+                        else:
+                            response.read()
+                        answer = response
+                    else:
+                        yield step
                 except httpx.TransportError:
                     answer = None
+
+
+class Jobs:
+    """`client.jobs`: texts that the server keeps, and scores in the background."""
+
+    def __init__(self, client: Client) -> None:
+        self._exchange, self._walk = client._jobs, client._walk
+
+    def submit(self, source: Source, key: str | None = None) -> Job:
+        """Make a job of a JSON Lines file (a path), or of texts or pairs of an id and a text; a text's id is its index.
+
+        key: an Idempotency-Key; by default of the body's SHA-256, so that the same texts again are the same job, as
+        long as the server keeps it. Raises Refused, Unreachable and OSError.
+        """
+        body = jobs.opened(source)
+        with closing(body.file):
+            return _last(self._walk(self._exchange.submit(body, key)))
+
+    def get(self, job: Job | str) -> Job:
+        """How far it is. Raises Refused and Unreachable, as all below."""
+        return _last(self._walk(self._exchange.get(_id(job))))
+
+    def watch(self, job: Job | str) -> Iterator[Job]:
+        """How far it is, every few seconds until it has ended."""
+        return self._walk(self._exchange.watch(_id(job)))
+
+    def wait(self, job: Job | str) -> Job:
+        """How it ended: `done`, or `failed` with its reason."""
+        return _last(self.watch(job))
+
+    def results(self, job: Job | str, start: int = 0) -> Iterator[JobResult]:
+        """The results of all texts in their order, as they come; start: leave out so many of the first."""
+        return self._walk(self._exchange.results(_id(job), start))
+
+    def delete(self, job: Job | str) -> Job:
+        """End and forget it, with its texts and results. How far it was."""
+        return _last(self._walk(self._exchange.delete(_id(job))))
 
 
 class AsyncClient(_Base):
@@ -69,29 +131,99 @@ class AsyncClient(_Base):
 
     async def __aenter__(self) -> AsyncClient:
         self._http = httpx.AsyncClient(**self._options)
+        self.jobs = AsyncJobs(self)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def score(self, texts: Iterable[str]) -> AsyncIterator[Result]:
+    def score(self, texts: Iterable[str]) -> AsyncIterator[Result]:
         """Results in the order of the texts, as they come. Raises Refused and Unreachable, which name the text."""
-        steps, answer = self._exchange.steps(texts), None
-        while (step := _next(steps, answer)) is not None:
-            answer = None
-            if isinstance(step, Result):
-                yield step
-            elif isinstance(step, Wait):
-                await asyncio.sleep(step.seconds)
-            else:
+        return self._walk(self._exchange.steps(texts))
+
+    async def _walk(self, steps: Steps[Found]) -> AsyncIterator[Found]:
+        answer: Answer = None
+        pieces: AsyncIterator[bytes] = _async(())
+        async with AsyncExitStack() as opened:
+            while (step := _next(steps, answer)) is not None:
+                answer = None
                 try:
-                    answer = await self._http.post(step.path, json=step.body)
+                    if isinstance(step, Wait):
+                        await asyncio.sleep(step.seconds)
+                    elif isinstance(step, Piece):
+                        answer = await anext(pieces, None)
+                    elif isinstance(step, Send):
+                        await opened.aclose()
+                        content = None if step.pieces is None else _async(step.pieces())
+                        response = await self._http.send(_request(self._http, step, content), stream=True)
+                        opened.push_async_callback(response.aclose)
+                        if step.opened and response.is_success:
+                            pieces = response.aiter_bytes()
+                        else:
+                            await response.aread()
+                        answer = response
+                    else:
+                        yield step
                 except httpx.TransportError:
                     answer = None
 
 
-def _next(steps: Any, answer: httpx.Response | None) -> Any:
+class AsyncJobs:
+    """`client.jobs` of an AsyncClient: what Jobs has, to await, and to iterate by `async for`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._exchange, self._walk = client._jobs, client._walk
+
+    async def submit(self, source: Source, key: str | None = None) -> Job:
+        """As Jobs.submit; the source is read in a thread of its own."""
+        body = await asyncio.to_thread(jobs.opened, source)
+        with closing(body.file):
+            return await _async_last(self._walk(self._exchange.submit(body, key)))
+
+    async def get(self, job: Job | str) -> Job:
+        """As Jobs.get."""
+        return await _async_last(self._walk(self._exchange.get(_id(job))))
+
+    def watch(self, job: Job | str) -> AsyncIterator[Job]:
+        """As Jobs.watch."""
+        return self._walk(self._exchange.watch(_id(job)))
+
+    async def wait(self, job: Job | str) -> Job:
+        """As Jobs.wait."""
+        return await _async_last(self.watch(job))
+
+    def results(self, job: Job | str, start: int = 0) -> AsyncIterator[JobResult]:
+        """As Jobs.results."""
+        return self._walk(self._exchange.results(_id(job), start))
+
+    async def delete(self, job: Job | str) -> Job:
+        """As Jobs.delete."""
+        return await _async_last(self._walk(self._exchange.delete(_id(job))))
+
+
+def _next(steps: Any, answer: Answer) -> Any:
     try:
         return steps.send(answer)
     except StopIteration:
         return None
+
+
+def _request(http: httpx.Client | httpx.AsyncClient, send: Send, content: Any) -> httpx.Request:
+    return http.build_request(send.method, send.path, json=send.json, content=content, headers=dict(send.headers))
+
+
+def _id(job: Job | str) -> str:
+    return job if isinstance(job, str) else job.id
+
+
+def _last(found: Iterator[Found]) -> Found:
+    return deque(found, maxlen=1)[0]
+
+
+async def _async_last(found: AsyncIterator[Found]) -> Found:
+    return [one async for one in found][-1]
+
+
+async def _async(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece

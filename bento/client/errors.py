@@ -11,18 +11,18 @@ from bento.errors import WordtellError
 
 
 class ClientError(WordtellError):
-    """A text has no scores. index: which of the texts; those before it have been answered."""
+    """A text has no scores, or a job no answer. index: which of the texts; those before it have been answered."""
 
-    def __init__(self, message: str, index: int) -> None:
-        super().__init__(message, f"texts[{index}]")
+    def __init__(self, message: str, subject: str, index: int | None = None) -> None:
+        super().__init__(message, subject)
         self.index = index
 
 
 class Refused(ClientError, ValueError):
     """The server refuses a request. server_code, server_status: the server's own."""
 
-    def __init__(self, index: int, status: int, code: str, message: str) -> None:
-        super().__init__(f"texts[{index}]: {code} ({status}): {message}", index)
+    def __init__(self, subject: str, status: int, code: str, message: str, index: int | None = None) -> None:
+        super().__init__(f"{subject}: {code} ({status}): {message}", subject, index)
         self.server_status = status
         self.server_code = code
 
@@ -30,9 +30,9 @@ class Refused(ClientError, ValueError):
 class Unreachable(ClientError, ConnectionError):
     """The server was busy or away for longer than the client's patience."""
 
-    def __init__(self, index: int, patience_s: float, reason: str) -> None:
+    def __init__(self, subject: str, patience_s: float, reason: str, index: int | None = None) -> None:
         super().__init__(
-            f"texts[{index}]: no answer within {patience_s:g} s of waiting ({reason}):"
-            " ask again later, or raise patience_s",
+            f"{subject}: no answer within {patience_s:g} s of waiting ({reason}): ask again later, or raise patience_s",
+            subject,
             index,
         )

@@ -12,7 +12,9 @@ from pydantic.fields import FieldInfo
 from bento.settings.values import Auto, BasePath, DatabaseUrl, Key, Listed, Positive, WebOrigin
 from bento.types import WordScore
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+_PACKAGE = Path(__file__).resolve().parent.parent
+# Where service.py, shared_config.yaml and models/ are: beside the package in a checkout or a Bento, in it in a wheel.
+ROOT = _PACKAGE / "home" if (_PACKAGE / "home").is_dir() else _PACKAGE.parent
 
 
 class _Section(BaseModel):

@@ -98,28 +98,29 @@ inline __m512 power_of_two(__m512 x) {
   return _mm512_scalef_ps(power, x);
 }
 
-// sum += rows x columns, tiles of all of a head's steps; `columns` is held in registers where it fits. Registers go by their
-// written numbers, so this cannot be a function.
-#define ADD_PRODUCT(sum, rows, columns)                       \
+// sum += rows x columns, tiles of all of a head's steps; `columns` is held in registers where it fits. `load` brings the rows:
+// load_tile those that are used again soon, stream_tile others. Registers go by their written numbers, so this cannot be a
+// function.
+#define ADD_PRODUCT(sum, load, rows, columns)                 \
   do {                                                        \
     const Half *left = rows, *right = columns;                \
-    load_tile<4>(left, 64);                                 \
-    if (steps_ > 2) load_tile<6>(right, 64);                \
-    add_halves<sum, 4, 6>();                                \
+    load<4>(left, 64);                                        \
+    if (steps_ > 2) stream_tile<6>(right, 64);                \
+    add_halves<sum, 4, 6>();                                  \
     if (steps_ == 2) {                                        \
-      load_tile<5>(left + kTileSize, 64);                   \
-      add_halves<sum, 5, 7>();                              \
+      load<5>(left + kTileSize, 64);                          \
+      add_halves<sum, 5, 7>();                                \
     }                                                         \
     for (int step = 1; steps_ > 2 && step < steps_; ++step) { \
-      load_tile<5>(left + step * kTileSize, 64);            \
-      load_tile<7>(right + step * kTileSize, 64);           \
-      add_halves<sum, 5, 7>();                              \
+      load<5>(left + step * kTileSize, 64);                   \
+      stream_tile<7>(right + step * kTileSize, 64);           \
+      add_halves<sum, 5, 7>();                                \
     }                                                         \
   } while (false)
-#define PRODUCT(sum, rows, columns)  \
-  do {                               \
-    zero_tile<sum>();                 \
-    ADD_PRODUCT(sum, rows, columns); \
+#define PRODUCT(sum, load, rows, columns)  \
+  do {                                     \
+    zero_tile<sum>();                      \
+    ADD_PRODUCT(sum, load, rows, columns); \
   } while (false)
 
 // One head of one text.
@@ -279,11 +280,12 @@ class Head {
   // Tile registers: 0 to 3 sums, 4 and 5 the left side, 6 and 7 the right side of a product. A tile that is stored as
   // soon as it is multiplied holds up all that follows, so each is stored when two further products have begun.
 
-  // The right side of the next products, where it fits into two registers.
+  // The right side of the next products, where it fits into two registers. Keys, tables and values are each used once in
+  // a pass and are more than the first-level cache holds: they are loaded past it, and leave the sums where they are.
   void hold(const Half* columns) const {
     if (steps_ > 2) return;
-    load_tile<6>(columns, 64);
-    if (steps_ == 2) load_tile<7>(columns + kTileSize, 64);
+    stream_tile<6>(columns, 64);
+    if (steps_ == 2) stream_tile<7>(columns + kTileSize, 64);
   }
 
   // Column x of q.PK into registers 1 and 2: with tile block + 2 - x. It is column x of the second block, x - 1 of the
@@ -292,8 +294,8 @@ class Head {
     if (head_.keys.tiles == nullptr) return;
     const Half* tile = tile_at(head_.keys, block + 2 - x);
     hold(tile);
-    PRODUCT(1, queries_, tile);
-    PRODUCT(2, queries_ + steps_ * kTileSize, tile);
+    PRODUCT(1, load_tile, queries_, tile);
+    PRODUCT(2, load_tile, queries_ + steps_ * kTileSize, tile);
   }
 
   void store_ring(int x) const {
@@ -322,15 +324,15 @@ class Head {
       zero_tile<0>();
       zero_tile<3>();
     }
-    ADD_PRODUCT(0, queries_, keys);
-    ADD_PRODUCT(3, queries_ + steps_ * kTileSize, keys);
+    ADD_PRODUCT(0, load_tile, queries_, keys);
+    ADD_PRODUCT(3, load_tile, queries_ + steps_ * kTileSize, keys);
     store_ring(x - 1);
     if (queries) {
-      PRODUCT(1, tile_at(head_.queries, block - j), keys);
+      PRODUCT(1, stream_tile, tile_at(head_.queries, block - j), keys);
       store_tile<0>(sums, 64);
-      PRODUCT(2, tile_at(head_.queries, block - j + 1), keys);
+      PRODUCT(2, stream_tile, tile_at(head_.queries, block - j + 1), keys);
       store_tile<3>(sums + kTile * kTile, 64);
-      PRODUCT(0, tile_at(head_.queries, block - j + 2), keys);
+      PRODUCT(0, stream_tile, tile_at(head_.queries, block - j + 2), keys);
       store_tile<1>(terms, 64);
       store_tile<2>(terms + kTile * kTile, 64);
       fill_ring(block, x);
@@ -370,9 +372,9 @@ class Head {
       for (int step = range_.begin / 2; step < (range_.end + 1) / 2; ++step) {
         const Half* values = values_ + (step * columns_ + c) * kTileSize;
         load_tile<4>(shares_ + step * kStep, share_bytes);
-        load_tile<6>(values, 64);
+        stream_tile<6>(values, 64);
         add_halves<0, 4, 6>();
-        load_tile<7>(values + kTileSize, 64);
+        stream_tile<7>(values + kTileSize, 64);
         add_halves<1, 4, 7>();
         load_tile<5>(shares_ + kTile * share_width_ + step * kStep, share_bytes);
         add_halves<2, 5, 6>();

@@ -66,7 +66,7 @@ void expect_sound(const AttentionConstants& constants) {
   if (constants.heads < 1 || constants.reach < 0 || (tables && constants.positions < 1)) {
     throw std::invalid_argument("attention needs a head, a position for its tables, and a reach of at least 0");
   }
-  if (constants.head_size < 1 || constants.head_size > 256) {
+  if (constants.head_size < 1 || constants.head_size > kLongest) {
     throw std::invalid_argument("a head size of " + std::to_string(constants.head_size) + " is not from 1 to 256");
   }
   if (constants.window < 0) throw std::invalid_argument("a window of attention is at least 0, which means none");

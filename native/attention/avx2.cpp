@@ -9,16 +9,19 @@ namespace {
 struct Avx2Dot {
   using Row = int16_t;
   using Packed = int16_t;
-  static constexpr int step = 2, group = 2, offset = 0;
+  static constexpr int step = 2, offset = 0;
 
-  static void product(const int16_t* rows, const int16_t* tile, int depth, int32_t* sums) {
-    constexpr int together = 4;
-    for (int first = 0; first < kTile; first += together) {
-      __m256i total[together][2] = {};
+  static I16 corrections(const int16_t*, int) { return {}; }
+
+  template <int tiles, typename Put>
+  static void product(const int16_t* rows, const int16_t* const (&tile)[tiles], int depth, const Put& put) {
+    static_assert(tiles == 1, "sixteen registers hold the sums of one tile with four rows");
+    for (int first = 0; first < kTile; first += kRegisters) {
+      __m256i total[kRegisters][2] = {};
       for (int d = 0; d < depth; d += 2) {
-        const auto* columns = reinterpret_cast<const __m256i*>(tile + d * kTile);
+        const auto* columns = reinterpret_cast<const __m256i*>(tile[0] + d * kTile);
         const __m256i left = _mm256_load_si256(columns), right = _mm256_load_si256(columns + 1);
-        for (int i = 0; i < together; ++i) {
+        for (int i = 0; i < kRegisters; ++i) {
           int32_t pair;
           __builtin_memcpy(&pair, rows + (first + i) * depth + d, sizeof pair);
           const __m256i both = _mm256_set1_epi32(pair);
@@ -26,7 +29,11 @@ struct Avx2Dot {
           total[i][1] = _mm256_add_epi32(total[i][1], _mm256_madd_epi16(both, right));
         }
       }
-      for (int i = 0; i < together; ++i) __builtin_memcpy(sums + (first + i) * kTile, total[i], sizeof total[i]);
+      for (int i = 0; i < kRegisters; ++i) {
+        I16 sums[1];
+        for (int n = 0; n < kParts; ++n) sums[0].parts[n] = reinterpret_cast<IntegerPart>(total[i][n]);
+        put(first + i, sums);
+      }
     }
   }
 };

@@ -10,6 +10,8 @@ namespace wordtell {
 
 // Query rows, keys and distances are taken sixteen at a time.
 constexpr int kTile = 16;
+// The largest head.
+constexpr int kLongest = 256;
 
 // One table of relative positions, of one head, unfolded from buckets to distances and packed in tiles.
 //
@@ -64,7 +66,7 @@ extern const AttentionKernel attention_fp32_portable, attention_int8_portable;
 #if defined(__x86_64__)
 extern const AttentionKernel attention_fp32_avx2, attention_int8_avx2;
 extern const AttentionKernel attention_fp32_avx512, attention_int8_avx512;
-extern const AttentionKernel attention_int8_amx;
+extern const AttentionKernel attention_int8_avx512bf16, attention_int8_amx;
 #endif
 
 }  // namespace wordtell

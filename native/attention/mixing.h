@@ -6,24 +6,15 @@
 namespace wordtell {
 namespace {
 
-// Turns scores into e^(score - highest), zero beyond `length` up to the next multiple of sixteen; returns one over their
-// sum. `rounded`: as bfloat16 has them, and the sum is of those.
+// Turns scores into e^(score - highest), beyond `length` up to the next multiple of sixteen as good as zero; returns one
+// over their sum. `rounded`: as bfloat16 has them, and the sum is of those.
 template <bool rounded>
-float softmax(float* scores, int length) {
-  const int whole = length / 16 * 16;
-  V16 highest = fill(-1e30f);
-  for (int j = 0; j < whole; j += 16) highest = larger(highest, load(scores + j));
-  if (whole < length) {
-    const V16 last = first_of(load(scores + whole), length - whole, -1e30f);
-    store(scores + whole, last);
-    highest = larger(highest, last);
-  }
-  const V16 top = fill(largest(highest));
+float softmax(float* scores, float highest, int length) {
+  const V16 top = fill(highest);
   V16 total{};
   for (int j = 0; j < length; j += 16) {
-    V16 value = exponential(load(scores + j) - top);
-    if (rounded) value = round_to_bfloat16(value);
-    if (j == whole) value = first_of(value, length - whole, 0.0f);
+    const V16 below = load(scores + j) - top;
+    const V16 value = rounded ? round_to_bfloat16(rough_exponential(below)) : exponential(below);
     store(scores + j, value);
     total += value;
   }
@@ -36,7 +27,9 @@ class MixFloats {
   static size_t bytes(int head_size, int length) {
     return static_cast<size_t>(length) * vectors(head_size) * 16 * sizeof(float);
   }
-  static float softmax(float* scores, int length) { return wordtell::softmax<rounded>(scores, length); }
+  static float softmax(float* scores, float highest, int length) {
+    return wordtell::softmax<rounded>(scores, highest, length);
+  }
 
   template <typename Value>
   MixFloats(const Value* v, ptrdiff_t stride, int length, int head_size, char* memory)
@@ -96,8 +89,9 @@ class MixFloats {
     int first, count;
   };
 
+  // In a function of its own, see attention/products.h.
   template <int R, int C>
-  void multiply(const float* shares, int width, Keys keys, int first, V16 (*sums)[kVectors]) const {
+  __attribute__((noinline)) void multiply(const float* shares, int width, Keys keys, int first, V16 (*sums)[kVectors]) const {
     V16 total[R][C] = {};
     const float* values = values_ + (static_cast<ptrdiff_t>(keys.first) * vectors(head_size_) + first) * 16;
     for (int j = 0; j < keys.count; ++j, values += vectors(head_size_) * 16) {

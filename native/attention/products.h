@@ -7,136 +7,153 @@
 namespace wordtell {
 namespace {
 
-// put(row, the sixteen sums of a row of the product): as many rows at a time as the registers hold.
-template <typename Put>
-inline void float_product(const float* rows, const float* tile, int depth, const Put& put) {
+// product<tiles>(rows, tile, depth, put) multiplies sixteen rows by that many tiles and calls put(row, their sums) for
+// each row: as many rows at a time as the registers hold. kTogether: the most tiles that it takes.
 #if defined(__AVX512F__)
-  constexpr int together = 16;
+constexpr int kTogether = 4, kRegisters = 16;
 #elif defined(__AVX__) || defined(__aarch64__)
-  constexpr int together = 4;
+constexpr int kTogether = 1, kRegisters = 4;
 #else
-  constexpr int together = 2;
+constexpr int kTogether = 1, kRegisters = 2;
 #endif
-  for (int first = 0; first < kTile; first += together) {
-    V16 total[together] = {};
-    for (int d = 0; d < depth; ++d) {
-      const V16 column = load(tile + d * kTile);
-      for (int i = 0; i < together; ++i) {
-        total[i] = multiply_add(fill(rows[(first + i) * depth + d]), column, total[i]);
-      }
+
+// In a function of its own: GCC keeps the sums in registers only where it has nothing else to keep.
+template <int together, int tiles>
+__attribute__((noinline)) void float_sums(const float* rows, const float* const (&tile)[tiles], int depth,
+                                          V16 (&sums)[together][tiles]) {
+  V16 total[together][tiles] = {};
+  for (int d = 0; d < depth; ++d) {
+    V16 columns[tiles];
+#pragma GCC unroll 16
+    for (int t = 0; t < tiles; ++t) columns[t] = load(tile[t] + d * kTile);
+#pragma GCC unroll 16
+    for (int i = 0; i < together; ++i) {
+      const V16 value = fill(rows[i * depth + d]);
+#pragma GCC unroll 16
+      for (int t = 0; t < tiles; ++t) total[i][t] = multiply_add(value, columns[t], total[i][t]);
     }
-    for (int i = 0; i < together; ++i) put(first + i, total[i]);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < together; ++i) {
+#pragma GCC unroll 16
+    for (int t = 0; t < tiles; ++t) sums[i][t] = total[i][t];
+  }
+}
+
+template <int tiles, typename Put>
+inline void float_product(const float* rows, const float* const (&tile)[tiles], int depth, const Put& put) {
+  constexpr int together = kRegisters / tiles;
+  V16 sums[together][tiles];
+  for (int first = 0; first < kTile; first += together) {
+    float_sums(rows + first * depth, tile, depth, sums);
+    for (int i = 0; i < together; ++i) put(first + i, sums[i]);
+  }
+}
+
+// tile[d][i] = rows[i][d] of sixteen rows, `width` apart, of elements of four bytes: `width` of them in each.
+inline void turn(const void* rows, int width, void* tile) {
+  const auto* from = static_cast<const float*>(rows);
+  auto* to = static_cast<float*>(tile);
+  int d = 0;
+  for (; d + 16 <= width; d += 16) {
+    V16 block[kTile];
+    for (int i = 0; i < kTile; ++i) block[i] = load(from + i * width + d);
+    transpose(block);
+    for (int i = 0; i < kTile; ++i) store(to + (d + i) * kTile, block[i]);
+  }
+  for (; d < width; ++d) {
+    for (int i = 0; i < kTile; ++i) __builtin_memcpy(to + d * kTile + i, from + i * width + d, sizeof(float));
   }
 }
 
 struct FloatProducts {
   using Row = float;
   using Packed = float;
-  using Sum = float;
+  using Sums = V16;
 
   static int padded(int head_size) { return head_size; }
 
   template <typename Value>
-  static void pack_rows(const Value* const* rows, int count, int head_size, float* to, float*) {
+  static void pack(const Value* const* rows, int count, int head_size, Packed* to, float*) {
     for (int i = 0; i < kTile; ++i, to += head_size) {
       for (int d = 0; d < head_size; ++d) to[d] = i < count ? number(rows[i][d]) : 0.0f;
     }
   }
 
-  template <typename Value>
-  static void pack_tile(const Value* const* rows, int count, int head_size, float* to, float* scales, int32_t* none) {
-    for (int i = 0; i < kTile; ++i) {
-      for (int d = 0; d < head_size; ++d) to[d * kTile + i] = i < count ? number(rows[i][d]) : 0.0f;
-      scales[i] = 1.0f;
-      none[i] = 0;
-    }
+  static I16 corrections(const Packed*, int) { return {}; }
+
+  static void rows_of(const Packed* packed, int head_size, Row* to) {
+    __builtin_memcpy(to, packed, sizeof(float) * kTile * head_size);
   }
 
-  static void product(const float* rows, const float* tile, int depth, float* sums) {
-    float_product(rows, tile, depth, [sums](int row, const V16& total) { store(sums + row * kTile, total); });
+  template <int tiles, typename Put>
+  static void product(const float* rows, const float* const (&tile)[tiles], int depth, const Put& put) {
+    float_product(rows, tile, depth, put);
   }
 
-  static V16 value(const float* sums, V16, I16, float) { return load(sums); }
+  static V16 value(const V16& sums, const V16&, const I16&, float) { return sums; }
 };
 
 // Eight bits, symmetric, a scale for every row: x is about scale * q, q from -127 to 127.
 //
-// Dot is one instruction set's product of integers. It has Row, Packed; `step`, to which rows are padded;
-// `group`, how many of a row's numbers it takes at a time; `offset`, which it needs added to a row's numbers, so that
-// offset * (sum of a column) has to be taken from every sum; and product().
+// Dot is one instruction set's product of integers. It has Packed, what a number is kept in, four bytes of them side by
+// side in a tile, and Row, the same where rows are multiplied; `step`, to which rows are padded; `offset`, which it
+// needs added to a row's numbers; corrections(tile, padded), which then have to be added to the sums with that tile: less
+// offset * (sum of a column); and product().
 template <typename Dot>
 struct ByteProducts {
   using Row = typename Dot::Row;
   using Packed = typename Dot::Packed;
-  using Sum = int32_t;
+  using Sums = I16;
 
   static int padded(int head_size) { return (head_size + Dot::step - 1) / Dot::step * Dot::step; }
 
   template <typename Value>
-  static void pack_rows(const Value* const* rows, int count, int head_size, Row* to, float* scales) {
-    const int length = padded(head_size);
-    for (int i = 0; i < kTile; ++i, to += length) {
-      alignas(64) int8_t narrow[kLongest];
-      quantise(i < count ? rows[i] : nullptr, head_size, narrow, scales + i);
-      for (int d = 0; d < length; ++d) to[d] = static_cast<Row>(narrow[d] + Dot::offset);
+  static void pack(const Value* const* rows, int count, int head_size, Packed* to, float* scales) {
+    const int length = padded(head_size), whole = head_size / 16 * 16, rest = head_size - whole;
+    I16 most[kTile] = {};
+    for (int i = 0; i < count; ++i) {
+      for (int d = 0; d < whole; d += 16) most[i] = larger(most[i], magnitude_bits(load(rows[i] + d)));
+      if (rest > 0) most[i] = larger(most[i], magnitude_bits(load_part(rows[i] + whole, rest)));
     }
-  }
-
-  template <typename Value>
-  static void pack_tile(const Value* const* rows, int count, int head_size, Packed* to, float* scales,
-                        int32_t* corrections) {
-    constexpr int group = Dot::group;
-    const int length = padded(head_size);
+    const I16 peaks = largest_of_each(most);
+    float inverse[kTile];
+    int32_t kept[kTile];  // all bits, but none of a row with NaN or infinity: these have no integers
+    constexpr int32_t infinity = 0x7f800000;
+    const V16 peak = from_bits(peaks);
     for (int i = 0; i < kTile; ++i) {
-      alignas(64) int8_t narrow[kLongest];
-      corrections[i] = -Dot::offset * quantise(i < count ? rows[i] : nullptr, head_size, narrow, scales + i);
-      for (int d = 0; d < length; d += group) {
-        Packed some[group];
-        for (int e = 0; e < group; ++e) some[e] = narrow[d + e];
-        __builtin_memcpy(to + (d * kTile + i * group), some, sizeof some);
+      const bool numbers = peaks[i] < infinity;
+      kept[i] = numbers ? -1 : 0;
+      scales[i] = numbers ? peak[i] / 127.0f : __builtin_nanf("");  // NaN, and so all that is made with it
+      inverse[i] = numbers && peak[i] > 0.0f ? 127.0f / peak[i] : 0.0f;
+    }
+    for (int i = 0; i < kTile; ++i, to += length) {
+      const auto put = [&](int d, const V16& values) {
+        store_numbers(to + d, round_to_integers(values * inverse[i]) & kept[i], length - d);
+      };
+      const int present = i < count ? whole : 0;
+      for (int d = 0; d < present; d += 16) put(d, load(rows[i] + d));
+      if (i < count && rest > 0) {
+        put(whole, load_part(rows[i] + whole, rest));
+      } else {
+        for (int d = present; d < length; d += 16) put(d, V16{});
       }
     }
   }
 
-  static void product(const Row* rows, const Packed* tile, int depth, int32_t* sums) {
-    Dot::product(rows, tile, depth, sums);
+  static I16 corrections(const Packed* tile, int length) { return Dot::corrections(tile, length); }
+
+  static void rows_of(const Packed* packed, int length, Row* to) {
+    for (int i = 0; i < kTile * length; ++i) to[i] = static_cast<Row>(packed[i] + Dot::offset);
   }
 
-  static V16 value(const int32_t* sums, V16 scales, I16 corrections, float row_scale) {
-    return to_floats(load(sums) + corrections) * (scales * row_scale);
+  template <int tiles, typename Put>
+  static void product(const Row* rows, const Packed* const (&tile)[tiles], int depth, const Put& put) {
+    Dot::product(rows, tile, depth, put);
   }
 
- private:
-  static constexpr int kLongest = 256 + 64;  // the largest head, and the longest step
-
-  // Writes the padded row and its scale, zeros for no row; returns the sum of the numbers.
-  template <typename Value>
-  static int32_t quantise(const Value* row, int head_size, int8_t* to, float* scale) {
-    constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to the nearest integer, ties to even
-    const int length = padded(head_size);
-    V16 most{}, odd{};
-    for (int d = 0; row != nullptr && d < head_size; d += 16) {
-      const V16 part = d + 16 <= head_size ? load(row + d) : load_part(row + d, head_size - d);
-      most = larger(most, larger(part, -part));
-      odd += poison(part);
-    }
-    const float peak = largest(most);
-    *scale = peak / 127.0f + sum(odd);  // NaN, and so all that is made with it, where a number is none
-    if (*scale != *scale) row = nullptr;  // zeros: NaN has no integer, and what it would become overflows the sum
-    const float inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
-    I16 total{};
-    for (int d = 0; d < length; d += 16) {
-      V16 part{};
-      if (row != nullptr && d < head_size) {
-        part = d + 16 <= head_size ? load(row + d) : load_part(row + d, head_size - d);
-      }
-      const I16 numbers = to_integers(part * inverse + magic - magic);
-      total += numbers;
-      store_bytes(to + d, numbers);
-    }
-    int32_t all = 0;
-    for (int i = 0; i < 16; ++i) all += total[i];
-    return all;
+  static V16 value(const I16& sums, const V16& scales, const I16& corrections, float row_scale) {
+    return to_floats(sums + corrections) * (scales * row_scale);
   }
 };
 
@@ -145,11 +162,18 @@ struct ByteProducts {
 struct PlainDot {
   using Row = float;
   using Packed = float;
-  static constexpr int step = 1, group = 1, offset = 0;
+  static constexpr int step = 1, offset = 0;
 
-  static void product(const float* rows, const float* tile, int depth, int32_t* sums) {
-    float_product(rows, tile, depth,
-                  [sums](int row, const V16& total) { store(sums + row * kTile, to_integers(total)); });
+  static I16 corrections(const float*, int) { return {}; }
+
+  template <int tiles, typename Put>
+  static void product(const float* rows, const float* const (&tile)[tiles], int depth, const Put& put) {
+    float_product(rows, tile, depth, [&put](int row, const V16 (&total)[tiles]) {
+      I16 sums[tiles];
+#pragma GCC unroll 16
+      for (int t = 0; t < tiles; ++t) sums[t] = to_integers(total[t]);
+      put(row, sums);
+    });
   }
 };
 

@@ -13,9 +13,10 @@
 #pragma once
 
 #include "attention/distance.h"
+#include "attention/products.h"
 #include "attention/rotary.h"
-#include "cpu/sixteen.h"
 #include "cpu/pieces.h"
+#include "cpu/sixteen.h"
 
 namespace wordtell {
 namespace {
@@ -23,18 +24,19 @@ namespace {
 inline int blocks_of(int length) { return (length + kTile - 1) / kTile; }
 
 // Products: the arithmetic of the three products. It has
-//   Row, Packed, Sum          a row's element, a tile's, and a product's
+//   Row, Packed, Sums         a row's element where it is multiplied, in a tile, and sixteen sums of a product
 //   padded(head_size)         how long a row is in memory, in elements
-//   pack_rows(rows, count, head_size, Row*, float* scales)        sixteen rows, those beyond `count` zero
-//   pack_tile(rows, count, head_size, Packed*, float* scales, int32_t* corrections)   the same rows as columns
-//   product(const Row*, const Packed*, padded, Sum*)              [16][16]
-//   value(const Sum*, V16 column_scales, I16 corrections, float row_scale)     sixteen of them as numbers
-// Mixing: the product of the softmax's output with v; see attention/mixing.h.
+//   pack(rows, count, head_size, Packed*, float* scales)               sixteen rows, those beyond `count` zero
+//   rows_of(const Packed*, padded, Row*)                               the same to be multiplied
+//   corrections(tile, padded)                                          of the sums with a tile, see attention/products.h
+//   product(const Row*, tiles, padded, put)                            sums of all rows with some tiles
+//   value(Sums, V16 column_scales, I16 corrections, float row_scale)   sixteen of them as numbers
+// Mixing: the softmax, and the product of its output with v; see attention/mixing.h.
 template <typename Products, typename Mixing>
 struct Rows {
   using Row = typename Products::Row;
   using Packed = typename Products::Packed;
-  using Sum = typename Products::Sum;
+  using Sums = typename Products::Sums;
 
   struct Memory {
     Memory(void* memory, int head_size, int length) : pieces(memory) {
@@ -45,19 +47,20 @@ struct Rows {
       key_corrections = pieces.template take<int32_t>(blocks * kTile);
       query_rows = pieces.template take<Row>(kTile * padded);
       query_scales = pieces.template take<float>(kTile);
-      sums = pieces.template take<Sum>(kTile * kTile);
+      highest = pieces.template take<float>(kTile * kTile);
+      packed = pieces.template take<Packed>(kTile * padded);
       band = pieces.template take<float>(kTile * (blocks + 1) * kTile);
       pairs = pieces.template take<float>(blocks * kTile * 2 * kTile);
+      turned = pieces.template take<float>(kTile * blocks * kTile);
       scores = pieces.template take<float>(kTile * blocks * kTile);
       distances = pieces.template take<float>(2 * blocks * kTile);
       mixing = pieces.template take<char>(Mixing::bytes(head_size, length));
     }
     Pieces pieces;
     Row *key_rows, *query_rows;
-    Packed* key_tiles;
-    float *key_scales, *query_scales, *band, *pairs, *scores, *distances;
+    Packed *key_tiles, *packed;
+    float *key_scales, *query_scales, *band, *pairs, *turned, *scores, *distances, *highest;
     int32_t* key_corrections;
-    Sum* sums;
     char* mixing;
   };
 
@@ -66,37 +69,47 @@ struct Rows {
   static size_t tile_bytes(int head_size) { return sizeof(Packed) * kTile * Products::padded(head_size); }
 
   static void pack_table_tile(const float* const* rows, int head_size, void* tile, float* scales, int32_t* corrections) {
-    Products::pack_tile(rows, kTile, head_size, static_cast<Packed*>(tile), scales, corrections);
+    alignas(64) Packed packed[kTile * kLongest];
+    Products::pack(rows, kTile, head_size, packed, scales);
+    turn(packed, words(head_size), tile);
+    store(corrections, Products::corrections(static_cast<const Packed*>(tile), Products::padded(head_size)));
   }
 
   // q and k have rows `stride` apart, v and out as `run` of AttentionKernel has them.
   template <typename Point, typename Value>
   static void attend(const AttentionHead& head, int length, const Point* q, const Point* k, ptrdiff_t stride,
                      const Value* v, ptrdiff_t v_stride, float* out, ptrdiff_t out_stride, void* scratch) {
-    const int blocks = blocks_of(length), padded = Products::padded(head.head_size);
+    const int blocks = blocks_of(length), padded = Products::padded(head.head_size), width = blocks * kTile;
     Memory memory(scratch, head.head_size, length);
     const Point* rows[kTile];
     for (int block = 0; block < blocks; ++block) {
-      const int count = point_at(k, stride, block, length, rows);
-      Products::pack_rows(rows, count, head.head_size, memory.key_rows + block * kTile * padded,
-                          memory.key_scales + block * kTile);
-      Products::pack_tile(rows, count, head.head_size, memory.key_tiles + block * kTile * padded,
-                          memory.key_scales + block * kTile, memory.key_corrections + block * kTile);
+      const int count = point_at(k, stride, block, length, rows), first = block * kTile;
+      Products::pack(rows, count, head.head_size, memory.packed, memory.key_scales + first);
+      Packed* tile = memory.key_tiles + first * padded;
+      turn(memory.packed, words(head.head_size), tile);
+      store(memory.key_corrections + first, Products::corrections(tile, padded));
+      if (head.queries.tiles != nullptr) Products::rows_of(memory.packed, padded, memory.key_rows + first * padded);
     }
-    if (has_distances(head)) fill_distances(head, blocks * kTile, memory.distances);
+    if (has_distances(head)) fill_distances(head, width, memory.distances);
     const Mixing mixing(v, v_stride, length, head.head_size, memory.mixing);
     for (int block = 0; block < blocks; ++block) {
       const int count = point_at(q, stride, block, length, rows);
-      Products::pack_rows(rows, count, head.head_size, memory.query_rows, memory.query_scales);
+      Products::pack(rows, count, head.head_size, memory.packed, memory.query_scales);
+      Products::rows_of(memory.packed, padded, memory.query_rows);
       if (head.keys.tiles != nullptr) fill_band(head.keys, block, blocks, padded, memory);
       if (head.queries.tiles != nullptr) fill_pairs(head.queries, block, blocks, padded, memory);
       const KeyRange range = keys_of(head, block * kTile, kTile, blocks, 1);
       const int first_key = range.begin * kTile, keys = (range.end < blocks ? range.end * kTile : length) - first_key;
-      score(head, block, range, blocks, padded, memory);
+      if (head.keys.tiles != nullptr || head.queries.tiles != nullptr || has_distances(head)) {
+        score<true>(head, block, range, blocks, length, padded, memory);
+      } else {
+        score<false>(head, block, range, blocks, length, padded, memory);
+      }
       float inverse[kTile];
-      for (int i = 0; i < count; ++i) inverse[i] = Mixing::softmax(memory.scores + i * blocks * kTile, keys);
-      mixing.mix(memory.scores, blocks * kTile, count, first_key, keys, inverse, out + block * kTile * out_stride,
-                 out_stride);
+      for (int i = 0; i < count; ++i) {
+        inverse[i] = Mixing::softmax(memory.scores + i * width, largest(load(memory.highest + i * kTile)), keys);
+      }
+      mixing.mix(memory.scores, width, count, first_key, keys, inverse, out + block * kTile * out_stride, out_stride);
     }
   }
 
@@ -130,69 +143,95 @@ struct Rows {
     return reinterpret_cast<const Packed*>(static_cast<const char*>(table.tiles) + place * table.tile_bytes);
   }
 
-  // q.PK of a query block with all its tiles, falling: [16][blocks + 1][16].
-  static void fill_band(const PositionTable& table, int block, int blocks, int padded, Memory& memory) {
-    const int width = (blocks + 1) * kTile;
-    for (int i = 0; i <= blocks; ++i) {
-      const size_t tile = place(table, block + 1 - i);
-      Products::product(memory.query_rows, tile_at(table, tile), padded, memory.sums);
-      const V16 scales = load(table.scales + tile * kTile);
-      const I16 corrections = load(table.corrections + tile * kTile);
-      for (int row = 0; row < kTile; ++row) {
-        store(memory.band + row * width + i * kTile,
-              Products::value(memory.sums + row * kTile, scales, corrections, memory.query_scales[row]));
-      }
+  // Elements of four bytes of a packed row.
+  static int words(int head_size) { return Products::padded(head_size) * static_cast<int>(sizeof(Packed)) / 4; }
+
+  // put(row, n, some Sums) of the products of sixteen rows with `count` tiles, the n-th of which is tile(n); the sums are
+  // of as many tiles as are taken together, from the n-th on.
+  template <typename Tile, typename Put>
+  static void multiply(const Row* rows, int count, int padded, const Tile& tile, const Put& put) {
+    int n = 0;
+    for (; n + kTogether <= count; n += kTogether) {
+      const Packed* tiles[kTogether];
+      for (int t = 0; t < kTogether; ++t) tiles[t] = tile(n + t);
+      Products::product(rows, tiles, padded, [&](int row, const Sums(&sums)[kTogether]) { put(row, n, sums); });
+    }
+    for (; kTogether > 1 && n < count; ++n) {
+      const Packed* const tiles[] = {tile(n)};
+      Products::product(rows, tiles, padded, [&](int row, const Sums(&sums)[1]) { put(row, n, sums); });
     }
   }
 
-  // k.PQ of every key block with the two tiles that it has in common with a query block: [blocks][16 keys][32].
+  // q.PK of a query block with all its tiles, falling: [16][blocks + 1][16].
+  static void fill_band(const PositionTable& table, int block, int blocks, int padded, Memory& memory) {
+    const int width = (blocks + 1) * kTile;
+    const auto at = [&](int i) { return place(table, block + 1 - i); };
+    multiply(
+        memory.query_rows, blocks + 1, padded, [&](int i) { return tile_at(table, at(i)); },
+        [&](int row, int first, const auto& sums) {
+          for (const Sums& some : sums) {
+            const int i = first + static_cast<int>(&some - sums);
+            store(memory.band + row * width + i * kTile, value(table, at(i), some, memory.query_scales[row]));
+          }
+        });
+  }
+
+  // k.PQ of every key block with the two tiles that it has in common with a query block, [blocks][16 keys][32], and the
+  // terms of the block's queries from these: [16 queries][blocks][16 keys].
   static void fill_pairs(const PositionTable& table, int block, int blocks, int padded, Memory& memory) {
     for (int j = 0; j < blocks; ++j) {
       float* pair = memory.pairs + j * kTile * 2 * kTile;
       if (block > 0) {
         for (int row = 0; row < kTile; ++row) store(pair + row * 2 * kTile, load(pair + row * 2 * kTile + kTile));
-      } else {
-        fill_half(table, j, block - j, pair, padded, memory);
       }
-      fill_half(table, j, block - j + 1, pair + kTile, padded, memory);
+      const int first = block > 0 ? 1 : 0;
+      const auto at = [&](int half) { return place(table, block - j + first + half); };
+      multiply(
+          memory.key_rows + j * kTile * padded, 2 - first, padded, [&](int half) { return tile_at(table, at(half)); },
+          [&](int row, int half, const auto& sums) {
+            store(pair + row * 2 * kTile + (first + half) * kTile,
+                  value(table, at(half), sums[0], memory.key_scales[j * kTile + row]));
+          });
+      V16 terms[kTile];
+      for (int row = 0; row < kTile; ++row) terms[row] = load(pair + row * 2 * kTile + kTile - 1 - row);
+      transpose(terms);
+      for (int row = 0; row < kTile; ++row) store(memory.turned + row * blocks * kTile + j * kTile, terms[row]);
     }
   }
 
-  static void fill_half(const PositionTable& table, int j, int number, float* half, int padded, Memory& memory) {
-    const size_t tile = place(table, number);
-    Products::product(memory.key_rows + j * kTile * padded, tile_at(table, tile), padded, memory.sums);
-    const V16 scales = load(table.scales + tile * kTile);
-    const I16 corrections = load(table.corrections + tile * kTile);
-    for (int row = 0; row < kTile; ++row) {
-      store(half + row * 2 * kTile, Products::value(memory.sums + row * kTile, scales, corrections,
-                                                    memory.key_scales[j * kTile + row]));
-    }
+  static V16 value(const PositionTable& table, size_t tile, const Sums& sums, float row_scale) {
+    return Products::value(sums, load(table.scales + tile * kTile), load(table.corrections + tile * kTile), row_scale);
   }
 
-  // All terms of a query block's scores with some of the key blocks, the first of these first: [16][blocks * 16].
-  static void score(const AttentionHead& head, int block, KeyRange range, int blocks, int padded, Memory& memory) {
-    const int width = blocks * kTile;
+  // All terms of a query block's scores with some of the key blocks, the first of these first: [16][blocks * 16], -1e30
+  // beyond the text's end. Of each row also the highest of every sixteenth: [16][16]. with_terms: whether there are any
+  // but q.k.
+  template <bool with_terms>
+  static void score(const AttentionHead& head, int block, KeyRange range, int blocks, int length, int padded,
+                    Memory& memory) {
+    const int width = blocks * kTile, whole = length / kTile;
     const bool by_distance = has_distances(head);
-    for (int j = range.begin; j < range.end; ++j) {
-      Products::product(memory.query_rows, memory.key_tiles + j * kTile * padded, padded, memory.sums);
-      const V16 scales = load(memory.key_scales + j * kTile);
-      const I16 corrections = load(memory.key_corrections + j * kTile);
-      V16 position[kTile];
-      if (head.queries.tiles != nullptr) {
-        const float* pair = memory.pairs + j * kTile * 2 * kTile;
-        for (int row = 0; row < kTile; ++row) position[row] = load(pair + row * 2 * kTile + kTile - 1 - row);
-        transpose(position);
-      } else {
-        for (V16& row : position) row = V16{};
-      }
-      for (int row = 0; row < kTile; ++row) {
-        V16 value = Products::value(memory.sums + row * kTile, scales, corrections, memory.query_scales[row]);
-        if (head.keys.tiles != nullptr) value += load(memory.band + row * (width + kTile) + (j + 1) * kTile - row);
-        value += position[row];
-        if (by_distance) value += load(memory.distances + width + (j - block) * kTile - row);
-        store(memory.scores + row * width + (j - range.begin) * kTile, value);
-      }
-    }
+    for (int row = 0; row < kTile; ++row) store(memory.highest + row * kTile, fill(kNever));
+    multiply(
+        memory.query_rows, range.end - range.begin, padded,
+        [&](int j) { return memory.key_tiles + (range.begin + j) * kTile * padded; },
+        [&](int row, int first, const auto& sums) {
+          V16 highest = load(memory.highest + row * kTile);
+          for (const Sums& some : sums) {
+            const int place = first + static_cast<int>(&some - sums), j = range.begin + place;
+            V16 value = Products::value(some, load(memory.key_scales + j * kTile),
+                                        load(memory.key_corrections + j * kTile), memory.query_scales[row]);
+            if (with_terms && head.keys.tiles != nullptr) {
+              value += load(memory.band + row * (width + kTile) + (j + 1) * kTile - row);
+            }
+            if (with_terms && head.queries.tiles != nullptr) value += load(memory.turned + row * width + j * kTile);
+            if (with_terms && by_distance) value += load(memory.distances + width + (j - block) * kTile - row);
+            if (j == whole) value = first_of(value, length - whole * kTile, kNever);
+            highest = larger(highest, value);
+            store(memory.scores + row * width + place * kTile, value);
+          }
+          store(memory.highest + row * kTile, highest);
+        });
   }
 };
 

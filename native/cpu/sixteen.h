@@ -101,8 +101,13 @@ inline float number(Bfloat16 value) {
 }
 
 inline V16 load(const Bfloat16* from) {
+  typedef Bfloat16 HalfPart __attribute__((vector_size(2 * kLanes)));
   I16 value;
-  for (int i = 0; i < 16; ++i) value[i] = from[i] << 16;  // zeros below
+  for (int i = 0; i < kParts; ++i) {
+    HalfPart part;
+    __builtin_memcpy(&part, from + i * kLanes, sizeof part);
+    value.parts[i] = __builtin_convertvector(part, IntegerPart) << 16;  // zeros below
+  }
   return from_bits(value);
 }
 inline I16 load(const int32_t* from) {
@@ -116,8 +121,16 @@ inline void store(float* to, const V16& value) {
 inline void store(int32_t* to, const I16& value) {
   for (int i = 0; i < kParts; ++i) __builtin_memcpy(to + i * kLanes, &value.parts[i], sizeof value.parts[i]);
 }
-inline void store_bytes(int8_t* to, const I16& value) {
-  for (int i = 0; i < 16; ++i) to[i] = static_cast<int8_t>(value[i]);
+// The first `count` numbers, or all, as whatever holds them.
+template <typename Number>
+inline void store_numbers(Number* to, const I16& value, int count) {
+  typedef Number Part __attribute__((vector_size(sizeof(Number) * kLanes)));
+  Number all[16];
+  for (int i = 0; i < kParts; ++i) {
+    const Part part = __builtin_convertvector(value.parts[i], Part);
+    __builtin_memcpy((count >= 16 ? to : all) + i * kLanes, &part, sizeof part);
+  }
+  if (count < 16) __builtin_memcpy(to, all, count * sizeof(Number));
 }
 inline V16 fill(float value) {
   return by_parts<V16>([value](FloatPart zero) { return value - zero; }, V16{});
@@ -167,22 +180,43 @@ inline V16 multiply_add(const V16& a, const V16& b, const V16& c) {
   return by_parts<V16>([](FloatPart x, FloatPart y, FloatPart z) { return multiply_add(x, y, z); }, a, b, c);
 }
 
+inline I16 larger(const I16& a, const I16& b) {
+  return by_parts<I16>([](IntegerPart x, IntegerPart y) { return x > y ? x : y; }, a, b);
+}
+
+// Of |a|: they rise as the numbers do, up to infinity, and NaN is above that.
+inline I16 magnitude_bits(const V16& a) { return bits(a) & 0x7fffffff; }
+
+// To the nearest, ties to even.
+inline I16 round_to_integers(const V16& a) {
+#if defined(__AVX512F__)
+  return {{reinterpret_cast<IntegerPart>(_mm512_cvtps_epi32(a.parts[0]))}};
+#else
+  constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
+  return to_integers(a + magic - magic);
+#endif
+}
+
 // In pairs, always the same: the sum of a row must not depend on the processor's width.
 inline float sum(V16 a) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps(a.parts[0]);
+#endif
   for (int step = 8; step > 0; step /= 2) {
     for (int i = 0; i < step; ++i) a[i] += a[i + step];
   }
   return a[0];
 }
 
+// Of numbers; anything where one is NaN.
 inline float largest(V16 a) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_ps(a.parts[0]);
+#endif
   float most = a[0];
   for (int i = 1; i < 16; ++i) most = a[i] > most ? a[i] : most;
   return most;
 }
-
-// NaN where a number of a is NaN or infinite, else 0.
-inline V16 poison(const V16& a) { return a - a; }
 
 // e^x for x <= 0, to about two units in the last place: 2^n e^r with |r| <= ln 2 / 2, Taylor's series of e^r.
 inline V16 exponential(V16 x) {
@@ -196,6 +230,33 @@ inline V16 exponential(V16 x) {
   constexpr float series[] = {1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
   for (const float coefficient : series) p = multiply_add(p, r, fill(coefficient));
   return from_bits(bits(p) + (to_integers(n) << 23));
+}
+
+// The same with a relative error of 3e-6, which is nothing to a bfloat16's 2e-3: with fewer steps.
+inline V16 rough_exponential(const V16& x) {
+  return by_parts<V16>(
+      [](FloatPart part) {
+        FloatPart t = part * 1.44269504f;
+#if defined(__AVX512F__)
+        const FloatPart n = _mm512_roundscale_ps(t, 8);
+#else
+        constexpr float magic = 12582912.0f;
+        const FloatPart least = FloatPart{} - 126.0f;
+        t = least > t ? least : t;
+        const FloatPart n = t + magic - magic;
+#endif
+        const FloatPart f = t - n;
+        FloatPart p = FloatPart{} + 9.5701011e-3f;  // 2^f
+        constexpr float series[] = {5.5917860e-2f, 2.4024745e-1f, 6.9312181e-1f, 9.9999926e-1f};
+        for (const float coefficient : series) p = multiply_add(p, f, FloatPart{} + coefficient);
+#if defined(__AVX512F__)
+        return static_cast<FloatPart>(_mm512_scalef_ps(p, n));
+#else
+        return reinterpret_cast<FloatPart>(reinterpret_cast<IntegerPart>(p) +
+                                           (__builtin_convertvector(n, IntegerPart) << 23));
+#endif
+      },
+      x);
 }
 
 // To the nearest bfloat16, ties to even; as FP32, with zeros below.
@@ -266,6 +327,16 @@ inline void transpose(V16 (&rows)[16]) {
     }
   }
 #endif
+}
+
+// The largest of each of sixteen vectors.
+inline I16 largest_of_each(const I16 (&rows)[16]) {
+  V16 turned[16];
+  for (int i = 0; i < 16; ++i) turned[i] = from_bits(rows[i]);
+  transpose(turned);
+  I16 most = bits(turned[0]);
+  for (int i = 1; i < 16; ++i) most = larger(most, bits(turned[i]));
+  return most;
 }
 
 }  // namespace

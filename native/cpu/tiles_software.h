@@ -43,6 +43,11 @@ void load_tile(const void* from, ptrdiff_t stride) {
 }
 
 template <int tile>
+void stream_tile(const void* from, ptrdiff_t stride) {
+  load_tile<tile>(from, stride);
+}
+
+template <int tile>
 void store_tile(void* to, ptrdiff_t stride) {
   const Tile& from = tile_registers[tile];
   for (int r = 0; r < from.rows; ++r) __builtin_memcpy(static_cast<char*>(to) + r * stride, from.bytes[r], 64);

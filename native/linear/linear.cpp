@@ -1,23 +1,22 @@
 #include "linear/linear.h"
 
 #include <algorithm>
-#include <new>
 #include <stdexcept>
 
+#include "cpu/pages.h"
 #include "cpu/scratch.h"
 
 namespace wordtell {
 
 namespace {
 
+// A column's sum then has two digits of base 128 in 16 bits each (linear/amx.cpp), and a row's sum 32 bits.
+constexpr int most_depth = 32767;
+
 int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 // What a thread keeps of a gated product: apart from the operators' scratch, which holds the rows meanwhile.
 using GateScratch = Scratch<struct Gate>;
-
-struct FreeAligned {
-  void operator()(int8_t* memory) const { ::operator delete[](memory, std::align_val_t{64}); }
-};
 
 }  // namespace
 
@@ -29,7 +28,7 @@ struct PackedLinear {
     const int depth = constants.depth, panel = kernels.panel, group = kernels.group;
     const int padded_depth = round_up(depth, depth_tile), padded_columns = round_up(count, panel);
     bytes = static_cast<size_t>(padded_depth) * padded_columns;
-    weight.reset(new (std::align_val_t{64}) int8_t[bytes]());
+    weight = zeroed_pages(bytes);
     column_sums.assign(padded_columns, 0);
     scale.assign(padded_columns, 0.0f);
     bias.assign(padded_columns, 0.0f);
@@ -40,7 +39,7 @@ struct PackedLinear {
         const int8_t value = constants.weight[static_cast<size_t>(k) * constants.columns + first + c];
         const size_t place = static_cast<size_t>(c / panel) * panel * padded_depth +
                              static_cast<size_t>(k / group) * panel * group + (c % panel) * group + k % group;
-        weight[place] = value;
+        weight.get()[place] = value;
         column_sums[c] += value;
       }
     }
@@ -51,7 +50,7 @@ struct PackedLinear {
   size_t packed_bytes() const { return bytes + scale.size() * (sizeof(int32_t) + 2 * sizeof(float)); }
 
   size_t bytes;
-  std::unique_ptr<int8_t[], FreeAligned> weight;
+  std::shared_ptr<int8_t> weight;
   std::vector<int32_t> column_sums;
   std::vector<float> scale, bias;
   PackedWeight view;
@@ -71,8 +70,8 @@ QuantizedLinear::QuantizedLinear(const LinearConstants& constants, Isa isa) : ke
   if (constants.depth < 1 || constants.columns < 1) {
     throw std::invalid_argument("a linear layer needs a depth and columns of at least 1");
   }
-  if (constants.depth > 65536) {
-    throw std::invalid_argument("a linear layer's depth is at most 65536: its sums are 32 bits wide");
+  if (constants.depth > most_depth) {
+    throw std::invalid_argument("a linear layer's depth is at most 32767: its sums are 32 bits wide");
   }
   if (constants.gated && constants.columns % 2 != 0) {
     throw std::invalid_argument("a gated linear layer has an even number of columns");

@@ -44,8 +44,8 @@ struct PackedLinear;
 // A weight packed once for one instruction set; immutable, to be shared by any number of threads.
 class QuantizedLinear {
  public:
-  // Throws std::invalid_argument for sizes below 1, an odd number of columns of a gated layer, or a depth beyond 65,536,
-  // where a sum could leave int32.
+  // Throws std::invalid_argument for sizes below 1, an odd number of columns of a gated layer, or a depth beyond 32,767,
+  // where a sum could leave its bits.
   explicit QuantizedLinear(const LinearConstants& constants, Isa isa = best_isa());
   ~QuantizedLinear();
   QuantizedLinear(QuantizedLinear&&) noexcept;

@@ -172,7 +172,7 @@ void gate_all(const float* a, const float* b, int count, Value* y) {
 }
 
 // Rows to take at a time, so that they stay in the second-level cache while all panels of the weight pass by them:
-// even shares, and a multiple of what any kernel takes at once without AMX (which divides its rows itself).
+// even shares, and a multiple of what any kernel takes at once. (AMX divides its rows itself.)
 inline int rows_in_cache(const PackedWeight& weight, int count) {
   constexpr int most_bytes = 768 << 10, most_rows = 256, multiple = 12;
   const int fitting = static_cast<int>(most_bytes / weight.row_stride);

@@ -41,10 +41,11 @@ struct Shape {
   Activation activation;
 };
 
-constexpr Shape shapes[] = {{"qkv", 1024, 3072, Activation::none},
-                            {"out", 1024, 1024, Activation::none},
-                            {"up+gelu", 1024, 4096, Activation::gelu},
-                            {"down", 4096, 1024, Activation::none}};
+// Of encoders 1,024 wide, and 768.
+constexpr Shape shapes[] = {{"qkv", 1024, 3072, Activation::none},    {"out", 1024, 1024, Activation::none},
+                            {"up+gelu", 1024, 4096, Activation::gelu}, {"down", 4096, 1024, Activation::none},
+                            {"qkv", 768, 2304, Activation::none},     {"out", 768, 768, Activation::none},
+                            {"up+gelu", 768, 3072, Activation::gelu},  {"down", 3072, 768, Activation::none}};
 
 void measure(Isa isa, const Shape& shape, const std::vector<int>& all_rows) {
   std::mt19937 random(1);

@@ -342,7 +342,7 @@ void test_refusals(Isa isa) {
   CHECK(refuses([&] { linear.multiply(scratch.data(), 0, 1, 0, 99, y.data(), 200); }));
   CHECK(refuses([&] { linear.multiply(scratch.data(), 0, 1, 0, 256, y.data(), 200); }));
   CHECK(refuses([&] { QuantizedLinear({nullptr, 0, 1, nullptr}, isa); }));
-  CHECK(refuses([&] { QuantizedLinear({nullptr, 65537, 1, nullptr}, isa); }));
+  CHECK(refuses([&] { QuantizedLinear({nullptr, 32768, 1, nullptr}, isa); }));
   LinearConstants odd{nullptr, 1, 3, nullptr};
   odd.gated = true;
   CHECK(refuses([&] { QuantizedLinear(odd, isa); }));

