@@ -14,6 +14,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,8 @@ def _save_checkpoint(name: str, out: Path) -> None:
 
     torch.manual_seed(0)
     config = transformers.AutoConfig.for_model(**DIMENSIONS[name].config())
-    transformers.AutoModelForTokenClassification.from_config(config).save_pretrained(out)
+    classes: Any = transformers.AutoModelForTokenClassification
+    classes.from_config(config).save_pretrained(out)
     # The embedded model's: about as many tokens a word of English as DeBERTa-v3's own has, and smaller than any of the
     # vocabularies. How long the texts are is set by `tokens`.
     shutil.copy(ROOT / "models" / "wordtell-small" / "tokenizer.json", out)

@@ -23,9 +23,10 @@ from typing import Any
 import psutil
 
 from benchmarks import dimensions, harness, roofline
-from benchmarks.dimensions import DIMENSIONS, Dimensions, TextSet
+from benchmarks.dimensions import DIMENSIONS, TextSet
 from benchmarks.worker import Order
 from bento.settings import ROOT
+from convert.dimensions import Dimensions
 
 CLASSIC, OURS = "onnxruntime INT8, quantize_dynamic", "wordtell"
 BATCHES = (1, 8)
@@ -217,7 +218,7 @@ class Workers:
         # A single short text takes milliseconds: the median of several.
         answers = [self._ask(candidate, process, lengths) for _ in range(9 if len(words) == 1 else 1)]
         process.send_signal(signal.SIGSTOP)
-        seconds = [answer["seconds"] for answer in answers if "seconds" in answer]
+        seconds: list[float] = [answer["seconds"] for answer in answers if "seconds" in answer]
         if not seconds:
             self._fail(candidate, answers[0].get("failed", ""))
             return None

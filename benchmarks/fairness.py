@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from benchmarks import harness, servers
 from benchmarks.load import Client, Size, percentiles
+from bento.settings import ROOT
 
 SHORT, LONG, WINDOW = Size("3 x 50", 3, 50), Size("120 x 350", 120, 350), Size("1 x 350", 1, 350)
 Done = TypeVar("Done")
@@ -37,7 +38,7 @@ def main() -> None:
             with servers.start(name, options.cores, options.model) as server:
                 found[name] = asyncio.run(measure(server, options.requests))
         except (RuntimeError, OSError) as error:
-            found[name] = {"failed": str(error).replace(f"{harness.ROOT}/", "")[-600:]}
+            found[name] = {"failed": str(error).replace(f"{ROOT}/", "")[-600:]}
     question = "milliseconds of a 3 x 50 request on an idle server, and beside two 120 x 350 requests"
     result = {"question": question, "model": options.model.name, "cores": options.cores, "servers": found}
     harness.write("fairness", result, options.results)

@@ -15,7 +15,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -45,7 +47,8 @@ def main() -> None:
     torch.manual_seed(0)
     config = transformers.DebertaV2Config(**LARGE | {"num_hidden_layers": options.layers, "vocab_size": 2000})
     config._attn_implementation = "eager"
-    model = transformers.DebertaV2ForTokenClassification(config).eval()
+    model: Any = transformers.DebertaV2ForTokenClassification(config)
+    model.eval()
     with tempfile.TemporaryDirectory() as scratch:
         graphs = _graphs(model, Path(scratch))
     result = {
@@ -108,7 +111,7 @@ def _graphs(model: transformers.PreTrainedModel, scratch: Path) -> dict[str, ort
 def _texts(graphs: Mapping[str, ort.InferenceSession], length: int) -> dict[str, Run]:
     ids = np.random.default_rng(0).integers(5, 2000, (1, length))
     feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    return {name: lambda session=session: session.run(None, feeds) for name, session in graphs.items()}
+    return {name: partial(session.run, None, feeds) for name, session in graphs.items()}
 
 
 def _terms(config: transformers.PretrainedConfig, length: int) -> dict[str, Run]:
@@ -117,7 +120,8 @@ def _terms(config: transformers.PretrainedConfig, length: int) -> dict[str, Run]
     reach = len(buckets) // 2
 
     def bucket(distance: np.ndarray) -> np.ndarray:
-        return buckets[np.clip(distance, -reach, reach) + reach]
+        found: np.ndarray = buckets[np.clip(distance, -reach, reach) + reach]
+        return found
 
     random = np.random.default_rng(0)
     query, key = (random.normal(size=(1, HEADS, length, WIDTH)).astype(np.float32) for _ in range(2))
@@ -138,7 +142,7 @@ def _terms(config: transformers.PretrainedConfig, length: int) -> dict[str, Run]
     for name, own in feeds.items():
         given = {"query": query, "key": key} | {name: np.ascontiguousarray(array) for name, array in own.items()}
         session = _session(_term(tables, given, skewed=name == "skew"))
-        runs[name] = lambda session=session, given=given: session.run(None, given)
+        runs[name] = partial(session.run, None, given)
         answers.append(session.run(None, given)[0])
         np.testing.assert_allclose(answers[-1], answers[0], rtol=1e-3, atol=1e-3)
     return runs
@@ -152,7 +156,7 @@ def _term(tables: list[np.ndarray], feeds: Mapping[str, np.ndarray], skewed: boo
     query, key = given["query"], given["key"]
     length = feeds["query"].shape[2]
 
-    def op(kind: str, *inputs: ir.Value | np.ndarray | list[int], **attributes: object) -> ir.Value:
+    def op(kind: str, *inputs: ir.Value | np.ndarray | list[int], **attributes: Any) -> ir.Value:
         values = [value if isinstance(value, ir.Value) else constant(np.array(value)) for value in inputs]
         return tape.op(kind, values, attributes)
 

@@ -32,7 +32,7 @@ def machine() -> dict[str, object]:
     """What the figures were measured on."""
     has = _cpuinfo("flags").split()
     return {
-        "cpu": _cpuinfo("model name") or platform.processor(),
+        "cpu": cpu.processor(),
         "cores": cpu.detect().usable,
         "flags": [flag for flag in FLAGS if flag in has],
         "python": platform.python_version(),

@@ -174,7 +174,7 @@ def _cpu_s(pid: int) -> float:
         times = [part.cpu_times() for part in (process, *process.children(recursive=True))]
     except psutil.NoSuchProcess:
         return 0.0
-    return sum(time.user + time.system for time in times)
+    return float(sum(time.user + time.system for time in times))
 
 
 def _line(one: dict[str, Any]) -> str:

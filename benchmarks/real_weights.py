@@ -33,6 +33,7 @@ from convert import export, report, texts, verify
 from convert.figures import MARGIN, upper_bound
 from convert.texts import Asked, Text
 from train.command import run
+from train.teacher import PACKAGE
 from train.wikipedia import introductions
 
 THRESHOLD = 0.5
@@ -64,7 +65,7 @@ def main() -> None:
         "real-weights",
         {
             "question": "distance of INT8 from FP32, over words that nobody calibrated on",
-            "weights": f"{minilm.PACKAGE}, fine-tuned for {options.steps} steps on the corpus of train/",
+            "weights": f"{PACKAGE}, fine-tuned for {options.steps} steps on the corpus of train/",
             "conversion": {"said": said.strip().splitlines(), **told},
             "engines": result,
             "holds": {
@@ -80,7 +81,8 @@ def main() -> None:
 
 def unseen(least: int) -> tuple[Text, ...]:
     """Passages of introductions, of WORDS words in turn, with at least so many words together, if there are."""
-    found, count = [], 0
+    found: list[Text] = []
+    count = 0
     for document in introductions():
         words = document.text.split()
         while words and count < least:
@@ -141,6 +143,7 @@ def nncf(model: Path, calibration: list[list[int]]) -> Iterator[Logits]:
         taken: Any = process.stdout
 
         def ask(question: Any, mark: str) -> str:
+            line: str
             print(json.dumps(question), file=given, flush=True)
             for line in taken:  # NNCF prints, too
                 if line.startswith(mark):

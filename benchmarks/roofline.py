@@ -82,7 +82,8 @@ def peaks(threads: int, seconds: float) -> Peaks:
 
 def _fastest(run: Callable[[], object], seconds: float) -> float:
     run()
-    times, end = [], time.perf_counter() + seconds
+    times: list[float] = []
+    end = time.perf_counter() + seconds
     while time.perf_counter() < end or not times:
         start = time.perf_counter()
         run()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def _compare(length: int, shape: tuple[int, int], repeats: int) -> dict[str, Any
     x[::100] *= 50
     weight = rng.standard_normal(shape).astype(np.float32)
     runs = {kind: _session(kind, weight) for kind in ("a scale a tensor", "a scale a token")}
-    measured = time_interleaved({kind: lambda run=run: run.run(None, {"x": x}) for kind, run in runs.items()}, repeats)
+    measured = time_interleaved({kind: partial(run.run, None, {"x": x}) for kind, run in runs.items()}, repeats)
     exact = x @ weight
     usual = np.ones(length, dtype=bool)
     usual[::100] = False

@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks import harness, servers
 from benchmarks.load import SIZES, Client, Outcome, Size, percentiles, words_per_second
+from bento.settings import ROOT
 
 LARGEST = SIZES[-1]
 MEAN_WORDS = sum(size.share * size.texts * size.words for size in SIZES)
@@ -42,7 +43,7 @@ def main() -> None:
             with servers.start(name, options.cores, options.model) as server:
                 found[name] = asyncio.run(measure(server, name, options.seconds, options.repeats))
         except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
-            found[name] = {"failed": str(error).replace(f"{harness.ROOT}/", "")[-600:]}
+            found[name] = {"failed": str(error).replace(f"{ROOT}/", "")[-600:]}
     result = {
         "question": "throughput, latency and overload of each server with the same model",
         "model": options.model.name,

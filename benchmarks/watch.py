@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from benchmarks.harness import ROOT
+from bento.settings import ROOT
 
 PROBE_S, SAMPLE_S, CHILDREN_S = 0.01, 0.02, 1.0
 LONGEST_S = 60.0

@@ -128,7 +128,7 @@ def _openvino(order: Order) -> tuple[Engine, list[str]]:
     import openvino
 
     streams = order.cores if order.engine == "openvino streams" else 1
-    settings = {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": order.cores}
+    settings: dict[str, int | str] = {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": order.cores}
     if "openvino-int8" not in order.model:  # FP32 is to be FP32; else its own choice, which may be bfloat16
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     compiled = openvino.Core().compile_model(order.model, "CPU", settings)

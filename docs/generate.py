@@ -1,4 +1,4 @@
-"""Write docs/reference/: routes from OpenAPI, settings from bento/settings.py, commands from their parsers, imports.
+"""Write docs/reference/: routes from OpenAPI, settings from bento/settings, commands from their parsers, imports.
 
 `make docs` runs it, and tests/test_docs.py compares the pages with what it would write.
 """

@@ -59,7 +59,7 @@ def model_bytes(vocabulary: int) -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def write_folder(path: Path, max_tokens: int = 64) -> ModelFolder:

@@ -14,6 +14,7 @@ from benchmarks.engines import CLASSIC, _with_ratios
 from benchmarks.harness import RESULTS
 from benchmarks.load import SIZES, Outcome, percentiles, words_per_second
 from bento.checkpoint import families
+from convert.dimensions import Dimensions
 
 MACHINE = {"cpu": "A processor", "cores": 2, "flags": ["avx512_vnni"], "python": "3.11.7"}
 
@@ -81,13 +82,13 @@ def test_a_plot_is_drawn_of_what_was_measured(tmp_path: Path) -> None:
 
 
 def test_operations_of_one_layer_by_hand() -> None:
-    one = dimensions.Dimensions(layers=1, hidden=8, heads=2, inner=32)
+    one = Dimensions(layers=1, hidden=8, heads=2, inner=32)
     # 3 tokens: 6 matrices of 8 x 8 or 8 x 32; then 3 x 3 scores twice and 3 x 5 distances twice, each 8 wide.
     assert one.operations(3) == 2 * (3 * (4 * 64 + 2 * 256) + 2 * 9 * 8 + 2 * 15 * 8)
 
 
 def test_a_local_layer_sees_its_window_and_a_gated_one_has_three_matrices() -> None:
-    four = dimensions.Dimensions(layers=4, hidden=8, heads=2, inner=32, architecture="modernbert")
+    four = Dimensions(layers=4, hidden=8, heads=2, inner=32, architecture="modernbert")
     seen = sum(min(200, place + 65) - max(0, place - 64) for place in range(200))
     # The first and the fourth layer see all 200 tokens.
     pairs = 2 * 200 * 200 + 2 * seen

@@ -18,6 +18,7 @@ import yaml
 import convert.cli
 from bento import errors, metrics, settings
 from bento.api import statuses
+from bento.artifact import Precision
 from bento.cli import app as cli
 from bento.jobs import errors as _of_jobs  # noqa: F401 - so that they are known
 from bento.settings import ROOT
@@ -162,7 +163,8 @@ def test_the_page_on_conversion_has_the_limits_and_exit_codes_of_the_code() -> N
     page = (ROOT / "docs" / "architecture" / "4-conversion.md").read_text()
     order = Order(source="", out=ROOT, precision="auto")
     rows = re.findall(r"^\| `(\w+)`: .* \| ([0-9.]*) ?\| ([0-9.]*) ?\|.*\|$", page, re.MULTILINE)
-    for precision, column in (("fp32", 1), ("int8", 2)):
+    columns: tuple[tuple[Precision, int], ...] = (("fp32", 1), ("int8", 2))
+    for precision, column in columns:
         listed = {row[0]: float(row[column]) for row in rows if row[column]}
         assert listed == order.limits(precision).known()
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}

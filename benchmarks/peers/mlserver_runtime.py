@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from mlserver import MLModel
 from mlserver.codecs import StringCodec
@@ -36,9 +37,14 @@ class Scores(MLModel):
 
 if __name__ == "__main__":
     port, folder = int(sys.argv[1]), Path(sys.argv[2])
-    settings = {"host": "127.0.0.1", "http_port": port, "grpc_port": int(sys.argv[3]), "metrics_port": int(sys.argv[4])}
+    settings: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "http_port": port,
+        "grpc_port": int(sys.argv[3]),
+        "metrics_port": int(sys.argv[4]),
+    }
     settings |= {"parallel_workers": 0, "metrics_endpoint": None}
-    model = {"name": "scores", "implementation": "benchmarks.peers.mlserver_runtime.Scores"}
+    model: dict[str, Any] = {"name": "scores", "implementation": "benchmarks.peers.mlserver_runtime.Scores"}
     model |= {"max_batch_size": 120, "max_batch_time": 0.005}
     (folder / "settings.json").write_text(json.dumps(settings))
     (folder / "model-settings.json").write_text(json.dumps(model))

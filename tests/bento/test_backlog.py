@@ -22,7 +22,7 @@ def fill(backlog: Backlog, requests: list[list[int]]) -> list[Job]:
     jobs = []
     for lengths in requests:
         job = Job()
-        backlog.add(job, [Text(job, [np.zeros(length, np.int64)], lambda: None) for length in lengths])
+        backlog.add(job, [Text(job, [np.zeros(length, np.int64)], lambda index, logits: None) for length in lengths])
         jobs.append(job)
     return jobs
 

@@ -69,7 +69,7 @@ class BacklogMachine(RuleBasedStateMachine):
         lengths=st.lists(st.lists(st.integers(1, LONGEST), min_size=1, max_size=3), min_size=1, max_size=4),
     )
     def add(self, job: Job, lengths: list[list[int]]) -> Any:
-        added = [Text(job, [np.zeros(n, np.int64) for n in windows], lambda: None) for windows in lengths]
+        added = [Text(job, [np.zeros(n, np.int64) for n in windows], lambda index, logits: None) for windows in lengths]
         self.backlog.add(job, added)
         self.waiting |= {text: len(text.windows) for text in added}
         return multiple(*added)

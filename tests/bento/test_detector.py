@@ -158,7 +158,7 @@ def test_a_text_that_is_in_flight_is_not_scored_again(fake_folder: ModelFolder) 
     runner = fakes.LookupRunner()
     detector = Detector(fake_folder, runner, Settings(model=ModelSettings(window_overlap=16)))
 
-    async def twice() -> list[Scores]:
+    async def twice() -> tuple[Scores, Scores]:
         runner.gate.clear()
         first = asyncio.ensure_future(detector.score(["held", "the text"]))
         while not runner.batches:

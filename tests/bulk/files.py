@@ -68,5 +68,5 @@ def start(folder: Path, *arguments: object, **options: Any) -> subprocess.Popen[
     """`wordtell batch` with a model."""
     environment = os.environ | {variable("model.checkpoint_dir"): str(folder), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "bento.cli", "batch", *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.Popen(command, env=environment, **pipes)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,8 @@ RATE = 0.01
 
 
 def ranks(rng: np.random.Generator, count: int, shift: float = 0.0) -> list[float]:
-    return np.round(np.clip(rng.beta(2, 5, count) + shift, 0, 1), 4).tolist()
+    drawn: list[float] = np.round(np.clip(rng.beta(2, 5, count) + shift, 0, 1), 4).tolist()
+    return drawn
 
 
 def share_marked(shift: float, rate: float) -> float:
@@ -106,7 +109,7 @@ def test_it_comes_back_as_written_and_tells_a_threshold_by_length(tmp_path: Path
         (lambda raw: raw.pop("sha256"), "has other keys"),
     ],
 )
-def test_an_edited_file_is_one_line(tmp_path: Path, change, fault: str) -> None:
+def test_an_edited_file_is_one_line(tmp_path: Path, change: Callable[[dict[str, Any]], object], fault: str) -> None:
     written(tmp_path, "0123abcd")
     raw = json.loads((tmp_path / FILE).read_text())
     change(raw)

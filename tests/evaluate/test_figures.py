@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from bento.passages import Threshold
@@ -26,7 +28,7 @@ def reference() -> tuple[np.ndarray, np.ndarray]:
 
 
 def judged(
-    path: Path, lines: list[dict[str, object]], scores: list[list[float]], single_spaces: bool = False
+    path: Path, lines: list[dict[str, object]], scores: Sequence[ArrayLike], single_spaces: bool = False
 ) -> Judged:
     path.write_text("\n".join(map(json.dumps, lines)))
     texts = read_labelled(path, single_spaces)

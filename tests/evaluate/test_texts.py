@@ -17,7 +17,8 @@ FILE = Path(__file__).parents[2] / "examples" / "mixed.jsonl"
 def read(tmp_path: Path, line: object, single_spaces: bool = False) -> list[int]:
     path = tmp_path / "texts.jsonl"
     path.write_text(json.dumps(line) if not isinstance(line, str) else line)
-    return read_labelled(path, single_spaces)[0].labels.tolist()
+    labels: list[int] = read_labelled(path, single_spaces)[0].labels.tolist()
+    return labels
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def version(chance: random.Random, message: Message) -> None:
 def chunked(chance: random.Random, message: Message) -> None:
     """In chunks, right or wrong."""
     message.set("Transfer-Encoding", "chunked")
-    pieces = []
+    pieces: list[bytes] = []
     rest = message.body
     while rest and len(pieces) < 300:
         size = min(len(rest), chance.choice((1, 7, 100, 10_000)))

@@ -53,7 +53,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "constraints.txt",
         path,
     ]
-    subprocess.run(command, check=True, cwd=folder)
+    subprocess.run(list(map(str, command)), check=True, cwd=folder)
     return folder / "env" / "bin"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,9 +36,10 @@ def settings(folder: Path, **model: object) -> Settings:
 
 def expected(folder: Path, text: str) -> list[float]:
     """By transformers' own pipeline: the mean of the machine's probability over the tokens of each word."""
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), pad_token="[PAD]")  # noqa: S106
+    theirs: Any = transformers  # half typed
+    fast = theirs.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), pad_token="[PAD]")  # noqa: S106
     model = transformers.AutoModelForTokenClassification.from_pretrained(folder)
-    pipeline = transformers.TokenClassificationPipeline(model=model, tokenizer=fast, ignore_labels=[])
+    pipeline = theirs.TokenClassificationPipeline(model=model, tokenizer=fast, ignore_labels=[])
     found = [(each["start"], each["end"], each) for each in pipeline(text)]
     scores, start = [], 0
     for word in text.split():
@@ -141,7 +144,7 @@ def test_a_gpu_that_is_not_there_is_refused(
 def test_without_torch_one_line_names_both_remedies(
     make_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     folder = make_checkpoint("bert")
     with pytest.raises(ArtifactError, match=r"PyTorch is not installed.*pip install 'wordtell\[torch\]'.*make convert"):
         choice.choose(folder, settings(folder))

@@ -90,7 +90,8 @@ def checkpoint(folder: Path, layers: int = 2, **settings: Any) -> Path:
         "label2id": {"human": 0, "machine": 1},
     }
     transformers.set_seed(5)
-    config = transformers.DebertaV2Config(**(known | sizes | settings))
+    given: dict[str, Any] = known | sizes | settings
+    config = transformers.DebertaV2Config(**given)
     transformers.DebertaV2ForTokenClassification(config).save_pretrained(folder)
     fast.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": "[PAD]", "model_max_length": 128}))

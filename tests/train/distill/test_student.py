@@ -33,9 +33,11 @@ def odds(folder: Path, text: str, machine: tuple[int, ...]) -> np.ndarray:
     with torch.inference_mode():
         logits = checkpoint.model(torch.tensor([checkpoint.encode(text)])).logits[0].double()
     if logits.shape[1] == 1:
-        return logits[:, 0].numpy()
+        single: np.ndarray = logits[:, 0].numpy()
+        return single
     rest = [label for label in range(logits.shape[1]) if label not in machine]
-    return (logits[:, list(machine)].logsumexp(1) - logits[:, rest].logsumexp(1)).numpy()
+    several: np.ndarray = (logits[:, list(machine)].logsumexp(1) - logits[:, rest].logsumexp(1)).numpy()
+    return several
 
 
 @pytest.fixture(scope="module", params=CHECKPOINTS)
@@ -110,7 +112,7 @@ def test_odds_are_carried_over_by_characters() -> None:
     assert found[:2].tolist() == [1.0, 2.0]
     assert np.isnan(found[2])
     assert found[3] == -2.0
-    assert carry(judged, judged.offsets) is judged.odds
+    assert carry(judged, judged.offsets) is judged.odds  # type: ignore[arg-type]  # stored narrower
 
 
 def test_log_odds_of_certain_scores_are_finite() -> None:
