@@ -34,7 +34,7 @@ def positive_probability(
         logits = logits[:, list(positives)]
     if logits.shape[1] == 1:  # sigmoid(z) is the softmax of (0, z)
         logits, positives = np.hstack([np.zeros_like(logits), logits]), (1,)
-    with np.errstate(invalid="ignore"):  # what is no number gives none: whoever asks looks for that
+    with np.errstate(invalid="ignore"):  # NaN stays NaN: the caller checks for it
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return cast(FloatArray, (powers[:, list(positives)].sum(axis=1) / powers.sum(axis=1)).astype(np.float32))
 

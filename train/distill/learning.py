@@ -71,10 +71,18 @@ def learn(student: Student, lessons: Lessons, plan: Plan, folder: Path, run: dic
     """
 
     def stage(name: str, steps: int) -> Stage:
-        checks = plan.check_every, plan.patience
-        state = folder / f"{name}.pt"
-        own = {"remedy": "start anew with --fresh", "measure": "quality"}
-        return Stage(name, steps, plan.rate, plan.seed, *checks, state, {**run, **asdict(plan)}, **own)
+        return Stage(
+            name,
+            steps,
+            plan.rate,
+            plan.seed,
+            plan.check_every,
+            plan.patience,
+            folder / f"{name}.pt",
+            {**run, **asdict(plan)},
+            remedy="start anew with --fresh",
+            measure="quality",
+        )
 
     def check() -> float:
         return quality(student, lessons.choose)

@@ -41,7 +41,7 @@ class Teacher:
     def __init__(self, path: Path) -> None:
         found = settings.load().settings
         model = found.model.model_copy(update={"checkpoint_dir": path.resolve()})
-        folder, runner = choice.choose(path.resolve(), found.model_copy(update={"model": model}))
+        folder, runner, _ = choice.choose(path.resolve(), found.model_copy(update={"model": model}))
         self.path = path
         self.folder: ModelFolder = folder
         self.is_checkpoint = folders.is_checkpoint(path)
