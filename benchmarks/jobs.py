@@ -1,7 +1,8 @@
 """What do jobs cost? Their throughput beside that of requests, and the time of a short request beside a job.
 
 Throughput: the same number of texts of 350 words, as requests of 120 from two callers and as a job, in turns; words a
-second of both. The job's time is from its POST to its last result, SQLite's writes among it.
+second of both, and the processor's seconds of the server, which other programs do not change much. The job's time is
+from its POST to its last result, SQLite's writes among it.
 Fairness: as benchmarks.fairness, with a job in the place of the long requests: the bound of the p95 of a request of
 3 x 50 words is three times its p95 on the idle server, plus the time of one 350-word text. Writes
 benchmarks/results/jobs.json.
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from benchmarks import fairness, harness, servers
 from benchmarks.fairness import LONG, SHORT, WINDOW
@@ -51,12 +53,25 @@ async def measure(server: servers.Server, rounds: int, texts: int, requests: int
     async with Client(server) as client, httpx.AsyncClient(base_url=server.base, timeout=600) as jobs:
         for size in (LONG, SHORT, WINDOW):  # it warms up
             await client.send(size)
-        found = []
+        found, worked = [], []
         for _ in range(rounds):
-            found.append({"requests": await as_requests(client, texts), "job": await as_job(client, jobs, texts)})
+            begin = cpu_seconds(server.pid)
+            rates = {"requests": await as_requests(client, texts)}
+            middle = cpu_seconds(server.pid)
+            rates["job"] = await as_job(client, jobs, texts)
+            worked.append({"requests": middle - begin, "job": cpu_seconds(server.pid) - middle})
+            found.append(rates)
         cost = 1 - statistics.median(one["job"] / one["requests"] for one in found)
+        cpu_cost = statistics.median(one["job"] / one["requests"] for one in worked) - 1
         throughput = {"texts": texts, "words_per_second": found, "cost": round(cost, 4), "bound": 0.03}
+        throughput |= {"cpu_cost": round(cpu_cost, 4)}
         return {"throughput": throughput, "fairness": await beside(client, jobs, texts, requests)}
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor's, of a server and its worker so far."""
+    parent = psutil.Process(pid)
+    return sum(sum(one.cpu_times()[:2]) for one in (parent, *parent.children(recursive=True)))
 
 
 async def as_requests(client: Client, texts: int) -> float:

@@ -6,6 +6,7 @@ paths.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from opentelemetry.trace import SpanContext
@@ -84,6 +85,13 @@ JOBS_CHUNKS = Counter(
     "wordtell_jobs_chunks", "Chunks by how they ended here: done, dead (given up), lost.", ["end"], registry=REGISTRY
 )
 JOBS_FREE_BYTES = Gauge("wordtell_jobs_free_bytes", "Bytes that are free where jobs.folder is.", registry=REGISTRY)
+
+
+def of_device(name: str) -> tuple[float | None, float | None]:
+    """Memory in use and utilisation of a GPU, as the gauges have them; None where nobody knows, as of a CPU."""
+    gauges = "wordtell_device_memory_bytes", "wordtell_device_utilisation"
+    memory, utilisation = (REGISTRY.get_sample_value(gauge, {"device": name}) for gauge in gauges)
+    return memory, None if utilisation is None or math.isnan(utilisation) else utilisation
 
 
 def stage(name: str, seconds: float, requests: Sequence[SpanContext | None], **attributes: int | str) -> None:

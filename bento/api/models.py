@@ -141,6 +141,10 @@ class Health(BaseModel):
     engine: str
     precision: str
     jobs: Literal["off", "ready", "unavailable"] = Field(description="Requests for scores do not depend on it.")
+    device_memory_bytes: int | None = Field(None, description="In use on the GPU; absent on a CPU.")
+    device_utilisation: float | None = Field(
+        None, description="Share of the last second that the GPU computed; absent where nvidia-ml-py is not installed."
+    )
 
 
 class ErrorBody(BaseModel):

@@ -15,10 +15,17 @@ def router(lifecycle: Lifecycle) -> APIRouter:
     """The routes of this file."""
     routes = APIRouter(tags=["Status"])
 
-    @routes.get("/api/v1/health", summary="What is served", response_model=Health, responses=documented(ModelNotReady))
+    @routes.get(
+        "/api/v1/health",
+        summary="What is served",
+        response_model=Health,
+        response_model_exclude_none=True,
+        responses=documented(ModelNotReady),
+    )
     async def health() -> Health:
         """The model and what runs it; 503 with the reason while there is none."""
         detector = lifecycle.detector
+        memory, utilisation = metrics.of_device(detector.abilities.device)
         return Health(
             status="healthy",
             model_loaded=True,
@@ -27,6 +34,8 @@ def router(lifecycle: Lifecycle) -> APIRouter:
             engine=detector.engine,
             precision=detector.manifest.precision,
             jobs=lifecycle.jobs.state,
+            device_memory_bytes=memory,
+            device_utilisation=utilisation,
         )
 
     @routes.get("/metrics", summary="Prometheus metrics", response_class=Response)

@@ -15,6 +15,7 @@ import pytest
 import torch
 import transformers
 
+from bento import metrics
 from bento.detector import Detector
 from bento.engines import Batching, choice
 from bento.engines.pytorch import MOST_PADDING, compiled, devices, half, halving
@@ -139,6 +140,25 @@ def test_a_gpu_that_is_not_there_is_refused(
     monkeypatch.setattr(torch.version, "cuda", built)
     with pytest.raises(ConfigError, match=fault):
         devices.choose(asked)
+
+
+def test_memory_and_utilisation_of_a_gpu_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By numbers that stand in for the driver's; without nvidia-ml-py there is no utilisation."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (30 << 30, 80 << 30))
+    monkeypatch.setattr(torch.cuda, "utilization", lambda device: 75)
+    devices.watch(torch.device("cuda:7"))
+    assert metrics.of_device("cuda:7") == (float(50 << 30), 0.75)
+    assert b'wordtell_device_utilisation{device="cuda:7"} 0.75' in metrics.exposition()[0]
+
+    def missing(device: torch.device) -> int:
+        raise ModuleNotFoundError("pynvml")
+
+    monkeypatch.setattr(torch.cuda, "utilization", missing)
+    assert metrics.of_device("cuda:7") == (float(50 << 30), None)
+    for gauge in (metrics.DEVICE_MEMORY, metrics.DEVICE_UTILISATION):
+        gauge.remove("cuda:7")
+    devices.watch(torch.device("cpu"))
+    assert metrics.of_device("cpu") == (None, None)
 
 
 def test_without_torch_one_line_names_both_remedies(
