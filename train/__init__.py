@@ -1,12 +1,12 @@
 """How the embedded model was made: corpus, generation, training, evaluation.
 
 What may happen here: reading the public texts that packages carry, running torch and transformers, writing under
-`build/` and `train/data/`, and printing progress at a terminal. What may not: nothing in here runs at serving time,
-and nothing in `bento/` or `service.py` may import it but the command `wordtell distill`, which is in `distill/`.
-What this package hands over is an ordinary Hugging Face checkpoint folder, which `convert` turns into a model folder.
+`build/` and `train/data/`, and printing progress at a terminal. What may not: nothing in here runs at serving time.
+Nothing in `bento/` or `service.py` may import it, but for the command `wordtell distill`, which is in `distill/`.
+What this package hands over is an ordinary Hugging Face checkpoint, which `convert` turns into a model folder.
 
-The way through, one command a step (each has `--help`; `make corpus`, `make train`, `make evaluate` and `make calibrate`
-go through them):
+The way through, one command a step (each has `--help`); `make corpus`, `make train`, `make evaluate` and
+`make calibrate` go through them:
 
     python -m train.kinds       what the human prose is and how it is split
     python -m train.generate    machine text for every kind of it
