@@ -29,7 +29,8 @@ def table(columns: Columns) -> str:
 
 
 def write(folder: Path, heading: Mapping[str, Any], columns: Columns, judged: Mapping[str, Judged]) -> None:
-    """report.md, report.json, roc.png, reliability.png and length.png. Raises OSError."""
+    """report.md, report.json, and roc.png, reliability.png and length.png of what is judged. Raises OSError."""
+    pictures = _PICTURES if judged else {}
     folder.mkdir(parents=True, exist_ok=True)
     plain = {
         name: {figure: [_number(one.value), _number(one.low), _number(one.high)] for figure, one in figures.items()}
@@ -39,9 +40,9 @@ def write(folder: Path, heading: Mapping[str, Any], columns: Columns, judged: Ma
     (folder / "report.json").write_text(body + "\n", encoding="utf-8")
     lines = ["# Evaluation", "", *(f"- {name}: {value}" for name, value in heading.items()), "", table(columns), ""]
     lines += ["In brackets: the middle 95 % of a bootstrap over texts.", ""]
-    lines += [f"![{name}]({name}.png)" for name in _PICTURES]
+    lines += [f"![{name}]({name}.png)" for name in pictures]
     (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for name, draw in _PICTURES.items():
+    for name, draw in pictures.items():
         picture(folder / f"{name}.png", draw, judged)
 
 

@@ -1,6 +1,5 @@
 """Human prose: the annual addresses of American presidents, normalised, in sentences, split by document."""
 
-import argparse
 import hashlib
 import re
 import unicodedata
@@ -8,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from train.command import Unfit, require, run
+from train.command import Unfit, require
 
 LABELLED_YEARS = range(1900, 2023)
 """Years whose prose gets spans and labels. Earlier addresses only pretrain; later ones might not be human."""
@@ -124,17 +123,3 @@ def by_split(split: str) -> list[Document]:
     if not found:
         raise Unfit(f"no split is called {split!r}; the splits are pretrain, train, validation and test")
     return found
-
-
-def main() -> None:
-    """Print what the corpus holds."""
-    argparse.ArgumentParser(prog="python -m train.corpus", description=main.__doc__).parse_args()
-    print(f"{'split':<12}{'addresses':>10}{'sentences':>11}{'words':>10}")
-    for split in ("pretrain", "train", "validation", "test"):
-        texts = [document.text for document in by_split(split)]
-        counts = len(texts), sum(len(sentences(t)) for t in texts), sum(len(t.split()) for t in texts)
-        print(f"{split:<12}{counts[0]:>10,}{counts[1]:>11,}{counts[2]:>10,}")
-
-
-if __name__ == "__main__":
-    run(main)

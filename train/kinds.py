@@ -1,10 +1,11 @@
 """The kinds of human prose that the embedded model knows, from which packages, and under which licences."""
 
+import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from train.command import Unfit
-from train.corpus import Document, addresses
+from train.command import Unfit, run
+from train.corpus import Document, addresses, sentences
 from train.mail import mail
 from train.novels import novels
 from train.pages import documentation, essays
@@ -66,3 +67,19 @@ def documents(split: str, kinds: Sequence[str] = tuple(KINDS)) -> list[Document]
         if name not in KINDS:
             raise Unfit(f"no kind of prose is called {name!r}; the kinds are {', '.join(KINDS)}")
     return [document for name in kinds for document in KINDS[name].read() if document.split == split]
+
+
+def main() -> None:
+    """Print what the corpus holds, by kind and split."""
+    argparse.ArgumentParser(prog="python -m train.kinds", description=main.__doc__).parse_args()
+    print(f"{'kind':<15}{'split':<12}{'documents':>10}{'sentences':>11}{'words':>11}")
+    for kind, prose in KINDS.items():
+        found = prose.read()
+        for split in dict.fromkeys(document.split for document in found):
+            texts = [document.text for document in found if document.split == split]
+            counts = len(texts), sum(len(sentences(t)) for t in texts), sum(len(t.split()) for t in texts)
+            print(f"{kind:<15}{split:<12}{counts[0]:>10,}{counts[1]:>11,}{counts[2]:>11,}")
+
+
+if __name__ == "__main__":
+    run(main)

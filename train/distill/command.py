@@ -90,8 +90,12 @@ def _distill(asked: Asked, console: Console) -> str:
     lessons = _lessons(asked.work, teacher, small, found)
     console.print(f"{len(lessons.teach)} pieces teach, {len(lessons.choose)} choose, {len(found.judge)} texts judge")
     learn(learner, lessons, _plan(asked, len(lessons.teach)), asked.work, run)
-    _write(learner, begun, asked.out)
-    told = report.compare(asked.teacher, asked.out, found.judge, asked.limit, asked.out / "report")
+    made = asked.work / "student"
+    _write(learner, begun, made)
+    told = report.compare(asked.teacher, made, found.judge, asked.limit, made / "report")
+    if asked.out.exists():  # empty, as `distill` has seen
+        asked.out.rmdir()
+    made.rename(asked.out)
     shutil.rmtree(asked.work)
     return told
 
@@ -133,12 +137,7 @@ def _plan(asked: Asked, pieces: int) -> Plan:
 
 
 def _write(learner: Student, begun: Path, out: Path) -> None:
-    """The student beside its place, then in it, so that what is there is whole."""
-    new = out.with_name(f"{out.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    learner.model.save_pretrained(new)
+    shutil.rmtree(out, ignore_errors=True)
+    learner.model.save_pretrained(out)
     for name in (names.TOKENIZER, "tokenizer_config.json"):
-        shutil.copy(begun / name, new)
-    if out.exists():
-        out.rmdir()
-    new.rename(out)
+        shutil.copy(begun / name, out)

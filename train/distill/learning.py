@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from bento.checkpoint.reading import Checkpoint
 from train.distill import losses, rows
 from train.distill.rows import Row
-from train.fitting import Stage, bfloat16, fit
+from train.fitting import NOISE, Stage, bfloat16, fit
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Lessons:
 def learn(student: Student, lessons: Lessons, plan: Plan, folder: Path, run: dict[str, Any]) -> None:
     """Go through the stages, from the states that `folder` holds where there are some, which are good for `run` only.
 
-    Relations want the teacher's layers: without them there is one stage.
+    Relations want the teacher's layers: without them there is one stage. What they made worse is as it was before.
     """
 
     def stage(name: str, steps: int) -> Stage:
@@ -90,8 +90,11 @@ def learn(student: Student, lessons: Lessons, plan: Plan, folder: Path, run: dic
     alone = replace(lessons, model=None)
     fit(stage("log-odds", plan.steps), student.model, lambda step: _loss(student, alone, plan, step), check)
     if lessons.model is not None and plan.relation_steps:
+        before, kept = check(), {name: value.clone() for name, value in student.model.state_dict().items()}
         last = stage("relations", plan.relation_steps)
         fit(last, student.model, lambda step: _loss(student, lessons, plan, step), check)
+        if check() < before - NOISE:
+            student.model.load_state_dict(kept)
     student.model.eval()
 
 

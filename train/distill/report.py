@@ -75,7 +75,7 @@ def compare(teacher: Path, student: Path, judge: Sequence[Piece], limit: float |
 def _quality(
     judge: Sequence[Piece], scored: Mapping[str, Scored]
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, Judged]]:
-    """The figures of both, of those texts that have labels, and how near the student is to the teacher in all."""
+    """The figures of both on the texts that have labels, if both classes are there, and how near they are in all."""
     places = [index for index, piece in enumerate(judge) if piece.labels is not None]
     texts = [
         Text(judge[index].text, found, np.arange(len(found) + 1), None)
@@ -84,7 +84,7 @@ def _quality(
     ]
     columns: dict[str, dict[str, Interval]] = {"teacher": {}, "student": {}}
     judged: dict[str, Judged] = {}
-    if texts:
+    if {0, 1} <= {label for text in texts for label in text.labels.tolist()}:
         for name, one in scored.items():
             some = Scored(one.version, [one.scores[i] for i in places], [one.thresholds[i] for i in places])
             judged[name] = Judged(texts, some)

@@ -116,6 +116,18 @@ def test_a_model_folder_teaches_a_student_of_another_tokenizer(tmp_path: Path) -
     assert len(weights(order.out)) > 0
 
 
+@pytest.mark.parametrize("labels", [None, 0])
+def test_texts_without_both_classes_are_judged_by_the_teacher_alone(
+    ignorant: Path, tmp_path: Path, labels: int | None
+) -> None:
+    given = {} if labels is None else {"label": labels}
+    (tmp_path / "texts.jsonl").write_text("\n".join(json.dumps({"text": one.text, **given}) for one in FEW))
+    told = distill(asked(ignorant, tmp_path, Order(layers=1)))
+    assert "ROC-AUC |" not in told
+    assert "| words on the teacher's side of 0.5 |" in told
+    assert "no labels tell them apart" in told
+
+
 @pytest.mark.parametrize(
     ("order", "said"),
     [
