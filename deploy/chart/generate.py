@@ -1,4 +1,4 @@
-"""Write what is made of the chart: its table of values, KServe's manifests, the golden files of its tests.
+"""Writes the files that are generated from the chart: its table of values, KServe's manifests, golden files of tests.
 
     python deploy/chart/generate.py
 
@@ -26,7 +26,7 @@ BLOCK = re.compile(r"(?<=<!-- values -->\n).*?(?=<!-- /values -->)", re.DOTALL)
 
 
 def made() -> dict[Path, str]:
-    """Every file that is made, with what it should hold."""
+    """Every generated file, with its content."""
     readme = CHART / "README.md"
     table = values_table((CHART / "values.yaml").read_text(encoding="utf-8"))
     found = {readme: BLOCK.sub(lambda _: table, readme.read_text(encoding="utf-8"))}
@@ -65,7 +65,7 @@ def values_table(text: str) -> str:
 
 
 def main() -> None:
-    """Write them."""
+    """Write all of them."""
     for path, text in made().items():
         path.write_text(text, encoding="utf-8")
 
