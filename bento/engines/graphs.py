@@ -20,7 +20,7 @@ from bento.errors import ArtifactError
 from bento.native import LIBRARY
 
 # Instruction sets on which every measurement of docs/benchmarks.md has the fused graph ahead.
-KNOWN_FAST = frozenset({"amx", "avx512vnni"})
+KNOWN_FAST = frozenset({"amx", "avx512bf16", "avx512vnni"})
 # Both graphs run windows of these lengths in turn, until a run has taken so many seconds: about 0.6 s in all at most.
 _LENGTHS = (4, 8, 16, 32, 64, 128, 256)
 _LONG_ENOUGH_S = 0.1
@@ -54,7 +54,7 @@ def _obstacle(folder: ModelFolder, fused: bool, library: Path) -> str | None:
     if not library.exists():
         return (
             f"the portable graph serves, several times slower than the fused one, because there is no {library}:"
-            " it is built where there is a C++ compiler, by `make native`"
+            " `make native` builds it, and a wheel for this processor has it"
         )
     return None
 

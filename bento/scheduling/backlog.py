@@ -12,12 +12,12 @@ from opentelemetry.trace import SpanContext
 from bento.engines import Abilities, Batching
 from bento.types import FloatArray, IntArray
 
-# Tokens of credit that a request of weight 1 gets in each round: about one short text. A request may start a run when
-# its credit is above 0; the run's tokens are subtracted. After a window of 455 tokens it waits for seven rounds, so a
-# short request waits for one long window at most.
+# Tokens of credit that a request gets in each round: about one short text. A request may start a run when its credit is
+# above 0; the run's tokens are subtracted. After a window of 455 tokens it waits for seven rounds, so a short request
+# waits for one long window at most.
 QUANTUM = 64
-# The weight of background work (jobs): it gets a tenth of a request's tokens in a round.
-BACKGROUND = 0.1
+# Background work (jobs) gets a tenth of a request's tokens in a round.
+BACKGROUND = 0.1 * QUANTUM
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,6 @@ class Job:
     request, if that is traced. background: no client waits for it, and its tokens do not count for admission.
     """
 
-    weight: float = 1.0
     expected: int = 0
     submitted: float | None = None
     waiting: deque[Item] = field(default_factory=deque)
@@ -115,7 +114,7 @@ class Backlog:
         if not self._jobs:
             return []
         while self._jobs[0].credit <= 0:
-            self._jobs[0].credit += QUANTUM * self._jobs[0].weight
+            self._jobs[0].credit += BACKGROUND if self._jobs[0].background else QUANTUM
             if self._jobs[0].credit <= 0:
                 self._jobs.rotate(-1)
         first = self._jobs[0]

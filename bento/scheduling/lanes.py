@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from bento import metrics, tracing
 from bento.engines import Batching, Runner
 from bento.errors import ModelNotReady, Overloaded
-from bento.scheduling.backlog import BACKGROUND, Backlog, Done, Item, Job, Text
+from bento.scheduling.backlog import Backlog, Done, Item, Job, Text
 from bento.scheduling.costs import Costs
 from bento.settings import ApiSettings
 from bento.types import FloatArray, IntArray
@@ -83,7 +83,7 @@ class Scheduler:
         """
         with self._changed:
             self.expect_room(0 if background else tokens)
-            job = Job(BACKGROUND if background else 1.0, background=background, span=tracing.current())
+            job = Job(background=background, span=tracing.current())
             self._expect(job, tokens)
         try:
             yield job

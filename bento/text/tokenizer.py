@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,8 @@ class Tokenizer:
         # What the model expects around a text ([CLS] ... [SEP], <s> ... </s>), seen in an example.
         probe = self._tokenizer.encode("a")
         content = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
-        self._prefix = probe.ids[: content[0]]
-        self._suffix = probe.ids[content[-1] + 1 :]
+        self._prefix = np.array(probe.ids[: content[0]], dtype=np.int64)
+        self._suffix = np.array(probe.ids[content[-1] + 1 :], dtype=np.int64)
 
     @property
     def special_tokens(self) -> int:
@@ -104,13 +105,16 @@ class Tokenizer:
             if most is not None and len(one) > most:
                 raise TooManyTokens(index, len(one))
         return [
-            Encoding(np.array(one.ids, dtype=np.int64), np.array(one.offsets, dtype=np.int64).reshape(-1, 2))
+            Encoding(
+                np.array(one.ids, dtype=np.int64),
+                np.fromiter(chain.from_iterable(one.offsets), np.int64, 2 * len(one)).reshape(-1, 2),
+            )
             for one in encodings
         ]
 
     def ids(self, encoding: Encoding, window: Window) -> IntArray:
         """One window as the model wants it: [length], special tokens around it."""
-        return np.array([*self._prefix, *encoding.ids[window.start : window.stop], *self._suffix], dtype=np.int64)
+        return np.concatenate([self._prefix, encoding.ids[window.start : window.stop], self._suffix])
 
     def content(self, logits: np.ndarray) -> np.ndarray:
         """The rows of `logits` [length, ...] that belong to the window's own tokens."""

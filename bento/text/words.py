@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import cast
 
@@ -12,12 +11,15 @@ from numpy.typing import NDArray
 from bento.artifact import Activation
 from bento.types import FloatArray, IntArray, WordScore
 
-_WORD = re.compile(r"\S+")  # \s and str.split() ask the same question of a character: str.isspace()
+# Whether str.split() splits at a code point; U+3000 is the last such one, and the entry behind it is for all others.
+_SPACES = np.array([chr(point).isspace() for point in range(0x3002)])
 
 
 def split(text: str) -> IntArray:
     """Character offsets [words, 2] of the words of `text.split()`: first character, and the one after the last."""
-    return np.array([match.span() for match in _WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    inside = ~_SPACES[np.minimum(points, len(_SPACES) - 1)]
+    return np.flatnonzero(np.diff(inside, prepend=False, append=False)).reshape(-1, 2)
 
 
 def positive_probability(

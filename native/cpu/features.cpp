@@ -14,14 +14,32 @@ namespace wordtell {
 namespace {
 
 #if defined(__x86_64__)
+// CPUID's answer. __builtin_cpu_supports() would need GCC's runtime: zig's answers no to everything.
+struct Registers {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+};
+
+Registers cpuid(unsigned leaf, unsigned subleaf = 0) {
+  Registers found;
+  __get_cpuid_count(leaf, subleaf, &found.a, &found.b, &found.c, &found.d);
+  return found;
+}
+
+constexpr bool all(unsigned bits, unsigned wanted) { return (bits & wanted) == wanted; }
+
+// Which registers the operating system saves: XCR0, Intel SDM volume 1, 13.3.
+uint32_t saved_registers() {
+  if (!all(cpuid(1).c, 1u << 27)) return 0;  // OSXSAVE
+  uint32_t low = 0, high = 0;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return low;
+}
+
 bool has_tiles() {
 #if defined(WORDTELL_SOFTWARE_TILES)
   return true;
 #else
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-  constexpr unsigned tiles = 1u << 24 | 1u << 25 | 1u << 22;  // AMX-TILE, AMX-INT8, AMX-BF16
-  return (d & tiles) == tiles;
+  return all(cpuid(7).d, 1u << 24 | 1u << 25 | 1u << 22);  // AMX-TILE, AMX-INT8, AMX-BF16
 #endif
 }
 
@@ -31,10 +49,8 @@ const char* tiles_refused() {
 #if defined(WORDTELL_SOFTWARE_TILES)
   return nullptr;
 #else
-  uint32_t low = 0, high = 0;
-  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  constexpr uint32_t saved = 1u << 17 | 1u << 18;  // XTILECFG, XTILEDATA
-  if ((low & saved) != saved) return "the operating system does not save AMX's tile registers";
+  constexpr unsigned tile_registers = 1u << 17 | 1u << 18;  // XTILECFG, XTILEDATA
+  if (!all(saved_registers(), tile_registers)) return "the operating system does not save AMX's tile registers";
 #if defined(__linux__)
   constexpr long request = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM
   if (syscall(SYS_arch_prctl, request, tile_data) == 0) return nullptr;
@@ -48,12 +64,15 @@ Features found() {
   Features features{0, ""};
 #if defined(__x86_64__)
   const auto add = [&](bool there, unsigned bit) { features.bits |= there ? bit : 0; };
-  add(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), kAvx2);
-  add(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-          __builtin_cpu_supports("avx512vl"),
-      kAvx512);
-  add(__builtin_cpu_supports("avx512vnni"), kAvx512Vnni);
-  add(__builtin_cpu_supports("avx512bf16"), kAvx512Bf16);
+  const uint32_t saved = saved_registers();
+  const Registers one = cpuid(1), seven = cpuid(7);
+  constexpr unsigned ymm = 1u << 1 | 1u << 2, zmm = ymm | 7u << 5;  // XMM, YMM; masks, ZMM's upper halves, ZMM16 to 31
+  if (all(saved, ymm)) add(all(one.c, 1u << 12 | 1u << 28) && all(seven.b, 1u << 5), kAvx2);  // FMA, AVX; AVX2
+  if (all(saved, zmm)) {
+    add(all(seven.b, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31), kAvx512);  // F, DQ, BW, VL
+    add(all(seven.c, 1u << 11), kAvx512Vnni);
+    add(all(cpuid(7, 1).a, 1u << 5), kAvx512Bf16);
+  }
   if (has_tiles()) {
     const char* refused = tiles_refused();
     add(refused == nullptr, kAmx);

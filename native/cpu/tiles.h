@@ -36,7 +36,14 @@ class TileSession {
   TileSession& operator=(const TileSession&) = delete;
 };
 
-// All are volatile, and so stay in their order; a load's last operand stands for memory from `from` on, of any length.
+// What a load reads. Clang has no operand of any length; GCC warns of one that is longer than what it stands for.
+#if defined(__clang__)
+using TileMemory = const char[16 * 65536];
+#else
+using TileMemory = const char[];
+#endif
+
+// All are volatile, and so stay in their order; a load's last operand stands for the memory that it reads.
 #define WORDTELL_TILE inline __attribute__((always_inline))
 
 template <int tile>
@@ -48,14 +55,14 @@ WORDTELL_TILE void zero_tile() {
 template <int tile>
 WORDTELL_TILE void load_tile(const void* from, ptrdiff_t stride) {
   asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(tile),
-               "m"(*static_cast<const char(*)[]>(from)));
+               "m"(*static_cast<TileMemory*>(from)));
 }
 
 // The same for what is not needed again soon: it does not take the place of others in the first-level cache.
 template <int tile>
 WORDTELL_TILE void stream_tile(const void* from, ptrdiff_t stride) {
   asm volatile("tileloaddt1 (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(tile),
-               "m"(*static_cast<const char(*)[]>(from)));
+               "m"(*static_cast<TileMemory*>(from)));
 }
 
 template <int tile>

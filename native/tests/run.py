@@ -3,12 +3,13 @@
     python native/tests/run.py [--shapes 20] [--seed N] [--only NAME ...]
 
 Each variant compiles the kernels once and runs every test_*.cpp:
-  shipped     with the flags of native/build.py, on this processor
+  shipped     as they ship, on this processor
   sanitizers  under the address and undefined-behaviour sanitizers
   tiles       the kernels for AMX on tiles in software, with the same sanitizers, where there is AVX-512 with bfloat16
   haswell     an x86-64 processor that has no more than AVX2, under qemu-user
   aarch64     cross-compiled, under qemu-user
 
+shipped, haswell and aarch64 are compiled as what ships is where `make wheel` has installed that compiler.
 A variant whose tools or processor are not there is skipped, and the reason is printed. The seed is printed, too.
 """
 
@@ -67,13 +68,13 @@ def variants(build: ModuleType) -> list[Variant]:
     flags = Path("/proc/cpuinfo").read_text().split() if x86 and Path("/proc/cpuinfo").exists() else []
     no_tiles = "" if "avx512_bf16" in flags else "this processor has no AVX-512 with bfloat16"
     haswell = qemu("qemu-x86_64") if x86 else "this is no x86-64 machine"
-    arm, lacking = cross_compiler()
+    ships = build.zig(platform.machine()) if build.has_zig() and platform.machine() in build.TARGETS else (host,)
     return [
-        Variant("shipped", (host,)),
+        Variant("shipped", ships),
         Variant("sanitizers", (host,), SANITIZERS),
         Variant("tiles", (host,), TILES, isas=("amx",), missing=no_tiles),
-        Variant("haswell", (host,), runner=("qemu-x86_64", "-cpu", "Haswell"), isas=("avx2",), missing=haswell),
-        Variant("aarch64", arm, ("-static",), ("qemu-aarch64",), "aarch64", missing=lacking or qemu("qemu-aarch64")),
+        Variant("haswell", ships, runner=("qemu-x86_64", "-cpu", "Haswell"), isas=("avx2",), missing=haswell),
+        arm(build),
     ]
 
 
@@ -82,13 +83,16 @@ def qemu(program: str) -> str:
     return "" if shutil.which(program) else f"there is no {program}: install qemu-user"
 
 
-def cross_compiler() -> tuple[tuple[str, ...], str]:
-    """One for aarch64, or what is missing."""
-    if found := shutil.which(f"{ARM}-g++"):
-        return (found,), ""
-    if importlib.util.find_spec("ziglang"):
-        return (sys.executable, "-m", "ziglang", "c++", "-target", f"{ARM}.2.28", "-Wno-unknown-warning-option"), ""
-    return (), f"there is no compiler for aarch64: install g++-{ARM}, or ziglang from PyPI"
+def arm(build: ModuleType) -> Variant:
+    """For aarch64: as it ships where there is a C library for it, else by a cross compiler."""
+    system, runner = Path("/usr", ARM), "qemu-aarch64"
+    if build.has_zig() and system.exists():
+        return Variant(
+            "aarch64", build.zig("aarch64"), (), (runner, "-L", str(system)), "aarch64", missing=qemu(runner)
+        )
+    found = shutil.which(f"{ARM}-g++")
+    lacking = "" if found else f"there is no compiler for aarch64: install g++-{ARM}"
+    return Variant("aarch64", (found or "",), ("-static",), (runner,), "aarch64", missing=lacking or qemu(runner))
 
 
 def test(build: ModuleType, variant: Variant, shapes: int, seed: int) -> bool:

@@ -51,8 +51,17 @@ def on_loopback(port: int) -> list[str]:
 class Server:
     """Started on entry, ready when `__enter__` returns, stopped on exit."""
 
-    def __init__(self, log: Path, settings: Mapping[str, str], target: Path = ROOT, python: Path | None = None) -> None:
+    def __init__(
+        self,
+        log: Path,
+        settings: Mapping[str, str],
+        target: Path = ROOT,
+        python: Path | None = None,
+        program: Sequence[str] = (),
+    ) -> None:
+        """program: what is run instead of `bentoml serve TARGET`; --host and --port are added."""
         self.port = free_port()
+        self._program = [*program, *on_loopback(self.port)] if program else []
         self.log = log
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
         self._settings = settings
@@ -63,7 +72,7 @@ class Server:
         options = (*on_loopback(self.port), "--timeout-graceful-shutdown", "20")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command(self._target, *options, python=self._python),
+                self._program or command(self._target, *options, python=self._python),
                 env=environment(self._settings),
                 cwd=self.log.parent,  # not the project: what is served must not depend on where one stands
                 stdout=log,
