@@ -75,12 +75,18 @@ class Shell:
         if _SERVES.match(command):
             self._serve(command)
             return ""
-        done = subprocess.run(
+        with subprocess.Popen(
             ["bash", "-c", command],
-            cwd=self._folder, env=self._environment(), capture_output=True, text=True, check=False, timeout=GIVE_UP_S,
-        )  # fmt: skip
-        assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
-        return done.stdout
+            cwd=self._folder, env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                out, err = process.communicate(timeout=GIVE_UP_S)
+            except BaseException:  # what the shell has started ends with it
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        assert process.returncode == 0, f"$ {command}\n{out}{err}"
+        return out
 
     def _serve(self, command: str) -> None:
         self.__exit__()
