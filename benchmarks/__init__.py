@@ -1,1 +1,1 @@
-"""One short script a question; results/ holds what they measured, with the machine and the versions."""
+"""One short script for each question. results/ has the figures, with the machine and the versions."""

@@ -1,6 +1,6 @@
-"""Hostile bodies: small for who sends them, dear for a server that trusts them.
+"""Hostile bodies: cheap to send, and expensive for a server without limits.
 
-Each is made at the size that is asked for, so that the benchmark sends them whole and the fuzzer small.
+Each can be made at any size: the benchmark sends large ones, the fuzzer small ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ V1 = f"/v1/models/{MODEL}:predict"
 V2 = f"/v2/models/{MODEL}/infer"
 JSON_LENGTH = "Inference-Header-Content-Length"
 
-# What stands under 4 MiB, the largest body that the server takes.
+# Just under 4 MiB, the largest body that the server accepts.
 SIZE = 4_000_000
 
 Maker = Callable[[int], bytes]
@@ -57,7 +57,7 @@ def _different(one: bytes, count: int) -> bytes:
 
 
 def nested(opening: bytes, closing: bytes, inside: bytes) -> Maker:
-    """A thing in a thing in a thing."""
+    """A deeply nested value."""
     pair = len(opening) + len(closing)
     return lambda size: opening * (size // pair) + inside + closing * (size // pair)
 
@@ -67,7 +67,7 @@ def keys(size: int, start: bytes = b"") -> bytes:
     return start + b",".join(b'"k%06d":0' % index for index in range(size // 12))
 
 
-# What may stand in the place of a list of texts, and how it may be refused.
+# What is sent in place of a list of texts, and the statuses with which it may be refused.
 TEXTS: dict[str, tuple[Maker, frozenset[int]]] = {
     "2 million numbers": (lambda size: listed(b"1", size), frozenset({400, 422})),
     "a million empty texts": (lambda size: listed(b'""', size), frozenset({400, 422})),

@@ -1,4 +1,4 @@
-"""Are the cores as busy in `wordtell batch` as when nothing but the model runs? And what memory does it take?
+"""What share of the model's own speed does `wordtell batch` reach, and how much memory does it use?
 
 Speed, interleaved in one process: `engines` is what benchmarks/engines.py times (token ids that are there, through the
 scheduler); `batch` reads the same texts from a JSON Lines file, tokenises, scores and writes shards. The cache is off.
@@ -104,7 +104,7 @@ def speed(folder: Path, cores: int, rounds: int, count: int) -> dict[str, Any]:
         "words": words,
         "words_per_s": rates,
         "share": round(rates["batch"] / rates["engines"], 3),
-        # Of the processor's time that a run takes, what the model takes by itself: other load does not change it.
+        # The share of a run's CPU time that the model takes by itself; other load does not change it.
         "cpu_share": round(statistics.median(worked["engines"]) / statistics.median(worked["batch"]), 3),
         "rounds_s": {name: [round(value, 3) for value in values] for name, values in seconds.items()},
     }
@@ -116,7 +116,7 @@ def _ids(detector: Detector, text: str) -> list[Any]:
 
 
 def memory(folder: Path, rows: int) -> dict[str, Any]:
-    """Megabytes resident, by rows read; short rows, because it is their number that could pile up."""
+    """Megabytes resident, by rows read; short rows, because memory could grow with their number."""
     environment = os.environ | {settings.variable("model.checkpoint_dir"): str(folder)}
     command = [sys.executable, "-m", "bento.cli", "batch", "-", "-", "--include", "summary"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=ROOT)

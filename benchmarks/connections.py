@@ -1,4 +1,4 @@
-"""Hostile clients, where it is not the body that costs: length, framing, pace, number."""
+"""Hostile clients that misuse the connection, not the body: length, framing, pace, number."""
 
 from __future__ import annotations
 
@@ -152,12 +152,12 @@ async def _both(connection: Connection, start: bytes, rest: memoryview) -> bool:
 
 
 async def idle_connections(port: int) -> list[Answer]:
-    """1,000 connections that send nothing; then somebody asks something."""
+    """1,000 connections that send nothing; then one request."""
     return await _beside(port, 1_000, b"")
 
 
 async def half_heads(port: int) -> list[Answer]:
-    """1,000 connections that have sent half a head; then somebody asks something."""
+    """1,000 connections that have sent half a head; then one request."""
     return await _beside(port, 1_000, b"POST /api/v1/predict/sentences HTTP/1.1\r\nHost: a\r\nX-Half:")
 
 
@@ -176,7 +176,8 @@ async def _beside(port: int, count: int, start: bytes) -> list[Answer]:
 
 
 async def cancelled_requests(port: int) -> list[Answer]:
-    """2,000 good requests of 300 words whose clients go away at once, 100 at a time; then one that stays."""
+    """2,000 valid requests of 300 words whose clients close the connection at once, 100 at a time; then one that
+    waits."""
     limit = asyncio.Semaphore(100)
 
     async def client(index: int) -> None:

@@ -25,7 +25,7 @@ from bento.settings import ROOT
 from convert.dimensions import PUBLISHED, Dimensions
 
 _OTHERS = ("bert-base", "roberta-base", "xlm-roberta-base", "modernbert-base", "distilbert")
-# DeBERTa-v3's by their sizes; "tiny" is nobody's.
+# DeBERTa-v3's by their sizes; "tiny" is not a published model.
 DIMENSIONS = {
     "tiny": Dimensions(2, 64, 2, 256, 8000),
     **{size: PUBLISHED[f"deberta-v3-{size}"] for size in ("small", "base", "large")},

@@ -1,9 +1,9 @@
 """How fast is each engine with the same weights, texts and cores?
 
-Every engine is a process of its own (benchmarks/worker.py), loaded once, stopped while another is timed, and timed in
-turn: each round times every engine on every set once, and the medians over the rounds count. The first round warms up
-and does not count. Weights are random, at the true dimensions. Sets of equal texts are timed on a part of them, and
-scaled; the result says how many. Prints the result, and writes it to benchmarks/results/engines-<dimensions>.json.
+Every engine is a process of its own (benchmarks/worker.py), loaded once, and stopped while another is timed. Each round
+times every engine on every set once; the result is the median of all rounds but the first. Weights are random, at the
+true dimensions. Sets of equal texts are timed on a part of them, and scaled; the result says how many. Prints the
+result, and writes it to benchmarks/results/engines-<dimensions>.json.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Seconds = dict[tuple["Candidate", str], list[float]]
 
 @dataclass(frozen=True)
 class Candidate:
-    """An engine at one of its settings. environment: a peer's own, None for the development environment."""
+    """An engine at one of its settings. environment: a peer's own; None: the development environment."""
 
     name: str
     precision: str
@@ -148,7 +148,7 @@ def _entries(
 
 
 def _with_ratios(best: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """How many times faster than the classic recipe, and than the best of all that are not ours."""
+    """How many times as fast as the classic recipe, and as the best engine that is not ours."""
     classic = [entry["seconds"] for entry in best if entry["engine"] == CLASSIC]
     peers = [entry["seconds"] for entry in best if not entry["engine"].startswith(OURS)]
     for entry in best:
@@ -231,7 +231,8 @@ class Workers:
             self._end(candidate)
 
     def _start(self, candidate: Candidate) -> bool:
-        # A process takes up to about four times the checkpoint while it loads. Those started first give way.
+        # A process needs up to about four times the checkpoint while it loads. The oldest processes are ended to make
+        # room.
         while self._running and psutil.virtual_memory().available < 4 * self._checkpoint_bytes + (1 << 30):
             self._end(next(iter(self._running)))
         python = harness.environment(candidate.environment) if candidate.environment else Path(sys.executable)
@@ -272,11 +273,11 @@ class Workers:
 
     def _end(self, candidate: Candidate) -> None:
         process = self._running.pop(candidate)
-        process.kill()  # one that is stopped hears nothing gentler
+        process.kill()  # a stopped process does not receive SIGTERM
         process.wait()
 
     def _fail(self, candidate: Candidate, reason: str) -> None:
-        """Told once, and not tried again."""
+        """Reported once, and not tried again."""
         self.failed[f"{candidate.name}, {candidate.setting}"] = reason.replace(f"{ROOT}/", "")
         self._models.pop(candidate, None)
         if candidate in self._running:

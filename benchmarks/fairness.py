@@ -1,6 +1,7 @@
 """How long does a fresh 3-text request take while two 120-text requests are running?
 
-Two callers send 120 x 350 requests without a pause; beside them a request of 3 x 50 words goes out every half second.
+Two callers send 120 x 350 requests without a pause; at the same time a request of 3 x 50 words is sent every half
+second.
 Its bound: three times its p95 on the idle server, plus the time of one 350-word text there. Writes
 benchmarks/results/fairness.json.
 """

@@ -2,8 +2,8 @@
 
 Two questions: how to pick the two position terms of attention (a gather by a shared index of 32 or of 64
 bits, or the skew of a product with all 2S-1 distances), and what our graph and our INT8 pass gain over the stock
-export and `quantize_dynamic`. Layers have the width of deberta-v3-large; there are few of them, which ratios do not
-mind. Prints the result, and writes it to benchmarks/results/graphs.json.
+export and `quantize_dynamic`. Layers have the width of deberta-v3-large; there are few of them, which does not change
+ratios. Prints the result, and writes it to benchmarks/results/graphs.json.
 """
 
 from __future__ import annotations

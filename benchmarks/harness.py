@@ -1,4 +1,4 @@
-"""What the benchmarks share: machine, versions, environments, the writing of results, a server and its load."""
+"""Shared by the benchmarks: machine, versions, environments, writing results, starting a server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile"
 
 
 def machine() -> dict[str, object]:
-    """What the figures were measured on."""
+    """The machine that the figures were measured on."""
     has = _cpuinfo("flags").split()
     return {
         "cpu": cpu.processor(),

@@ -1,4 +1,4 @@
-"""What do hostile requests cost the others?
+"""What do hostile requests cost other requests?
 
 To a server that has just answered something good, each hostile request in turn: its answer, the slowest GET /livez
 until the server is idle again, the growth of its memory, and whether a good request right after is answered. Writes
@@ -23,7 +23,8 @@ from benchmarks.watch import Watch, watching
 from benchmarks.wire import Answer, Broken, exchange, request
 
 SETTINGS = {"WORDTELL_API__RECEIVE_TIMEOUT_S": f"{RECEIVE_S:g}", "WORDTELL_API__TIMEOUT_S": "120"}
-# A server that has grown by more, or that does not answer, is replaced: the next figure must not hide in its memory.
+# A server that has grown by more, or does not answer, is replaced, because memory that is already allocated would hide
+# the next growth.
 KEPT_BYTES = 32_000_000
 IDLE_S = 60.0
 AFTER_S = 10.0
@@ -66,7 +67,7 @@ def _of(body: bodies.Body) -> Attack:
 async def until_spoiled(
     port: int, pid: int, watch: Watch, attacks: Sequence[Attack], found: list[dict[str, Any]]
 ) -> None:
-    """Append the figures of one attack after the other, until one has left a mark on the server."""
+    """Append the figures of one attack after the other, until the server must be replaced."""
     for _ in range(5):
         await good(port)
     await idle(port, pid)
@@ -113,7 +114,7 @@ async def measure(port: int, pid: int, watch: Watch, attack: Attack) -> dict[str
 
 
 async def good(port: int) -> bool:
-    """Is a good request answered?"""
+    """Is a valid request answered?"""
     try:
         answer = await exchange(port, [request(bodies.PREDICT, GOOD)], AFTER_S)
     except (Broken, TimeoutError, asyncio.TimeoutError, OSError):

@@ -1,4 +1,4 @@
-"""Requests over HTTP: texts that no cache knows, open-loop and closed-loop load, and what became of each request."""
+"""Requests over HTTP: texts that are not cached, open-loop and closed-loop load, and the outcome of each request."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SIZES = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a request. sent: seconds since the load began. status: 0 when the connection failed."""
+    """The outcome of a request. sent: seconds since the load began. status: 0 when the connection failed."""
 
     size: Size
     sent: float
@@ -122,12 +122,12 @@ class Client:
     async def open_loop(self, rate: float, seconds: float, sizes: Sequence[Size] = SIZES) -> list[Outcome]:
         """Poisson arrivals, `rate` a second, whatever becomes of those before; waits for the last answer."""
         at, mix = 0.0, self._mix(sizes)
-        plan: list[tuple[float, Size, bytes]] = []  # made before: to make a large body takes as long as a refusal
+        plan: list[tuple[float, Size, bytes]] = []  # made in advance: a large body takes long to make
         while (at := at + self._random.expovariate(rate)) < seconds:
             size = next(mix)
             plan.append((at, size, self.body(size)))
         gc.collect()
-        gc.freeze()  # a collection of all this would stop the clock of every request under way
+        gc.freeze()  # a garbage collection would delay every request that is being timed
         self._begin = start = time.perf_counter()
         tasks = []
         for at, size, body in plan:

@@ -1,4 +1,4 @@
-"""What does a lane take of memory, beyond the weights?
+"""How much memory does a lane use beyond the weights?
 
 A process for each number of lanes loads the fused graph as the server does, then every lane runs windows of the longest
 kind and packs of short ones at the same time. Peak resident memory (the system's own mark, set back after loading) less

@@ -1,4 +1,4 @@
-"""How far is INT8 from FP32 on real trained weights, over words that nobody calibrated on?
+"""How far is INT8 from FP32 on real trained weights, over words that were not used for calibration?
 
 Fine-tunes the packaged MiniLM (benchmarks/minilm.py; minutes, once), converts it with `python -m convert --precision
 int8`, and scores introductions of Wikipedia articles: a kind of prose that neither the training, nor the calibration,

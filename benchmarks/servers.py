@@ -18,7 +18,7 @@ MODEL = ROOT / "models" / "wordtell-small"
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs: its process, where texts are sent, and the body that it wants."""
+    """A running server: its process, the address for texts, and the form of its bodies."""
 
     pid: int
     base: str

@@ -1,9 +1,9 @@
-"""What does the whole server give over HTTP, beside others with the same model?
+"""How fast is the whole server over HTTP, compared with others with the same model?
 
 Each server in turn: how many words a second at most (callers that never pause), how long requests take at 70 % of that
-(open loop: Poisson arrivals that wait for nobody), and what is left of it at 5 times that. A server that refuses is
-asked how well it knows when it would not: it is filled until it refuses a 120 x 350 request, nothing else is sent then,
-and the request is repeated until it is admitted; that time is the truth that Retry-After is compared with. For
+(open loop, Poisson arrivals), and how many words a second remain at 5 times that. To check Retry-After, the server is
+filled until it refuses a 120 x 350 request; then only this request is repeated until it is admitted, and the time until
+then is compared with Retry-After. For
 wordtell also: how much of a 120 x 350 request on an idle server is not the model. Writes
 benchmarks/results/serving.json.
 """

@@ -1,9 +1,8 @@
 """What do traces cost a request?
 
-Three servers with the same model, side by side: without traces, told of a collector but of nothing that is sampled, and
-with every request traced. They are asked in turn, one request of 3 texts at a time, each text new; the collector takes
-what comes and throws it away. Prints the median of each, and its ratio to the first.
-Writes benchmarks/results/tracing.json.
+Three servers with the same model: without tracing, with a collector but no sampled request, and with every request
+traced. They are asked in turn, one request of 3 texts at a time, each text new; the collector discards what it
+receives. Prints the median of each, and its ratio to the first. Writes benchmarks/results/tracing.json.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ SIZES = (Size("3 x 50", 3, 50), Size("3 x 350", 3, 350))
 
 
 class _Collector(BaseHTTPRequestHandler):
-    """Takes spans, and keeps none."""
+    """A collector that discards spans."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over a bare socket: what is sent is exactly what the caller wrote, however wrong it is."""
+"""HTTP/1.1 over a plain socket: sends exactly the caller's bytes, also invalid ones."""
 
 from __future__ import annotations
 

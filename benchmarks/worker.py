@@ -38,13 +38,13 @@ class Order:
 
 
 def main() -> None:
-    """Load, say so, and answer each line."""
+    """Load, report it, and answer each line."""
     order = Order(**json.loads(sys.argv[1]))
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints is not an answer
+    os.dup2(2, 1)  # a library's output must not be taken for an answer
     try:
         engine, packages = ENGINES[order.engine](order)
-    except Exception as error:  # an engine that cannot be had is a result too
+    except Exception as error:  # an engine that is not available is a result too
         _say(answers, {"failed": f"{type(error).__name__}: {str(error).strip()[:500]}"})
         return
     _say(answers, {"ready": True, "versions": {name: importlib.metadata.version(name) for name in packages}})

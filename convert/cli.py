@@ -28,7 +28,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Question(Generic[Answer]):
-    """What is asked at a terminal. choices: what to type -> the answer, and what is said of it."""
+    """A question at a terminal. choices: what to type -> the answer, and its description."""
 
     title: str
     choices: Mapping[str, tuple[Answer, str]]
@@ -204,7 +204,7 @@ def main() -> None:
 
 
 def _ask(question: Question[Answer], otherwise: Answer) -> Answer:
-    """The answer of whoever sits at the terminal; `otherwise` where nobody does."""
+    """The user's answer at a terminal; `otherwise` without a terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return otherwise
     print(f"{question.title}:", *(f"  {key}  {text}" for key, (_, text) in question.choices.items()), sep="\n")
@@ -224,7 +224,8 @@ def _stage(console: Console, title: str, parts: int | None = None) -> Iterator[C
 
 @contextmanager
 def _loading(console: Console) -> Iterator[None]:
-    """torch takes seconds to import; transformers' own warnings are refusals of ours, and its bars are our stages."""
+    """Imported late, because torch takes seconds. transformers' warnings are off: we raise errors instead, and show our
+    own progress."""
     with _stage(console, "start"):
         yield
         import transformers  # noqa: PLC0415  # as above

@@ -1,4 +1,4 @@
-"""A conversion from end to end, readable top to bottom."""
+"""A conversion from end to end."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from convert.measure import Measurement
 from convert.order import Order
 from convert.texts import Asked, Text
 
-# Of a text that the ranking runs: enough to see what is around a word.
+# Tokens of a text that the ranking uses: enough context for a word.
 _RANK_TOKENS = 96
 
 
 class Stage(Protocol):
-    """Told of each step of a conversion: its title, and in how many parts it comes, if that is known."""
+    """Called for each step of a conversion, with its title and its number of parts, if known."""
 
     def __call__(self, title: str, parts: int | None = None) -> AbstractContextManager[Callable[[], None]]:
-        """Entered when the step begins, left when it ends; what it gives is called after each part."""
+        """A context for the step; its value is called after each part."""
         ...
 
 
@@ -67,7 +67,7 @@ class _Ranked:
 
 @dataclass(frozen=True)
 class _Task:
-    """What all steps share."""
+    """Values that all steps share."""
 
     order: Order
     stage: Stage
@@ -106,7 +106,7 @@ def convert(order: Order, stage: Stage) -> Result:
         else:
             expected = _reference(new / "fp32", read, task)
         del read
-        gc.collect()  # torch's modules refer to each other in circles, and their memory is for the engines now
+        gc.collect()  # torch's modules have reference cycles; collect them, because the engines need the memory
         if "fp32" in order.variants:
             exact = expected.first(len(first))
             variants["fp32"], measured = _verify(new / "fp32", exact, Made(1.0, {}), task)
@@ -122,7 +122,7 @@ def convert(order: Order, stage: Stage) -> Result:
 def choose(variants: Mapping[Precision, Variant]) -> Precision:
     """The fastest variant within its limits. Raises VerificationError when there is none, or FP32 is not exact."""
     within = [precision for precision, variant in variants.items() if variant.fault is None]
-    # FP32 over its limits is no matter of precision: the graph is not the model.
+    # FP32 over its limits means that the graph is not the model.
     for precision, variant in variants.items():
         if variant.fault is not None and (precision == "fp32" or not within):
             raise VerificationError(precision, variant.fault)
@@ -141,13 +141,14 @@ def _can_fuse(path: Path) -> bool:
 
 
 def _int8(path: Path, read: Checkpoint, task: _Task) -> tuple[verify.Reference, Variant, Measurement]:
-    """INT8 into a folder of its own: with more in FP32 each time, until the limits hold or the shares are used up."""
+    """Make INT8 in a folder of its own, with more weights in FP32 each time, until the limits hold or all shares have
+    been tried."""
     draft, expected, kept = replace(task.draft, precision="int8"), None, None
     ranked = _rank(read, task)
     sizes, errors = ranked.sizes, ranked.errors
     for number, share in enumerate(shares := task.order.fp32_shares):
-        # When a limit does not hold though the estimate held it, the estimate is too low: it has to be half of it next,
-        # and in the last try nothing is estimated, but all of the share is used.
+        # If a limit does not hold although the estimate did, the estimate is too low: next it must be half of the
+        # limit, and the last try uses the whole share without an estimate.
         last = 0 < number == len(shares) - 1
         exact = sensitivity.exact(errors, sizes, 0 if last else task.order.max_mean_dp / 2**number, share)
         if exact == kept:
@@ -207,7 +208,7 @@ def _write(path: Path, read: Checkpoint, draft: Manifest, made: Made, stage: Sta
 
 
 def _rank(read: Checkpoint, task: _Task) -> _Ranked:
-    """What calibration says of every MatMul that INT8 would quantise."""
+    """Calibrate every MatMul that INT8 would quantise."""
     draft, sizes = task.draft, quantize.products(export.export(read, "int8"))
     given = [read.encode(text)[:_RANK_TOKENS] for text in texts.calibration(sensitivity.texts_for(sizes))]
     with task.stage("smooth int8"):

@@ -1,7 +1,7 @@
-"""An encoder as an ONNX graph of our own: the same numbers as the stock export, fewer and cheaper nodes.
+"""Writes an encoder as an ONNX graph: the same numbers as transformers' export, with fewer and cheaper nodes.
 
-What is common to all families (bento/checkpoint/families) and to both graphs: convert/portable.py for every
-ONNX Runtime, convert/fused.py for one that has our operators.
+This file has what all families (bento/checkpoint/families) and both graphs share: convert/portable.py is for every ONNX
+Runtime, convert/fused.py for our operators.
 - The scale of the scores is folded into the query projection, and into DeBERTa's position queries.
 - DeBERTa's projected relative positions are constants. `fold` computes them here, which makes the file bigger; else
   they stand as products of constants, which ONNX Runtime computes once, when it loads the graph.

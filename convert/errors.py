@@ -1,13 +1,13 @@
-"""Everything that can go wrong in a conversion, and the exit code of each.
+"""The errors of a conversion, and the exit code of each.
 
-CheckpointError        2  no checkpoint, or none that can be served       (bento/checkpoint/errors.py)
+CheckpointError        2  no checkpoint, or an unsupported one       (bento/checkpoint/errors.py)
 LabelError             2  nobody can tell which labels mean "written by a machine"           (there too)
 ConvertError
 ├── TextsError         2  the texts to verify on cannot be read
 ├── ExportError        3  the graph cannot be made, or is not sound
 ├── VerificationError  4  the folder does not answer as the checkpoint does
 └── WriteError         5  the folder cannot be written: the disk is full, a permission is missing
-An interruption (Ctrl-C, SIGTERM) ends with 130, as shells have it. In every case the last good folder stays as it was.
+An interruption (Ctrl-C, SIGTERM) ends with 130, as shells have it. In every case an earlier folder is unchanged.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class TextsError(ConvertError, ValueError):
 
 
 class WriteError(ConvertError, OSError):
-    """The folder could not be written. Nothing of it is left behind."""
+    """The folder could not be written. No part of it is left."""
 
     code = "write"
     exit_code = 5

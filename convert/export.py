@@ -28,7 +28,7 @@ OPSET = 18
 IR_VERSION = 10
 # A protobuf message cannot be over 2 GiB, and while it is written it is in memory twice: big weights go beside it.
 SINGLE_FILE_BYTES = 1 << 28
-# Shapes and axes stay in the graph, where every reader looks for them.
+# Shapes and axes stay in the graph file, because readers expect them there.
 INLINE_BYTES = 1 << 10
 PAGE_BYTES = 1 << 12
 
@@ -36,7 +36,8 @@ PAGE_BYTES = 1 << 12
 def export(checkpoint: Source, precision: Precision, smooth: Mapping[str, Array] | None = None) -> ir.Model:
     """Its graph in FP32: inputs int64 [batch, length], output float32 [batch, length, labels]. Raises ExportError.
 
-    precision: what it is meant for. INT8 wants all constants in sight, FP32 wants them once. smooth: see Encoder.
+    precision: what it is meant for. For INT8 all constants are computed here; for FP32 each weight is stored once.
+    smooth: see Encoder.
     """
     with _blamed_on(checkpoint.architecture):
         return model(Portable(checkpoint.model, fold=precision == "int8", smooth=smooth))
@@ -48,7 +49,7 @@ def fused(
     exact: Collection[str] = (),
     smooth: Mapping[str, Array] | None = None,
 ) -> ir.Model | None:
-    """Its graph for our own operators; None when they do not cover it. See convert/fused.py. Raises ExportError.
+    """Its graph for our own operators; None if they do not support it. See convert/fused.py. Raises ExportError.
 
     exact: the weights whose products stay FP32 where the others are INT8. smooth: see Encoder.
     """
@@ -67,7 +68,7 @@ def model(encoder: Encoder) -> ir.Model:
 
 
 def check(model: ir.Model, architecture: str) -> None:
-    """Clean the graph, prove it sound and infer the shapes in it. Raises ExportError."""
+    """Simplify and check the graph, and infer its shapes. Raises ExportError."""
     with _blamed_on(architecture):
         ClearMetadataAndDocStringPass()(model)
         CheckerPass(full_check=True)(model)

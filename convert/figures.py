@@ -20,11 +20,11 @@ _DRAWS = 2000
 
 @dataclass(frozen=True)
 class Figures:
-    """How near a folder is to its checkpoint, over all words of the texts, and what it takes.
+    """The differences between a folder and its checkpoint, over all words of the texts, and the folder's costs.
 
     max_dp, mean_dp, p999_dp: |dp|, the difference of a word's probability from PyTorch's; its 99.9th percentile.
-    flips: share of words that are on the other side of the threshold. clear_flips: those of them that were at least
-    MARGIN from it, before or after: a word at 0.499 that goes to 0.501 was never decided.
+    flips: share of words that change sides of the threshold. clear_flips: those that were at least MARGIN from it,
+    before or after. Example: 0.499 to 0.501 is not clear.
     mean_dp_bound, clear_flips_bound: what these are at most on such texts, with 95 % confidence, by `upper_bound`.
     rank: Spearman's rank correlation.
     neighbours, memory_mb, size_mb: see convert/measure.py's Measurement.
@@ -57,7 +57,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a figure of the same name may be; None: it is only told."""
+    """The limit of the figure of the same name; None: it is only reported."""
 
     max_dp: float | None = None
     mean_dp_bound: float | None = None

@@ -1,4 +1,4 @@
-"""Writing a model folder so that there is a whole one or none: all in a hidden sibling, then two renames."""
+"""Writes a model folder, complete or not at all: in a hidden sibling first, then by two renames."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ SOFTWARE = ("torch", "transformers", "tokenizers", "onnx", "onnx-ir", "onnxrunti
 
 @contextmanager
 def replacing(out: Path) -> Iterator[Path]:
-    """An empty folder beside `out` that takes its place when the block ends well, and vanishes when it does not.
+    """An empty folder beside `out` that replaces it when the block succeeds, and is deleted when it fails.
 
-    A model folder at `out` stays until then. Anything else there is not ours to replace. Raises WriteError.
+    A model folder at `out` stays until then. Anything else there is not replaced. Raises WriteError.
     """
     out = out.resolve()
     if out.exists() and not _is_replaceable(out):
@@ -64,7 +64,7 @@ def write(
     draft: Manifest,
     single_file_bytes: int = export.SINGLE_FILE_BYTES,
 ) -> Manifest:
-    """Fill an empty folder and complete the manifest, which comes last: nothing loads without it. Raises OSError.
+    """Fill an empty folder. The manifest is written last, because a folder without it cannot be loaded. Raises OSError.
 
     models: graphs by file name.
     """
@@ -114,7 +114,7 @@ def _names(manifest: Manifest) -> str:
 
 
 def _card(manifest: Manifest) -> str:
-    """What can be said of a model whose makers wrote no card."""
+    """The card of a model whose checkpoint has none."""
     return (
         f"# {manifest.name}\n\n"
         f"A {manifest.architecture} token classifier in {manifest.precision.upper()}, converted from the checkpoint "

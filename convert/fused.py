@@ -1,9 +1,9 @@
 """The graph for wordtell's own operators (native/): texts one after another without padding, attention in one node.
 
 Input input_ids [tokens] holds the windows end to end, boundaries [windows + 1] where each begins, and the last ends.
-Activations are quantised with one scale a token, so that a token's numbers do not depend on its neighbours. What goes
-between two operators of an INT8 graph is no wider than the next one needs, since memory is what they wait for: a sum
-with its residual goes into products as quantised rows, a product into attention or another product in bfloat16.
+Activations are quantised with one scale a token, so that a token's numbers do not depend on its neighbours. Tensors
+between operators of an INT8 graph have the narrowest type that their consumer can use, because the operators wait for
+memory: products read a sum as quantised rows; attention and the second product of the feed-forward part read bfloat16.
 """
 
 from __future__ import annotations

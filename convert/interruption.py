@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a command the same way: one exception, then its own message and exit code."""
+"""Ctrl-C and SIGTERM raise one exception, so that a command ends with its own message and exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise `Interrupted` at the first signal and ignore further ones, so that what is half done is cleared away."""
+    """Raise `Interrupted` at the first signal and ignore further ones, so that partial files are deleted."""
     previous = {number: signal.signal(number, _interrupt) for number in SIGNALS}
     try:
         yield

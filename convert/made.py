@@ -1,4 +1,4 @@
-"""Texts that prose has too few of: numbers, code, names, other scripts. Made with a seed, the same every time."""
+"""Generates texts that the prose lacks: numbers, code, names, other scripts. Seeded, so the same every time."""
 
 from __future__ import annotations
 

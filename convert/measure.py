@@ -1,4 +1,5 @@
-"""A model folder measured as it will be served, by a process of its own that has no torch and gives its memory back.
+"""Measures a model folder as it will be served, in a process of its own without torch, whose memory is freed at its
+end.
 
     python -m convert.measure FOLDER FIRST [--fused] < texts.json
 
@@ -32,17 +33,17 @@ from bento.types import FloatArray, Window
 
 # What is printed after each window.
 PROGRESS = "."
-# Windows of a micro-batch, in tokens: as unlike as padding and packing can make them.
+# Windows of a run, in tokens: of very different lengths, so that padding and packing matter.
 TOGETHER = (8, 24, 60)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What one engine answered, and how it behaved.
+    """The scores of one engine, and its costs.
 
     variant: what of engine and processor changes scores, like fused.avx512vnni.
     probabilities: of each text, one a word. seconds: for the first texts, asked at once; words: how many they have.
-    neighbours: largest difference of a probability when its text is asked alone, or its window shares a micro-batch.
+    neighbours: largest difference of a probability when its text is asked alone, or its window shares a run.
     memory_mb: the most that the process held, in MB. size_mb: of the files that serving reads, in MB.
     """
 
@@ -113,7 +114,7 @@ def score(
 
 
 def _apart(runner: Runner, tokenizer: Tokenizer, manifest: Manifest, text: str) -> float:
-    """Largest difference of a token's probability between a micro-batch and windows that run alone."""
+    """Largest difference of a token's probability between a shared run and windows that run alone."""
     if runner.abilities.batching is Batching.SINGLE:
         return 0.0
     encoding = tokenizer.encode(text)

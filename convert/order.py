@@ -1,4 +1,4 @@
-"""What a user can ask of a conversion."""
+"""The options of a conversion."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bento.types import WordScore
 from convert.figures import Limits
 
 Wanted = Literal["fp32", "int8", "auto"]
-# Beyond that INT8 saves too little to be worth its error.
+# With more in FP32, INT8 saves too little for its error.
 FP32_SHARES = (0.25, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is wanted. source: a checkpoint folder or a hub's name. None leaves a choice to the checkpoint.
+    """The options. source: a checkpoint folder or a hub's name. None leaves a choice to the checkpoint.
 
     base: the folder or the hub's name of the model that an adapter is merged into.
     head_activation: what is between the two layers of a head that has two; see bento/checkpoint/heads.py.
@@ -57,7 +57,7 @@ class Order:
         return ("fp32", "int8") if self.precision == "auto" else (self.precision,)
 
     def limits(self, precision: Precision) -> Limits:
-        """What the figures of a variant must hold. `neighbours` is what docs/architecture/1-overview.md promises."""
+        """The limits of a variant's figures. `neighbours` tests what docs/architecture/1-overview.md guarantees."""
         if precision == "fp32":
             return Limits(max_dp=self.max_dp, neighbours=1e-5)
         return Limits(mean_dp_bound=self.max_mean_dp, clear_flips_bound=self.max_flips, neighbours=2e-3)

@@ -16,9 +16,9 @@ from bento.checkpoint.families.description import Layer
 from bento.checkpoint.names import ACTIVATIONS
 from convert.encoder import Encoder
 
-# Added to the score of a key that is not to be seen; far below any score, far above the least float.
+# Added to the score of a masked key: far below any score, far above the lowest float.
 MASKED = -1e30
-# Up to so many tokens in a batch, all heads at once: their scores are small, and a step has a cost of its own.
+# Up to this many tokens in a batch, one step has all heads: their scores are small, and each step has overhead.
 ALL_HEADS_TOKENS = 128
 
 
@@ -60,7 +60,7 @@ class Portable(Encoder):
         its = self.its.convolution
         assert its is not None  # noqa: S101 - the caller looked
         weight, bias = (self.constant(self.weight(part), part) for part in (f"{its.name}.weight", f"{its.name}.bias"))
-        # Elsewhere padding is only ever masked as a key; a convolution would let it leak into its neighbours.
+        # Elsewhere padding is masked as a key; a convolution would mix it into its neighbours.
         visible = self.op("Mul", embedded, self.op("Unsqueeze", self.op("Cast", self.mask, to=1), np.array([2])))
         pad = (its.kernel - 1) // 2
         channels = self.op("Transpose", visible, perm=[0, 2, 1])
@@ -72,7 +72,7 @@ class Portable(Encoder):
         """See Encoder."""
         scanned = [self._split(part) for part in (query, key, value)]
         if layer.position_key:
-            # Turned while it is constant: that costs nothing at run time.
+            # Transposed here, as a constant, so that it costs nothing at run time.
             scanned.append(self._by_steps(self.op("Transpose", self.table(layer.position_key), perm=[0, 2, 1])))
         if layer.position_query:
             scanned.append(self._by_steps(self.table(layer.position_query, self.its.scale)))

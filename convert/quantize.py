@@ -1,11 +1,11 @@
-"""FP32 -> INT8: weights for good, activations as they come.
+"""FP32 -> INT8: weights here, activations at run time.
 
 - A MatMul with a constant matrix becomes DynamicQuantizeLinear -> MatMulInteger: u8 activations, s8 weights with one
   scale a column (u8 x s8 is the fast pair on CPUs; s8 x s8 is far slower). ONNX Runtime fuses what comes out.
 - A looked-up table (embeddings) is stored as s8 with one scale a row; only the rows that a text needs are widened.
 - Any other big constant is stored as s8 with one scale a row and widened when the model is loaded, by ONNX Runtime's
   constant folding: it saves disk and costs no time.
-MatMuls of two activations (attention) stay FP32, and so does the head: it has little to gain and decides the answer.
+MatMuls of two activations (attention) stay FP32, and so does the head: it is small, and its error is the answer's.
 """
 
 from __future__ import annotations

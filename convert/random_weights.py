@@ -64,7 +64,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class RandomModel:
-    """What the graphs' writers ask of a model."""
+    """The part of a model that the graphs' writers use."""
 
     config: Any
     weights: Mapping[str, Drawn]

@@ -1,4 +1,4 @@
-"""report.json, report.md and report.svg: what a verification found, for programs and for people."""
+"""Writes report.json, report.md and report.svg: the results of a verification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What graphs and folders are made of."""
+"""The model that graphs and folders are written from."""
 
 from __future__ import annotations
 

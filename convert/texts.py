@@ -21,7 +21,7 @@ from convert.errors import TextsError
 
 # From one word to more than one window.
 LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 350, 900)
-# The first of these, for what takes long: kernels of instruction sets below this machine's.
+# The first of these are used for what is slow: kernels of instruction sets below this machine's.
 SHORT = 11
 _SENTENCES = (
     "The committee met on Tuesday, and after a long debate it agreed to postpone the vote until spring.",
@@ -52,7 +52,7 @@ _PROSE_FOR_MADE = 6
 
 @dataclass(frozen=True)
 class Text:
-    """A text to verify on. labels: 1 for each word that a machine wrote, else 0; None where nobody knows."""
+    """A text to verify on. labels: 1 for each word that a machine wrote, else 0; None if unknown."""
 
     text: str
     labels: tuple[int, ...] | None = None

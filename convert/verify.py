@@ -1,7 +1,7 @@
-"""Does a written folder answer as the checkpoint does? Word by word, through bento, as it will be served.
+"""Compares a written folder's scores with the checkpoint's, word by word, through bento, as it will be served.
 
-The checkpoint's own answers are transformers' and torch's, and their way from tokens to words is written here anew, so
-that a fault of the served path is a difference, not a fault of both.
+The checkpoint's scores come from transformers and torch, and this file has its own code from tokens to words, so that a
+fault of the serving code shows as a difference.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from convert.figures import MARGIN, Array, Figures, auroc, rank_correlation, upp
 from convert.measure import PROGRESS, Measurement, settings_for
 from convert.texts import Asked, Text
 
-# As native/cpu/instruction_sets.cpp orders them: who has one has all before it.
+# In the order of native/cpu/instruction_sets.cpp: a processor that has one has all before it.
 INSTRUCTION_SETS = ("portable", "avx2", "avx512vnni", "avx512bf16", "amx")
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What PyTorch says in FP32: of each text, one probability a word, and its windows; seconds for all of them."""
+    """PyTorch's scores in FP32: one probability a word for each text, the windows, and the seconds for all texts."""
 
     texts: tuple[Text, ...]
     probabilities: tuple[FloatArray, ...]
@@ -94,7 +94,7 @@ def _probabilities(logits: torch.Tensor, manifest: Manifest) -> torch.Tensor:
 def word_scores(
     text: str, tokens: Sequence[str], offsets: Sequence[tuple[int, int]], values: Sequence[float], rule: WordScore
 ) -> FloatArray:
-    """One score a word [words], by the rule of bento/text/words.py, said again in plain Python: two that are to agree.
+    """One score a word [words], by the rule of bento/text/words.py, implemented independently in plain Python.
 
     tokens, offsets, values: of each token its text in the vocabulary, where it stands, its probability.
     """
@@ -189,7 +189,7 @@ def compare(expected: Reference, found: Measurement, threshold: float, fp32_shar
         flips=float(flipped.mean()),
         clear_flips=float(clear.mean()),
         mean_dp_bound=upper_bound(np.add.reduceat(gap, starts), counts),
-        # One more than were seen: of none the bootstrap knows nothing but none.
+        # One more than were seen, because the bootstrap of zero flips is always zero.
         clear_flips_bound=upper_bound(np.add.reduceat(clear.astype(float), starts), counts) + 1 / len(gap),
         rank=rank_correlation(theirs, ours),
         neighbours=found.neighbours,

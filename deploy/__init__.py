@@ -1,10 +1,10 @@
-"""What a platform engineer applies: the Helm chart, the KServe manifests, and the deployer.
+"""Installs wordtell in a cluster: the Helm chart, KServe's manifests, and the deployer.
 
-May: be Helm (deploy.engine, the one importer of `helm_python`), talk to a cluster (deploy.cluster, the one importer of
-`kubernetes`), and use `bento.errors`, so that every command of the project fails in the same voice.
+May: use Helm's engine (only deploy.engine imports `helm_python`), talk to a cluster (only deploy.cluster imports
+`kubernetes`), and use `bento.errors`, so that all commands of the project fail in the same way.
 May not: import bento's runtime, torch or transformers.
 
-The way of `apply`, of which only `engine` is Helm's, and the rest what Helm lacks:
+The steps of `apply`, of which only `engine` is Helm's:
     render.render -> preflight.examine -> release.rehearse (the server's dry run) -> engine.deploy -> waiting.wait
-    (rollout.judge: going on, done, or failed); what fails goes through engine.rollback
+    (rollout.judge: in progress, done, or failed); a failure leads to engine.rollback
 """

@@ -32,7 +32,7 @@ def kind(api_version: str, name: str, served: Mapping[str, str], versions: Seque
 
 
 def namespace(name: str, live: Object | None, *, creates: bool) -> Finding:
-    """The namespace of the release: there, and to stay."""
+    """The namespace of the release: it exists, and is not being deleted."""
     if live is None and creates:
         return Finding("pass", "namespace", f"Namespace/{name} will be created")
     if live is None:
@@ -44,7 +44,7 @@ def namespace(name: str, live: Object | None, *, creates: bool) -> Finding:
 
 
 def present(what: Reference, why: str, live: Object | None) -> Finding:
-    """Something that the manifests name and do not bring."""
+    """Something that the manifests name and do not contain."""
     if live is None:
         remedy = f"create it in {what.namespace}, or change the value that names it"
         return Finding("fail", what.kind.lower(), f"{what}, {why}, is not there", remedy)
@@ -64,7 +64,7 @@ def ingress_class(wanted: str | None, classes: Sequence[Object]) -> Finding:
 
 
 def access(denied: Sequence[tuple[str, str]], asked: int, namespace: str) -> Finding:
-    """What SelfSubjectAccessReviews said: the (verb, resource) pairs that are not allowed."""
+    """The result of SelfSubjectAccessReviews: the (verb, resource) pairs that are not allowed."""
     if not denied:
         return Finding("pass", "permissions", f"all {asked} that are needed in {namespace} are granted")
     by_resource: dict[str, list[str]] = defaultdict(list)
@@ -76,8 +76,8 @@ def access(denied: Sequence[tuple[str, str]], asked: int, namespace: str) -> Fin
 
 
 def quota(found: Object, wanted: Sequence[Need]) -> Finding:
-    """Whether one ResourceQuota has room for all pods; what runs already of the same release is counted twice, so that
-    a lack of room is a warning where something runs.
+    """Whether one ResourceQuota has room for all pods; running pods of the same release are counted twice, so if there
+    are any, a lack of room is only a warning.
     """
     name = f"ResourceQuota/{found['metadata']['name']}"
     status = found.get("status") or {}
@@ -93,7 +93,8 @@ def quota(found: Object, wanted: Sequence[Need]) -> Finding:
 
 
 def foreign(live: Iterable[Object], release: Release) -> list[Finding]:
-    """Objects of the same name that are not this release's, nor the old deployer's: two masters make a mess."""
+    """Objects of the same name that belong neither to this release nor to the old deployer, and would be
+    overwritten."""
     found = []
     for item in live:
         owner, labels = manifests.owner(item), item["metadata"].get("labels") or {}

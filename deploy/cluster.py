@@ -1,7 +1,7 @@
-"""The one importer of `kubernetes`: a kubeconfig in, objects as plain data and errors of our own out.
+"""The only importer of `kubernetes`: takes a kubeconfig, and returns objects as plain data or raises our errors.
 
-Paths are built from discovery (two requests, every kind), so that custom resources are as good as built-in ones. The
-client's own retries are off: what is retried, and how long, is decided here alone.
+Paths are built from discovery (two requests for every kind), so custom resources work like built-in ones. The client's
+own retries are off; this file decides what is retried, and how long.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from deploy.types import HELM, Object, Reference
 
 # Seconds: to connect, to answer.
 CONNECT_S, READ_S = 5.0, 30.0
-# An overloaded server is asked again this often, and for no longer than this at a time (seconds).
+# How often an overloaded server is asked again, and the longest wait each time (seconds).
 TRIES, LONGEST_WAIT_S = 5, 20.0
 # Requests at once.
 _LANES = 16
@@ -115,13 +115,13 @@ class Cluster:
         return [{"apiVersion": api_version, "kind": kind, **item} for item in found["items"]]
 
     def apply(self, manifest: Object, *, manager: str = HELM, dry_run: bool = False, force: bool = False) -> Object:
-        """Server-side apply; the object as it is, or would be, then."""
+        """Server-side apply. Returns the object as it is then, or in a dry run would be."""
         query = {"fieldManager": manager, "fieldValidation": "Strict", "force": str(force).lower()}
         query |= {"dryRun": "All"} if dry_run else {}
         return self._json("PATCH", self._path(reference(manifest)), query, manifest, "application/apply-patch+yaml")
 
     def patch(self, wanted: Reference, change: Object, manager: str) -> Object:
-        """A merge patch: null takes a field away."""
+        """A merge patch: null removes a field."""
         query = {"fieldManager": manager}
         return self._json("PATCH", self._path(wanted), query, change, "application/merge-patch+json")
 
@@ -131,7 +131,7 @@ class Cluster:
         return self._json("POST", path, {}, manifest)
 
     def delete(self, wanted: Reference) -> bool:
-        """Begin to delete, what depends on the object first; False if it was not there."""
+        """Start to delete an object, its dependents first. False if it did not exist."""
         try:
             self._json("DELETE", self._path(wanted), {"propagationPolicy": "Foreground"})
         except ClusterError as error:
@@ -160,7 +160,7 @@ class Cluster:
             raise ClusterError(f"no port-forward to Pod/{pod}: {reason}; grant `create` on pods/portforward") from None
 
     def each(self, ask: Callable[[Asked], Answer], over: Iterable[Asked]) -> Sequence[Answer]:
-        """What `ask` answers for each, several at a time; the first error ends it."""
+        """The result of `ask` for each item, several at a time. The first error is raised."""
         with ThreadPoolExecutor(_LANES) as pool:
             return list(pool.map(ask, over))
 
@@ -179,7 +179,7 @@ class Cluster:
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Object | None = None,
         content: str = "application/json", accept: str = "application/json",
     ) -> bytes:  # fmt: skip
-        """The answer's body. A server that asks for patience is obeyed, within TRIES and LONGEST_WAIT_S."""
+        """The answer's body. Waits as the server asks, within TRIES and LONGEST_WAIT_S."""
         headers = {"Accept": accept, **({"Content-Type": content} if method != "GET" else {})}
         more = {"query_params": list((query or {}).items()), "header_params": headers, "body": body}
         request = self._api.param_serialize(method, path, auth_settings=["BearerToken"], **more)

@@ -1,4 +1,4 @@
-"""Helm's own engine: the one importer of `helm_python`. A release's life is Helm's; what it says becomes our errors."""
+"""Helm's engine: the only importer of `helm_python`. Helm's messages become our errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deploy import manifests
 from deploy.errors import ClusterError, NoRevision, ReleaseFailed, RenderError
 from deploy.types import HELM, Object, Reference, Release
 
-# A label of Helm's record of a revision: what became of its pods. "until-<unix time>" while somebody waits for them.
+# A label of Helm's record of a revision: the state of its pods. "until-<unix time>" while a command waits for them.
 WAIT = "wordtell.dev/wait"
 # Revisions that Helm keeps, as its command does.
 _KEPT = 10
@@ -23,7 +23,8 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Revision:
-    """One of a release, as Helm tells it. `wait` is the label WAIT: until-..., ready, unwatched, failed, or empty."""
+    """One revision of a release, as Helm reports it. `wait` is the label WAIT: until-..., ready, unwatched, failed, or
+    empty."""
 
     number: int
     status: str
@@ -38,7 +39,7 @@ class Revision:
 
     @property
     def state(self) -> str:
-        """Helm's word, and what became of the pods if that is something else."""
+        """Helm's status, and that of the pods if it differs."""
         if self.wait.startswith("until-") and self.status == "deployed":
             return "deployed, waiting"
         return f"{self.status}, failed" if self.wait == "failed" and self.status != "failed" else self.status
@@ -88,18 +89,18 @@ class Engine:
         ]  # fmt: skip
 
     def past(self) -> list[Revision]:
-        """The history of a release that there is. Raises NoRevision."""
+        """The history of an existing release. Raises NoRevision."""
         if not (found := self.history()):
             raise NoRevision(self.release)
         return found
 
     def objects(self, revision: int | None = None) -> list[Object]:
-        """What a revision consists of, hooks left out. Raises NoRevision."""
+        """The objects of a revision, without hooks. Raises NoRevision."""
         found = self._do(lambda: self._config.get_all(self.release.name, revision=revision))
         return manifests.parse(found["summary"]["manifest"], "Helm's record", self.release.namespace)
 
     def description(self) -> str:
-        """What Helm notes of the newest revision."""
+        """Helm's notes of the newest revision."""
         found = self._do(lambda: self._config.get_all(self.release.name))
         return str(found["info"].get("description", ""))
 
@@ -107,7 +108,7 @@ class Engine:
         """Install or upgrade, without waiting for pods; the number of the new revision."""
         config, name = self._config, self.release.name
         options = {"wait": "hookOnly", "labels": {WAIT: label}, "description": note or None}
-        # Without values Helm would take those of the revision before, and not what was examined.
+        # Without values Helm would use those of the earlier revision, not those that were examined.
         again = {"reset_values": True, "max_history": _KEPT}
         if first:
             return int(self._do(lambda: config.install(chart, name, values, **options))["revision"])
@@ -119,7 +120,7 @@ class Engine:
         return self.history()[-1].number
 
     def uninstall(self) -> None:
-        """Begin to delete everything, and the record."""
+        """Start to delete all objects, and the record."""
         self._do(lambda: self._config.uninstall(self.release.name, wait="hookOnly"))
 
     def record(self, revision: int) -> Reference:
@@ -127,7 +128,7 @@ class Engine:
         return Reference("v1", "Secret", self.release.namespace, f"sh.helm.release.v1.{self.release.name}.v{revision}")
 
     def _do(self, call: Callable[[], Result]) -> Result:
-        """Call the library. What interrupts us waits until Helm's step has ended, so that its record is whole."""
+        """Call the library. An interruption waits until Helm's step has ended, so that its record is complete."""
         running = self._pool.submit(call)
         try:
             return running.result()

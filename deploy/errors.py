@@ -1,4 +1,4 @@
-"""Everything that can go wrong in a deployment. Each is one line on standard error, and the exit code 1."""
+"""The errors of a deployment. Each is one line on standard error, and exit code 1."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class DeployError(WordtellError):
 
 
 class RenderError(DeployError, ValueError):
-    """The chart or its values cannot be used; found before a cluster is asked."""
+    """The chart or its values cannot be used; found before a cluster is contacted."""
 
 
 class ClusterError(DeployError, OSError):
@@ -72,7 +72,7 @@ class NotReady(DeployError, RuntimeError):
 
 
 class Running(DeployError, RuntimeError):
-    """Another command is at work on the release."""
+    """Another command is working on the release."""
 
     def __init__(self, release: Release, revision: int, since: str) -> None:
         super().__init__(
@@ -86,7 +86,7 @@ class ReleaseFailed(DeployError, RuntimeError):
 
 
 class RolloutFailed(DeployError, RuntimeError):
-    """What was applied does not become ready. The message is the pod's own."""
+    """The applied objects do not become ready. The message is the pod's."""
 
 
 class SmokeFailed(DeployError, AssertionError):

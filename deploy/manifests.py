@@ -16,7 +16,7 @@ from deploy.types import HELM, MANAGER, Object, Reference, Release
 MANAGED_BY, INSTANCE = "app.kubernetes.io/managed-by", "app.kubernetes.io/instance"
 OWNER, OWNER_SPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 HOOK = "helm.sh/hook"
-# What others refer to comes first; what acts on others, custom resources among them, last.
+# Objects that others refer to come first; those that act on others, such as custom resources, last.
 _ORDER = (
     *("Namespace", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "Secret", "ConfigMap"),
     *("PersistentVolumeClaim", "Role", "RoleBinding", "Service", "Deployment", "HorizontalPodAutoscaler"),
@@ -88,7 +88,7 @@ def unhooked(objects: Iterable[Object]) -> list[Object]:
 
 
 def plain(objects: Iterable[Object]) -> list[Object]:
-    """What is left without Helm: no hooks, none of its labels and annotations."""
+    """The objects without Helm's hooks, labels and annotations."""
     found = copy.deepcopy(ordered(unhooked(objects)))
     for item in found:
         for metadata in (item["metadata"], ((item.get("spec") or {}).get("template") or {}).get("metadata") or {}):
@@ -151,7 +151,7 @@ def quantity(value: object) -> Decimal:
 
 def disown(live: Object, managers: set[str] | None, field: str = "") -> list[Object]:
     """`managedFields` in which these managers (None: all) no longer own `field` (`f:replicas` of the spec), or, if no
-    field is given, in which Helm stands in their place.
+    field is given, in which Helm replaces them.
     """
     entries: list[Object] = copy.deepcopy(live["metadata"].get("managedFields") or [])
     found: list[Object] = []

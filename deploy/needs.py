@@ -1,4 +1,5 @@
-"""What rendered workloads ask of a cluster: resources for their pods, and objects that they name.             (pure)"""
+"""What rendered workloads need from a cluster: resources for their pods, and objects that they name.
+(pure)"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from deploy.types import Object, Reference
 
 @dataclass(frozen=True)
 class Need:
-    """What the pods of one workload ask of a node and of a quota: the sums over their containers, one pod."""
+    """What a pod of one workload needs from a node and a quota: sums over its containers."""
 
     name: Reference
     replicas: int
@@ -25,13 +26,13 @@ class Need:
 
 
 def needs(objects: Sequence[Object]) -> list[Need]:
-    """The needs of what makes pods for good: not a ServingRuntime's, which an InferenceService runs."""
+    """The needs of workloads that run pods: not of a ServingRuntime, which an InferenceService runs."""
     makers = [item for item in objects if item["kind"] in {"Deployment", "InferenceService"}]
     return [_need(item) for item in makers if list(manifests.containers(item))]
 
 
 def references(objects: Sequence[Object]) -> Iterator[tuple[Reference, str]]:
-    """What the pods name, and the manifests do not bring: (object, its use)."""
+    """Objects that the pods name and the manifests do not contain: (object, its use)."""
     brought = {manifests.reference(item).key for item in objects}
     seen: set[tuple[str, str, str, str]] = set()
     for item in objects:

@@ -1,4 +1,5 @@
-"""Whether the nodes take the pods, and how fast they would be.                                               (pure)"""
+"""Whether the nodes have room for the pods, and which instruction sets they have.
+(pure)"""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ _INT8 = ("AMXINT8", "AVX512VNNI", "AVXVNNI")
 
 
 def room(need: Need, found: Sequence[Object], pods: Sequence[Object] | None) -> Finding:
-    """Whether a node takes a pod: ready, schedulable, tolerated, large enough, and with room. `pods`: those of all
+    """Whether a node can run a pod: ready, schedulable, tolerated, large enough, and with room. `pods`: those of all
     namespaces, or None if we may not see them.
     """
     asked = {name: need.requests[name] for name in ("cpu", "memory") if name in need.requests}

@@ -1,4 +1,4 @@
-"""Ask a cluster what the checks need to know. Only reads; a fact that we may not see is a warning, not an end."""
+"""Queries a cluster for the checks. Reads only; a fact that the account may not read is a warning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from deploy.cluster import Cluster
 
 VERBS = ("get", "list", "create", "patch", "delete")
-# What an apply does besides applying: Helm keeps its records, we look at the pods. (verb, group, resource)
+# Permissions of an apply besides those on its objects: for Helm's records, and for reading pods. (verb, group,
+# resource)
 OWN = (
     *((verb, "", "secrets") for verb in (*VERBS, "update")),
     *(("list", "", "pods"), ("get", "", "pods/log"), ("list", "", "events")),

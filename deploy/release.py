@@ -1,4 +1,4 @@
-"""A release as a whole: apply it, go back, delete it, look at it. What is Helm's is left to Helm."""
+"""A release as a whole: apply, roll back, delete, status. Helm does its part of each."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from deploy.waiting import Before, Show
 if TYPE_CHECKING:
     from deploy.cluster import Cluster
 
-# Data is not ours to throw away.
+# Kept: they have the user's data.
 _DATA = "PersistentVolumeClaim"
-# The field manager that holds a number of pods while Helm's manifests say none.
+# The field manager that owns `replicas` while Helm's manifests have none.
 _HOLDER = f"{MANAGER}-replicas"
 _KEEP = "helm.sh/resource-policy"
 _EXTRAS = ("HorizontalPodAutoscaler", "ScaledObject", "Ingress", "HTTPRoute", "InferenceService")
@@ -43,12 +43,12 @@ class Target:
 
 
 def apply(target: Target, order: Order, rendered: Rendered, *, force: bool, wait: bool) -> str:
-    """Install or upgrade and wait; what fails is rolled back. One line on how it went."""
+    """Install or upgrade, and wait; roll back on failure. Returns one line for the user."""
     cluster, engine, start = target.cluster, target.engine, time.monotonic()
     until = start + target.seconds
     past, old = engine.history(), takeover.records(cluster, engine.release)
     if old and not any(revision.good for revision in past):
-        for revision in past:  # of a take-over that did not come to its end: Helm's record, not the objects
+        for revision in past:  # of an interrupted take-over: Helm's record, not the objects
             cluster.delete(engine.record(revision.number))
         target.say(f"taken over from the deployer before Helm: {takeover.take_over(cluster, engine, old)} objects")
     past = _idle(engine)
@@ -56,7 +56,7 @@ def apply(target: Target, order: Order, rendered: Rendered, *, force: bool, wait
     before = _prepare(target, earlier, rendered.objects, until, force=force)
     good = [revision for revision in past if revision.good]
     label = f"until-{time.time() + target.seconds:.0f}" if wait else "unwatched"
-    label += f"-{uuid.uuid4().hex[:8]}"  # by which we know our own revision
+    label += f"-{uuid.uuid4().hex[:8]}"  # identifies our own revision
     _idle(engine)
     with _or_back(target, label, good[-1].number if good else 0, earlier, until):
         number = engine.deploy(order.chart, rendered.values, first=not past, label=label)
@@ -101,7 +101,7 @@ def rollback(target: Target, wanted: int | None) -> str:
 
 
 def delete(target: Target) -> None:
-    """Let Helm uninstall, and see that everything is gone, also what an earlier failure left behind."""
+    """Let Helm uninstall, and wait until everything is gone, including what an earlier failure left."""
     until = time.monotonic() + target.seconds
     everything = inventory(target)
     target.engine.uninstall()
@@ -121,7 +121,7 @@ def inventory(target: Target) -> list[Reference]:
 
 
 def standing(target: Target) -> Standing:
-    """What the newest revision has become. Raises NoRevision."""
+    """The state of the newest revision. Raises NoRevision."""
     past = target.engine.past()
     objects = target.engine.objects()
     references = [manifests.reference(item) for item in objects]
@@ -154,8 +154,8 @@ def rehearse(target: Target, objects: Sequence[Object], *, force: bool) -> list[
 
 
 def _prepare(target: Target, earlier: Sequence[Object], now: Sequence[Object], until: float, *, force: bool) -> Before:
-    """What Helm does not do: wait for what is being deleted, hand the number of pods over, hold what goes until the new
-    is ready. The workloads as they are.
+    """What Helm does not do: wait for objects that are being deleted, keep the number of pods, keep removed objects
+    until the new ones are ready. Returns the workloads.
     """
     cluster, release = target.cluster, target.engine.release
     references = [manifests.reference(item) for item in now]
@@ -177,8 +177,8 @@ def _prepare(target: Target, earlier: Sequence[Object], now: Sequence[Object], u
 
 
 def _hand_over_replicas(cluster: Cluster, live: Before, had: Before, now: Sequence[Object]) -> None:
-    """Whoever drops `replicas` last lets them fall to 1. Before an autoscaler takes them over we hold what there is;
-    afterwards nobody's claim stands against the manifest's. `had`: the manifests that Helm applied last.
+    """If the last owner of `replicas` removes it, the API server sets 1. So before an autoscaler takes over we own the
+    current number; afterwards no manager conflicts with the manifest. `had`: the manifests that Helm applied last.
     """
     for item in now:
         one = manifests.reference(item)
@@ -197,7 +197,7 @@ def _hand_over_replicas(cluster: Cluster, live: Before, had: Before, now: Sequen
 
 
 def _sweep(target: Target, now: Sequence[Object]) -> None:
-    """Delete what earlier revisions had and this one has not."""
+    """Delete objects that earlier revisions had and this one does not."""
     kept = {manifests.reference(item).key for item in now}
     for one in reversed(inventory(target)):
         if one.key in kept or not _ours(target, one):
@@ -210,8 +210,8 @@ def _sweep(target: Target, now: Sequence[Object]) -> None:
 
 @contextmanager
 def _or_back(target: Target, label: str, good: int, earlier: Sequence[Object], until: float) -> Iterator[None]:
-    """What fails inside, if it made a revision with this label, is rolled back to the revision `good` (0: uninstalled),
-    and the error says so.
+    """If the block fails and made a revision with this label, roll back to the revision `good` (0: uninstall), and say
+    so in the error.
     """
     try:
         yield
@@ -223,7 +223,7 @@ def _or_back(target: Target, label: str, good: int, earlier: Sequence[Object], u
                 done = _back(target, label, good, earlier)
                 break
             except WordtellError as trouble:
-                # An API server that is being restarted comes back; what it was asked for is still owed.
+                # The API server may be restarting, so this is tried again.
                 tries += not (isinstance(trouble, ClusterError) and trouble.http == 0)
                 if time.monotonic() > until or tries == _TRIES:
                     done = f"not rolled back: {trouble.message}; `rollback` goes back"
@@ -254,7 +254,7 @@ def _back(target: Target, label: str, good: int, earlier: Sequence[Object]) -> s
 
 
 def _idle(engine: Engine) -> list[Revision]:
-    """The history, if nobody is at work on the release. Raises Running."""
+    """The history, if no other command is working on the release. Raises Running."""
     past = engine.history()
     last = past[-1] if past else None
     until = last.wait.split("-")[1] if last and last.wait.startswith("until-") and last.status == "deployed" else "0"

@@ -71,7 +71,7 @@ def render(order: Order) -> Rendered:
 
 
 def values(order: Order) -> dict[str, Any]:
-    """What the files and expressions say, together."""
+    """The values of files and expressions, merged."""
     found: dict[str, Any] = {}
     for file in order.files:
         try:
@@ -96,7 +96,7 @@ def values(order: Order) -> dict[str, Any]:
 
 
 def _merge(into: Any, given: Any, gaps: Any = None) -> None:
-    """Lay `given` over `into`. Lists replace each other, unless `gaps` shows which items an expression names."""
+    """Merge `given` into `into`. Lists replace each other, unless `gaps` shows which items an expression names."""
     pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
     for key, value in pairs:
         if isinstance(into, list):

@@ -1,8 +1,9 @@
-"""Observed objects -> going on, done, or failed and why.                                                     (pure)
+"""Observed objects -> in progress, done, or failed with the reason.
+(pure)
 
-A failure is what will not mend itself while somebody waits: an image that cannot be pulled, a container that keeps
-crashing, a pod that fits no node, a quota, a deadline that passed. What may pass has to be so in many looks, one a
-second, to be certain. The message is always the cluster's own.
+A failure is a state that waiting will not change: an image that cannot be pulled, a container that keeps crashing, a
+pod that fits no node, a quota, a passed deadline. A state that may be temporary counts as failed after a number of
+looks, one a second. The message is always the cluster's own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from deploy.types import Object
 
 _PULL = "check image.repository, image.tag and the pull secrets"
-# Why a container waits -> (looks until it is certain, remedy).
+# The reason why a container waits -> (looks until it counts as failed, remedy).
 _BAD_WAITS = {
     "ErrImagePull": (90, _PULL),
     "ImagePullBackOff": (90, _PULL),
@@ -25,7 +26,7 @@ _BAD_WAITS = {
     "RunContainerError": (30, "the container runtime cannot start the command"),
     "CrashLoopBackOff": (30, "the log says why; `rollback` brings the revision before it back"),
 }
-# What a registry answers when trying again cannot help.
+# Answers of a registry after which trying again cannot help.
 _NO_IMAGE = re.compile(r"not found|manifest unknown|denied|unauthorized|no match for platform", re.IGNORECASE)
 _SURE_CRASHES = 3
 _NO_NODE, _NO_POD, _BAD_SERVICE, _SETTLES = 60, 30, 30, 20
@@ -76,12 +77,12 @@ class Verdict:
 
 
 def judge(seen: Observed) -> Verdict:
-    """How a Deployment or InferenceService is doing."""
+    """Judge a Deployment or InferenceService."""
     if any(_unseen(item) for item in seen.deployments[-1:]):
         return Verdict("the cluster has not looked at it yet")
     for pod in newest(seen):
         if failure := _pod(pod, seen.events):
-            # As long as KServe may not have looked, these may be the pods of before.
+            # Until KServe has seen the change, these may be the earlier pods.
             return failure if _settled(seen) else replace(failure, looks=max(failure.looks, _SETTLES))
     if seen.workload["kind"] == "InferenceService":
         return _inference(seen)
@@ -115,7 +116,7 @@ def port(seen: Observed, pod: str) -> int:
 def _deployment(item: Object, seen: Observed) -> Verdict:
     status = item.get("status") or {}
     old = _conditions(seen.before or {}) if item is seen.workload else {}
-    # What was so before this apply, unchanged, is not its doing.
+    # A condition that is unchanged since before this apply was not caused by it.
     conditions = {kind: entry for kind, entry in _conditions(item).items() if entry != old.get(kind)}
     stuck, going = conditions.get("ReplicaFailure", {}), conditions.get("Progressing", {})
     if stuck.get("status") == "True":
@@ -189,7 +190,7 @@ def _pod(pod: Object, events: Sequence[Object]) -> Verdict | None:
             return Verdict(f"Pod/{name}: {reason}: {message}", False, remedy, looks, name, container["name"])
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("reason") == "Unschedulable":
-        # A cluster autoscaler says so when it brings a node: then it is worth waiting.
+        # A cluster autoscaler announces a new node with this event: then waiting helps.
         if any(event.get("reason") == "TriggeredScaleUp" for event in _events(pod, events)):
             return None
         remedy = "free or add a node, or lower resources.requests; `preflight` says what each node has"

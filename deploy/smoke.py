@@ -1,4 +1,4 @@
-"""Score one text and hold the answer against the contract (docs/api.md)."""
+"""Scores one text and checks the answer against the contract (docs/api.md)."""
 
 from __future__ import annotations
 

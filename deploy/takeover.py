@@ -1,7 +1,7 @@
-"""A release that the deployer before Helm made becomes a Helm release, once: its pods notice nothing.
+"""Turns a release of the deployer before Helm into a Helm release, once, without restarting pods.
 
-Its objects get Helm's marks, and Helm stands in for its field manager; then a chart that holds just these objects is
-installed as revision 1. What follows is an ordinary upgrade, which can be rolled back to it.
+Its objects get Helm's labels, and Helm becomes their field manager; then a chart with just these objects is installed
+as revision 1. What follows is an ordinary upgrade, which can be rolled back to it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def take_over(cluster: Cluster, engine: Engine, kept: list[Object]) -> int:
             continue
         marked = manifests.owned({"metadata": {}}, release)["metadata"]
         marked |= {"managedFields": manifests.disown(live, {MANAGER, HELM})}
-        marked |= {"resourceVersion": live["metadata"]["resourceVersion"]}  # nothing that came in between is lost
+        marked |= {"resourceVersion": live["metadata"]["resourceVersion"]}  # changes made in between are not lost
         cluster.patch(manifests.reference(item), {"metadata": marked}, MANAGER)
         there.append(manifests.owned(item, release))
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The values that pass between the rooms."""
+"""The values that modules pass to each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-# Our own field manager: it holds a number of replicas, or a mark, while Helm's manifests change.
+# Our own field manager: it owns a number of replicas, or an annotation, while Helm's manifests change.
 MANAGER = "wordtell-deploy"
 # Helm's: its library takes the name of the process, which is `helm` (see engine.be_helm) unless a test runs us.
 HELM = Path(sys.orig_argv[0]).name

@@ -1,4 +1,4 @@
-"""What is printed: tables, and a line for whatever has changed in a rollout."""
+"""Prints tables, and a line for each change in a rollout."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Progress:
         self._last: set[str] = set()
 
     def show(self, seen: Mapping[Reference, tuple[Observed, Verdict]]) -> None:
-        """Print what is new in what was observed."""
+        """Print what has changed since the last look."""
         said = [f"{name}: {verdict.summary}" for name, (_, verdict) in seen.items()]
         for observed, _ in seen.values():
             said += [

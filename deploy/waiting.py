@@ -1,4 +1,4 @@
-"""Observe the workloads of a release until each is done, one has failed, or the time is over."""
+"""Observes the workloads of a release until all are done, one has failed, or the time is over."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def observe(
         try:
             events = cluster.find("v1", "Event", one.namespace)
         except Forbidden:
-            events = []  # they make messages better; they are not worth failing for
+            events = []  # they only improve messages, so an error is ignored
     return Observed(workload, deployments, sets, pods, events, before, _floor(one, objects))
 
 
@@ -89,7 +89,7 @@ def wait(cluster: Cluster, objects: Sequence[Object], before: Before, until: flo
 
 
 def vanished(cluster: Cluster, gone: Sequence[Reference], until: float) -> None:
-    """Return when all are really gone. Raises RolloutFailed with the finalizers of what stays."""
+    """Return when all objects are gone. Raises RolloutFailed with the finalizers of those that stay."""
     for one in gone:
         while live := cluster.get(one):
             if time.monotonic() > until:

@@ -1,2 +1,2 @@
-"""How good a model is on labelled texts, and thresholds that keep a promise. May import bento; bento's command line
-loads it when it is asked for (the extra `evaluate`)."""
+"""Measures a model on labelled texts, and calibrates thresholds. Imports bento; bento's command line imports it when
+one of its commands is called (extra `evaluate`)."""

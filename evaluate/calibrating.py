@@ -1,4 +1,4 @@
-"""What `wordtell calibrate` does: human texts -> thresholds that keep a promise, in calibration.json."""
+"""`wordtell calibrate`: human texts -> thresholds with a bounded false-positive rate, in calibration.json."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def calibrate(model: Path, human: Path, labelled: Path | None, rate: float, popu
     if max(_counts(lengths)) < needed:
         raise TooFewTexts(human.name, rate, needed, _told(lengths))
     try:
-        (model / FILE).unlink(missing_ok=True)  # one of another model would be refused
+        (model / FILE).unlink(missing_ok=True)  # a calibration of another model would be refused
         ranks = [spans.highest_threshold(one) for one in score(str(model), texts).scores]
         found = Calibration(
             model=manifest.digest,

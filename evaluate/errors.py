@@ -1,9 +1,9 @@
-"""What is wrong with texts to judge by.
+"""Errors in the texts for evaluation and calibration.
 
 EvaluateError
 ├── BadLine       a line of the file is not what it should be
 ├── EmptyClass    all words are of one class, so nothing tells them apart
-└── TooFewTexts   not enough human texts for the promise
+└── TooFewTexts   not enough human texts for the rate
 """
 
 from __future__ import annotations

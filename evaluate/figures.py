@@ -1,7 +1,7 @@
 """Word scores and labels -> figures, with their intervals. The metrics are scikit-learn's.
 
-Every figure is a function of how often each text counts: once for the figure itself, and as often as it is drawn in a
-round of the bootstrap over texts (the words of a text hang together, so texts are drawn, not words).
+Every figure is a function of the weight of each text: 1 for the figure itself, and the number of times it was drawn in
+a bootstrap sample. Texts are drawn, not words, because the words of a text are not independent.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _IOU = 0.5
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure, and its 95 % interval over texts; nan where it says nothing of these texts."""
+    """A figure, and its 95 % interval over texts; nan if it is undefined for these texts."""
 
     value: float
     low: float
@@ -141,7 +141,7 @@ def draws(texts: int, rounds: int = ROUNDS, seed: int = SEED) -> list[Floats]:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The middle 95 % of a bootstrap's values, without those that say nothing."""
+    """The middle 95 % of a bootstrap's values, without nan."""
     known = sorted(value for value in values if not np.isnan(value))
     if not known:
         return float("nan"), float("nan")
@@ -160,7 +160,7 @@ def with_intervals(measured: Measured, texts: int) -> dict[str, Interval]:
 
 
 def difference(first: Judged, second: Judged) -> dict[str, Interval]:
-    """The second model's figures less the first's, on the same texts in each round."""
+    """The second model's figures minus the first's, on the same texts in each bootstrap sample."""
 
     def measured(counts: Floats | None) -> dict[str, float]:
         one, other = measure(first, counts), measure(second, counts)

@@ -56,7 +56,7 @@ def _by_server(address: str, texts: Sequence[str], key: str | None) -> Scored:
         from bento.client import Client, ClientError  # noqa: PLC0415 - only an address needs it
     except ModuleNotFoundError as error:
         raise EvaluateError(f"the module {error.name} is missing; run: pip install 'wordtell[client]'") from None
-    try:  # an address where nobody is, or a key that is missing, is told before all texts are waited for
+    try:  # a wrong address or a missing key is reported before all texts are scored
         with Client(address, key=key, patience_s=_FIRST_PATIENCE_S) as client:
             list(client.score(texts[:1]))
         with Client(address, key=key, include=["summary"]) as client:

@@ -70,7 +70,7 @@ def read(path: Path) -> list[tuple[str, IntArray | None]]:
 
 
 def read_human(path: Path) -> list[str]:
-    """The texts of a file whose lines need no more than `text`; what says that a machine wrote of it is refused."""
+    """The texts of a file whose lines need only `text`. Lines with machine-written words are refused."""
     found = []
     for number, line in _lines(path):
         try:

@@ -1,4 +1,4 @@
-"""Write what is made of the chart: its table of values, KServe's manifests, the golden files of its tests.
+"""Writes the files that are generated from the chart: its table of values, KServe's manifests, golden files of tests.
 
     python deploy/chart/generate.py
 
@@ -33,12 +33,12 @@ VERSION = re.compile(r"(?m)(^version: |^appVersion: |\bwordtell(?:-ray)?:)\d+\.\
 
 
 def versioned() -> dict[Path, str]:
-    """Every file that names the version, with what it should hold."""
+    """Every file that names the version, with its content."""
     return {path: VERSION.sub(rf"\g<1>{__version__}", path.read_text(encoding="utf-8")) for path in VERSIONED}
 
 
 def made() -> dict[Path, str]:
-    """Every file that is made, with what it should hold."""
+    """Every generated file, with its content."""
     readme = CHART / "README.md"
     table = values_table((CHART / "values.yaml").read_text(encoding="utf-8"))
     found = {readme: BLOCK.sub(lambda _: table, readme.read_text(encoding="utf-8"))}
@@ -77,7 +77,7 @@ def values_table(text: str) -> str:
 
 
 def main() -> None:
-    """Write them; the chart's version first, which others have from it."""
+    """Write all of them, the chart's version first, because other files take it from there."""
     for files in (versioned, made):
         for path, text in files().items():
             path.write_text(text, encoding="utf-8")
