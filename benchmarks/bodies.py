@@ -19,7 +19,6 @@ JSON_LENGTH = "Inference-Header-Content-Length"
 
 # What stands under 4 MiB, the largest body that the server takes.
 SIZE = 4_000_000
-UNZIPPED = 4 << 30
 
 Maker = Callable[[int], bytes]
 

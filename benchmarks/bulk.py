@@ -3,7 +3,9 @@
 Speed, interleaved in one process: `engines` is what benchmarks/engines.py times (token ids that are there, through the
 scheduler); `batch` reads the same texts from a JSON Lines file, tokenises, scores and writes shards. The cache is off.
 Memory: a process of `wordtell batch - -` is fed generated rows through a pipe, each unlike the others; its resident
-memory is read while it runs, beside that of the loaded model. Writes benchmarks/results/bulk-<model>.json.
+memory is read while it runs, beside that of the loaded model. The straight line through the readings of the second half
+says how many bytes a row leaves behind, and scales the memory to ten million rows. Writes
+benchmarks/results/bulk-<model>.json.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from benchmarks import dimensions, harness
@@ -30,6 +33,8 @@ from bento.detector import Detector
 from bento.detector.preparation import Request
 from bento.settings import ROOT, ApiSettings, CpuSettings, ModelSettings, Settings
 from bulk import commands
+
+_READINGS = 100
 
 
 def main() -> None:
@@ -111,7 +116,7 @@ def _ids(detector: Detector, text: str) -> list[Any]:
 
 
 def memory(folder: Path, rows: int) -> dict[str, Any]:
-    """Megabytes resident, every tenth of the rows; short rows, because it is their number that could pile up."""
+    """Megabytes resident, by rows read; short rows, because it is their number that could pile up."""
     environment = os.environ | {settings.variable("model.checkpoint_dir"): str(folder)}
     command = [sys.executable, "-m", "bento.cli", "batch", "-", "-", "--include", "summary"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=ROOT)
@@ -119,14 +124,25 @@ def memory(folder: Path, rows: int) -> dict[str, Any]:
     assert process.stdout  # noqa: S101
     feed = threading.Thread(target=_feed, args=(process.stdin, rows), daemon=True)
     feed.start()
-    seen, resident = 0, []
+    watched, seen = psutil.Process(process.pid), 0
+    readings: list[tuple[int, int]] = []
     for _ in process.stdout:
         seen += 1
-        if seen % max(1, rows // 10) == 0 and process.poll() is None:
-            resident.append(round(psutil.Process(process.pid).memory_info().rss / 1e6))
+        if seen % max(1, rows // _READINGS) == 0 and seen < rows:  # after the last one it may have ended
+            readings.append((seen, watched.memory_info().rss))
     process.wait()
     feed.join()
-    return {"rows": seen, "resident_mb": resident, "loaded_mb": _loaded_mb(folder)}
+    steady = np.array(readings[len(readings) // 2 :], dtype=float)
+    left, begin = np.polyfit(steady[:, 0], steady[:, 1], 1)
+    loaded = _loaded_mb(folder)
+    return {
+        "rows": seen,
+        "resident_mb": {count: round(size / 1e6) for count, size in readings[:: _READINGS // 10]},
+        "bytes_left_by_a_row": round(float(left), 2),
+        "at_10_million_rows_mb": round((begin + max(left, 0.0) * 10_000_000) / 1e6),
+        "loaded_mb": loaded,
+        "bound_mb": loaded + 200,
+    }
 
 
 def _feed(pipe: Any, rows: int) -> None:

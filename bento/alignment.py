@@ -1,4 +1,4 @@
-"""What the model says of a text's tokens -> its words' scores, for whole texts and for those still under way."""
+"""Logits of a text's windows -> scores of its words, for complete texts and for texts that are still being scored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bento.types import Encoding, FloatArray, IntArray, Window
 
 @dataclass(frozen=True)
 class Prepared:
-    """One text on its way to the lanes."""
+    """One text before it is scored."""
 
     words: IntArray
     encoding: Encoding
@@ -41,7 +41,7 @@ class Alignment:
     def score(self, text: Prepared, pieces: Sequence[FloatArray]) -> FloatArray:
         """The scores [words] of a text; `pieces` are the probabilities of its windows.
 
-        Of fewer pieces than there are windows: the scores of the first words, those that no later window sees.
+        With fewer pieces than windows: the scores of the first words, those that no later window contains.
         """
         encoding, known, settled = text.encoding, len(text.words), len(text.encoding)
         if len(pieces) < len(text.windows):
@@ -53,16 +53,16 @@ class Alignment:
         rule = self._manifest.word_score
         marks = self._tokenizer.marks(encoding)[:settled] if rule == "first" else None
         scores = words.score(text.words[:known], encoding.offsets[:settled], stitched[:settled], rule, marks)
-        # A beginning of which the tokenizer keeps nothing will have the score of the first word behind it.
+        # Words at the beginning without a token get the score of the first word that has one.
         return scores if scores.any() or len(pieces) == len(text.windows) else scores[:0]
 
 
 @dataclass(eq=False)
 class Partial:
-    """The scores of one text while it is scored: lanes write, whoever shows them reads.
+    """The scores of one text while it is being scored: lanes write them, and the response that shows them reads them.
 
-    changed: called from another thread when there is more. It may never be called: a text whose scores are known, or
-    that another request has begun, is not seen in parts.
+    changed: called from another thread when there are more scores. It is never called for a text whose scores are
+    cached or that another request has begun.
     """
 
     changed: Callable[[], None]
@@ -71,18 +71,18 @@ class Partial:
     _alignment: Alignment | None = None
 
     def begin(self, text: Prepared, alignment: Alignment) -> None:
-        """Its windows are about to be queued."""
+        """To be called before its windows are queued."""
         self._text, self._alignment = text, alignment
         self.changed()
 
     def add(self, index: int, logits: FloatArray) -> None:
-        """One window has been run, in any order."""
+        """One window has been run. Windows may finish in any order."""
         if self._alignment is not None:
             self._pieces[index] = self._alignment.probabilities(logits)
             self.changed()
 
     def scores(self) -> FloatArray:
-        """Those of the first words, as they will be in the end: more at each call, none at first."""
+        """The final scores of the first words: none at first, more at each call."""
         pieces: list[FloatArray] = []
         while len(pieces) in self._pieces:
             pieces.append(self._pieces[len(pieces)])

@@ -1,4 +1,4 @@
-"""The model folder: its layout, its manifest, and whether it is whole.
+"""The model folder: its layout, its manifest, and whether it is complete.
 
 manifest.json    what the model is, and the size and SHA-256 of every other file
 model.onnx       inputs input_ids, attention_mask: int64 [batch, length]; output logits: float32 [batch, length, labels]
@@ -6,11 +6,10 @@ model.fused.onnx the same for wordtell's own operators (native/), where they cov
                  [tokens], boundaries: int64 [windows + 1]; output logits: float32 [tokens, labels]
 model.onnx.data  the weights of both, or of one that is big
 tokenizer.json   the `tokenizers` library's own format
-calibration.json thresholds with a promise, where `wordtell calibrate` wrote it (checksum of its own; not in the
-                 manifest)
+calibration.json thresholds, if `wordtell calibrate` wrote it (has its own checksum; not in the manifest)
 README.md        the model card, for people (not in the manifest)
-report.json      how near it is to the checkpoint it was made of, and how fast: report.md and report.svg show it to
-                 people (not in the manifest)
+report.json      differences from the checkpoint, and speed; report.md and report.svg show the same (not in the
+manifest)
 """
 
 from __future__ import annotations
@@ -61,16 +60,16 @@ class FileRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What `convert` says of the folder that it wrote.
+    """The manifest that `convert` writes.
 
     labels: the model's classes, in the order of its logits; a model with a single logit (sigmoid) has one.
     positive_label: the one of them that means "written by a machine", or the several whose probabilities add up to it
     (B-AI and I-AI, say).
-    activation: what makes probabilities of logits. softmax: one label a token is true; sigmoid: each for itself.
+    activation: logits -> probabilities. softmax: one label of a token is true; sigmoid: each label independently.
     word_score: a word's score is the mean of its tokens' probabilities, its first token's, or the highest of them.
     max_tokens: the longest input that the model was made for, special tokens included.
-    position_limit: the longest that it can take at all, where its positions are a table; None: any.
-    engine: what the folder is for: onnx, ONNX Runtime; torch, PyTorch, which serves checkpoints as they are.
+    position_limit: the longest possible input if positions are a table; None: no limit.
+    engine: onnx for ONNX Runtime; torch for PyTorch, which serves unconverted checkpoints.
     files: file name -> record, for every file that serving reads.
     source, versions: where the checkpoint came from, and which software wrote the folder.
     figures: what the verification measured, by the names and in the units of convert/verify.py's Figures.
@@ -106,7 +105,7 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Eight hexadecimal characters that change whenever a served file does, or how its logits become scores."""
+        """Eight hexadecimal characters that change with every served file, and with how logits become scores."""
         lines = "".join(f"{name} {record.sha256}\n" for name, record in sorted(self.files.items()))
         reading = self.activation, self.word_score, self.positive_labels[1:]
         if reading != ("softmax", "mean", ()):  # so that folders which were made before these fields keep their digest
@@ -120,7 +119,8 @@ class Manifest:
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder that `load` has found whole, or a checkpoint. tokenizer_text: in place of a tokenizer.json."""
+    """A folder whose files `load` has compared with the manifest, or a checkpoint. tokenizer_text: if there is no
+    tokenizer.json."""
 
     path: Path
     manifest: Manifest

@@ -1,4 +1,4 @@
-"""Scores of texts seen before, by a hash of whose text it is and of the text: no text is kept."""
+"""Scores of earlier texts, by a hash of the owner (the API key) and the text. The texts are not kept."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ScoreCache:
             return scores
 
     def put(self, owner: str, text: str, scores: FloatArray) -> None:
-        """Keep the scores of an owner's text, and drop what was not asked for longest to make room."""
+        """Keep the scores of an owner's text, and drop the least recently used ones that no longer fit."""
         cost = scores.nbytes + _OVERHEAD_BYTES
         with self._lock:
             if cost > self._limit or (key := _key(owner, text)) in self._scores:

@@ -1,11 +1,12 @@
-"""The calibration of a model: thresholds that keep a promise on texts of one population, in a file of their own. Pure.
+"""The calibration of a model: thresholds that bound the false-positive rate on one population. No I/O but its file.
 
 `wordtell calibrate` ranks wholly human texts by the highest threshold at which one is marked. With n of them in a group
 of length, a threshold just above the k-th lowest rank, k = ceil((n + 1) * (1 - rate)), marks the next human text of the
 same population with a probability of at most `rate` (split conformal prediction: Vovk et al. 2005, Algorithmic Learning
-in a Random World, chapter 4). The promise is over the draw of the n texts too, and needs k <= n: 99 texts for 1 %.
+in a Random World, chapter 4). The probability is over the draw of the n texts too. It needs k <= n: 99 texts for 1 %.
 
-Of another population, or of another length, nothing is promised: `threshold_for` says None, and the answer abstains.
+It does not hold for other populations. For a length without a threshold `threshold_for` returns None, and the answer
+abstains.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _REMEDY = "write it again with `wordtell calibrate`, or delete it"
 
 @dataclass(frozen=True)
 class Group:
-    """Texts of `least` to `most` words; `texts` of them were ranked. threshold: None where nothing can be promised."""
+    """Texts of `least` to `most` words; `texts` of them were ranked. threshold: None if there were too few texts."""
 
     least: int
     most: int
@@ -60,7 +61,7 @@ class Calibration:
     temperature: float | None = None
 
     def threshold_for(self, words: int) -> float | None:
-        """The threshold for a text of so many words; None where the calibration promises nothing for it."""
+        """The threshold for a text of this many words; None if its length has none."""
         return next((group.threshold for group in self.groups if group.least <= words <= group.most), None)
 
     @property

@@ -1,8 +1,8 @@
-"""How many cores are really ours, and what to do with them.
+"""How many cores this process may use, and how lanes and threads share them.
 
-`os.cpu_count()` is the machine's. A container has fewer: by affinity (cpuset, taskset), by a cgroup quota (Kubernetes'
-limits.cpu), or by its operator's word (OMP_NUM_THREADS, which ONNX Runtime's wheels ignore). And of two hardware
-threads of one core the second adds next to nothing to matrix products. The least of them holds.
+`os.cpu_count()` is the machine's. A container may have fewer: by affinity (cpuset, taskset), by a cgroup quota
+(Kubernetes' limits.cpu), or by OMP_NUM_THREADS, which ONNX Runtime's wheels ignore. Two hardware threads of one core
+count once, because the second adds almost nothing to matrix products. The least of these numbers counts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from bento.settings import CpuSettings
 
 @dataclass(frozen=True)
 class Cores:
-    """Cores that each source allows; None where a source says nothing. physical: of those that the affinity allows."""
+    """Cores that each source allows; None if a source sets no limit. physical: cores among those that the affinity
+    allows."""
 
     affinity: int
     physical: int | None
@@ -70,7 +71,7 @@ def physical(root: Path, processors: Collection[int]) -> int | None:
 def plan(cores: Cores, settings: CpuSettings, threads: int = 1) -> Plan:
     """One single-threaded lane a core, unless the settings say otherwise: faster than one lane of several threads.
 
-    threads: how many a lane should have at most where the settings say nothing, for engines of which that is not so.
+    threads: the most threads of a lane if the settings set none, for engines with which several are faster.
     """
     if settings.lanes:
         return Plan(settings.lanes, settings.threads_per_lane or max(1, cores.usable // settings.lanes))
@@ -127,7 +128,7 @@ def processor(root: Path = Path("/")) -> str:
 
 
 def step_back() -> None:
-    """Let this thread, and those that it starts, give way to the process's other threads when all cores are busy.
+    """Lower the priority of this thread, and of those that it starts, below the process's other threads.
 
     So probes and refusals do not wait for the model. Only Linux has priorities a thread; a sandbox may forbid them.
     """

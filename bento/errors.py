@@ -1,29 +1,29 @@
-"""Everything that can go wrong, and the HTTP status of each.
+"""Everything that can go wrong; api/statuses.py has the HTTP status of each.
 
 WordtellError
 ├── ConfigError                   a setting is unknown or absurd; the server does not start
-├── ModelNotReady            503  the model is still loading
-│   └── ArtifactError        503  the model folder is missing, incomplete or damaged
+├── ModelNotReady                 the model is still loading
+│   └── ArtifactError             the model folder is missing, incomplete or damaged
 └── RequestError
-    ├── MalformedHttp        400
-    ├── TooManySentences     400
-    ├── TooManyWords         400
-    ├── TextTooLong          400
-    ├── Unauthorized         401
-    ├── NotFound             404
-    │   ├── UnknownModel     404
-    │   └── UnknownVersion   404
-    ├── MethodNotAllowed     405
-    ├── RequestTimeout       408
-    ├── BodyTooLarge         413
-    ├── UnsupportedEncoding  415
-    ├── InvalidRequest       422
-    │   └── Untokenisable    422
-    ├── Overloaded           429
-    │   ├── BodiesFull       429
-    │   └── ConnectionsFull  429
-    ├── HeadTooLarge         431
-    └── DeadlineExceeded     504
+    ├── MalformedHttp
+    ├── TooManySentences
+    ├── TooManyWords
+    ├── TextTooLong
+    ├── Unauthorized
+    ├── NotFound
+    │   ├── UnknownModel
+    │   └── UnknownVersion
+    ├── MethodNotAllowed
+    ├── RequestTimeout
+    ├── BodyTooLarge
+    ├── UnsupportedEncoding
+    ├── InvalidRequest
+    │   └── Untokenisable
+    ├── Overloaded
+    │   ├── BodiesFull
+    │   └── ConnectionsFull
+    ├── HeadTooLarge
+    └── DeadlineExceeded
 
 Those of jobs are in jobs/errors.py. Each class builds its own message, so that the place that raises it says only the
 facts. Whatever is not in this tree is a fault of ours: the client sees 500 `internal`, the log the trace.
@@ -41,17 +41,12 @@ _INTERNAL = "something went wrong on our side; the server's log has it under thi
 class WordtellError(Exception):
     """Something went wrong. `field` names the part of the input at fault, as the client wrote it."""
 
-    status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
 
     def __init__(self, message: str = _INTERNAL, field: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
-
-    def headers(self) -> dict[str, str]:
-        """HTTP headers that belong to this error."""
-        return {}
 
 
 class ConfigError(WordtellError, ValueError):
@@ -63,15 +58,10 @@ class ConfigError(WordtellError, ValueError):
 class ModelNotReady(WordtellError, RuntimeError):
     """No request can be answered yet."""
 
-    status = 503
     code = "model_not_ready"
 
     def __init__(self, message: str = "the model is still loading; try again in a few seconds") -> None:
         super().__init__(message)
-
-    def headers(self) -> dict[str, str]:
-        """A loading model is worth one more try soon."""
-        return {"Retry-After": "5"}
 
 
 class ArtifactError(ModelNotReady, OSError):
@@ -91,14 +81,12 @@ class RequestError(WordtellError, ValueError):
 class InvalidRequest(RequestError):
     """The body is not what the contract says."""
 
-    status = 422
     code = "invalid_request"
 
 
 class TooManySentences(RequestError):
     """A request holds more texts than `api.max_sentences`."""
 
-    status = 400
     code = "too_many_sentences"
 
     def __init__(self, field: str, count: int, limit: int, *, counted: bool = True) -> None:
@@ -111,7 +99,6 @@ class TooManySentences(RequestError):
 class TooManyWords(RequestError):
     """A text holds more words than `api.max_words`."""
 
-    status = 400
     code = "too_many_words"
 
     def __init__(self, field: str, count: int, limit: int) -> None:
@@ -121,7 +108,6 @@ class TooManyWords(RequestError):
 class TextTooLong(RequestError):
     """A text is over a limit in characters or tokens, or the request over `api.max_request_tokens`."""
 
-    status = 400
     code = "text_too_long"
 
     @classmethod
@@ -154,7 +140,6 @@ class Untokenisable(InvalidRequest):
 class UnsupportedEncoding(RequestError):
     """The body has a Content-Encoding that is not understood."""
 
-    status = 415
     code = "unsupported_encoding"
 
     def __init__(self, encoding: str) -> None:
@@ -162,29 +147,19 @@ class UnsupportedEncoding(RequestError):
             f"Content-Encoding is {encoding[:64]!r}: send the body as it is, or by gzip or deflate", "Content-Encoding"
         )
 
-    def headers(self) -> dict[str, str]:
-        """RFC 9110, 12.5.3: a 415 because of a coding lists those that are understood."""
-        return {"Accept-Encoding": "gzip, deflate, identity"}
-
 
 class RequestTimeout(RequestError, TimeoutError):
     """The request had not arrived whole within `api.receive_timeout_s` of its first byte."""
 
-    status = 408
     code = "request_timeout"
 
     def __init__(self, seconds: float, setting: str = "api.receive_timeout_s") -> None:
         super().__init__(f"the request had not arrived whole after {seconds:g} s ({setting}): send it faster")
 
-    def headers(self) -> dict[str, str]:
-        """RFC 9110, 15.5.9: the connection ends with a 408."""
-        return {"Connection": "close"}
-
 
 class HeadTooLarge(RequestError):
     """The request's line and headers are longer than any client's should be."""
 
-    status = 431
     code = "head_too_large"
 
     def __init__(self, limit: int) -> None:
@@ -194,7 +169,6 @@ class HeadTooLarge(RequestError):
 class MalformedHttp(RequestError):
     """What was sent is not HTTP/1.1."""
 
-    status = 400
     code = "malformed_http"
 
     def __init__(self) -> None:
@@ -204,7 +178,6 @@ class MalformedHttp(RequestError):
 class BodyTooLarge(RequestError):
     """The body, inflated where it is compressed, is over `api.max_body_bytes`. The rest is never held in memory."""
 
-    status = 413
     code = "body_too_large"
 
     def __init__(self, limit: int) -> None:
@@ -214,21 +187,15 @@ class BodyTooLarge(RequestError):
 class Unauthorized(RequestError):
     """API keys are configured, and the request carries none of them."""
 
-    status = 401
     code = "unauthorized"
 
     def __init__(self) -> None:
         super().__init__("no valid API key: send the header 'Authorization: Bearer <key>'", "Authorization")
 
-    def headers(self) -> dict[str, str]:
-        """RFC 9110, 11.6.1: a 401 names the scheme that it wants."""
-        return {"WWW-Authenticate": "Bearer"}
-
 
 class NotFound(RequestError):
     """No such path."""
 
-    status = 404
     code = "not_found"
 
     def __init__(self, path: str) -> None:
@@ -252,35 +219,26 @@ class UnknownVersion(NotFound):
 class MethodNotAllowed(RequestError):
     """The path exists, with another method."""
 
-    status = 405
     code = "method_not_allowed"
 
     def __init__(self, method: str, path: str, allow: str) -> None:
         super().__init__(f"{path} does not answer {method}: send {allow or 'another method'}")
         self.allow = allow
 
-    def headers(self) -> dict[str, str]:
-        """RFC 9110, 15.5.6: a 405 lists the methods that there are."""
-        return {"Allow": self.allow}
-
 
 class Overloaded(RequestError):
     """The backlog is over `api.max_queue_tokens`. Nothing of the request was queued."""
 
-    status = 429
     code = "overloaded"
 
     def __init__(self, backlog: int, limit: int, retry_after_s: float) -> None:
-        seconds = _whole(retry_after_s)
-        super().__init__(f"{backlog} tokens are waiting; the limit is {limit}: try again in {seconds} s")
         self.retry_after_s = retry_after_s
+        super().__init__(f"{backlog} tokens are waiting; the limit is {limit}: try again in {self.retry_after} s")
 
-    def headers(self) -> dict[str, str]:
-        """When there would be room at the speed measured so far; Retry-After is in whole seconds (RFC 9110, 10.2.3)."""
-        return {
-            "Retry-After": str(_whole(self.retry_after_s)),
-            "Retry-After-Ms": str(math.ceil(self.retry_after_s * 1000)),
-        }
+    @property
+    def retry_after(self) -> int:
+        """In whole seconds, at least one."""
+        return max(1, math.ceil(self.retry_after_s))
 
 
 class BodiesFull(Overloaded):
@@ -304,12 +262,7 @@ class ConnectionsFull(Overloaded):
 class DeadlineExceeded(RequestError, TimeoutError):
     """The request took longer than `api.timeout_s`. Its queued work was dropped."""
 
-    status = 504
     code = "deadline_exceeded"
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"not answered within {seconds:g} s (api.timeout_s); send fewer texts at a time")
-
-
-def _whole(seconds: float) -> int:
-    return max(1, math.ceil(seconds))

@@ -1,4 +1,4 @@
-"""Where model folders are: a folder is one when it holds a manifest."""
+"""Finds model folders: a folder with a manifest is one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONFIGS = ("config.json", "adapter_config.json")
 
 
 def is_model(folder: Path) -> bool:
-    """Does it hold a manifest? One that may not be read counts: to load it says what is wrong."""
+    """Does it have a manifest? An unreadable one counts, because loading it then reports the error."""
     try:
         (folder / MANIFEST).stat()
     except PermissionError:
@@ -22,17 +22,17 @@ def is_model(folder: Path) -> bool:
 
 
 def is_checkpoint(folder: Path) -> bool:
-    """Does it hold a Hugging Face checkpoint (or adapter) that was not converted, and no manifest?"""
+    """Does it have an unconverted Hugging Face checkpoint (or adapter), and no manifest?"""
     return not is_model(folder) and any((folder / name).is_file() for name in CONFIGS)
 
 
 def models_in(folder: Path) -> list[Path]:
-    """The model folders directly inside a folder, in order. Hidden ones are not looked at: copies under way."""
+    """The model folders directly inside a folder, in order. Hidden ones are ignored: they may be incomplete copies."""
     return [path for path in _visible(folder) if is_model(path)]
 
 
 def mounted(mount: Path) -> Path | None:
-    """The model folder at a mount, or the only one a level below it; None when nothing is mounted.
+    """The model folder at a mount, or the only one a level below it; None if nothing is mounted.
 
     Raises ConfigError, naming what was found, when there are several, or something else.
     """

@@ -1,4 +1,4 @@
-"""Lines of a log, and of standard error, that nobody outside can forge.
+"""Lines of the log and of standard error that a request cannot forge.
 
 A path, a header or a file name may hold a line break, or an escape sequence for terminals. Here they become `\\n` and
 `\\x1b`, in the records of every logger of the process: ours, uvicorn's and BentoML's. The lines of a trace are
@@ -28,17 +28,17 @@ def one_line(text: str) -> str:
 
 
 def refusal(error: WordtellError) -> SystemExit:
-    """What ends a command or a server that cannot run: one line on standard error, exit code 1."""
+    """The end of a command or server that cannot run: one line on standard error, exit code 1."""
     return SystemExit(f"wordtell: {one_line(error.message)}")
 
 
 def guard() -> None:
-    """From here on, no record of this process has a message of more than one line."""
+    """From now on, every record of this process has a message of one line."""
     logging.setLogRecordFactory(_Record)
 
 
 def write_json() -> None:
-    """From here on, every handler that there is writes an object a line, for a collector of logs."""
+    """From now on, every existing handler writes one JSON object a line."""
     loggers = (logging.getLogger(name) for name in (None, *logging.root.manager.loggerDict))
     for handler in {handler for logger in loggers for handler in logger.handlers}:
         handler.setFormatter(_Json())
@@ -63,7 +63,7 @@ class _Json(logging.Formatter):
 
 
 class _Record(logging.LogRecord):
-    """What every handler gets, whatever its format and whenever it was made."""
+    """Applied to every record, whatever the handler and its format."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""What the process holds of memory that nobody uses: pages of files, and heaps."""
+"""Gives unused memory back to the system: pages of files, and heaps."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _M_ARENA_MAX = -8
 
 
 def share_heap() -> bool:
-    """One heap for all threads. To be called before there are several; returns whether the C library can.
+    """Use one heap for all threads. To be called before there are several. Returns whether the C library supports it.
 
-    glibc gives each thread a heap of its own. Memory that one thread takes and another gives back then stays in the
-    first one's: a server that is asked all kinds of things grows for hours.
+    glibc gives each thread its own heap. Memory that one thread allocates and another frees stays in the first one's
+    heap, so a server under a mixed load grows for hours.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(_M_ARENA_MAX, 1))
 
 
 def settle() -> None:
-    """Look no more for garbage among what is there now: to be called when everything that stays has been loaded.
+    """Exclude all present objects from garbage collection. To be called when everything permanent has been loaded.
 
     A full collection otherwise walks all modules of the process while every thread waits: 80 to 170 ms, under load
     several times a minute.
@@ -42,8 +42,8 @@ def settle() -> None:
 def release(file: Path) -> int:
     """Give the pages of a privately mapped file back to the system, which reads them again when they are wanted.
 
-    Only of mappings that nobody has written to: a page that was written would be lost. Returns the bytes of the
-    mappings that were released; 0 where the system does not tell of its mappings, or does not know the call.
+    Only mappings without a written page are released, because a written page would be lost. Returns their bytes; 0 if
+    the system does not list its mappings or does not have the call.
     """
     advise = getattr(ctypes.CDLL(None), "madvise", None)
     if advise is None or not _MAPPINGS.exists():
@@ -59,13 +59,13 @@ def release(file: Path) -> int:
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory now; its peak where the system does not tell."""
+    """Bytes of this process that are in memory now; its peak if the system does not say."""
     return _status("VmRSS") or peak()
 
 
 def peak() -> int:
     """Most bytes of this process that were in memory at a time, since it began or since `forget_peak`."""
-    # Linux's own count starts with the program; getrusage's is inherited from whoever started it.
+    # Linux's count starts with the program; getrusage's is inherited from the parent process.
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return _status("VmHWM") or most
 

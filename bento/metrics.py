@@ -1,6 +1,7 @@
-"""Prometheus counters, gauges and histograms. No label has more values than the code has words for.
+"""Prometheus counters, gauges and histograms. The values of every label are in the code, so their number is bounded.
 
-They live in a registry of our own: BentoML's default metrics label by raw path, which any client can multiply at will.
+They have their own registry: BentoML's default metrics have the raw path as a label, and clients can send any number of
+paths.
 """
 
 from __future__ import annotations
@@ -86,18 +87,19 @@ JOBS_FREE_BYTES = Gauge("wordtell_jobs_free_bytes", "Bytes that are free where j
 
 
 def stage(name: str, seconds: float, requests: Sequence[SpanContext | None], **attributes: int | str) -> None:
-    """A stage of these requests that has just ended: into its histogram, and into their traces."""
+    """Record a stage of these requests that has just ended, in its histogram and in their traces."""
     STAGE_SECONDS.labels(name).observe(seconds)
     tracing.stage(name, seconds, requests, **attributes)
 
 
 def exemplar() -> dict[str, str] | None:
-    """What leads from a bucket of a histogram to the trace of one of its requests; None where it is not traced."""
+    """The exemplar of a histogram's bucket: the trace of one of its requests; None if it is not traced."""
     context = tracing.current()
     return {"trace_id": f"{context.trace_id:032x}"} if context else None
 
 
 def exposition(accept: str = "") -> tuple[bytes, str]:
-    """Everything, and its content type: OpenMetrics, which has exemplars, for who accepts it, else Prometheus' text."""
+    """All metrics, and their content type: OpenMetrics, which has exemplars, if the client accepts it, else Prometheus'
+    text."""
     encode, content_type = choose_encoder(accept)
     return encode(REGISTRY), content_type

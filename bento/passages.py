@@ -1,4 +1,4 @@
-"""Scores -> what is answered of them beside the numbers: offsets, passages, a summary, and by which threshold."""
+"""Scores -> the other parts of an answer: offsets, passages, a summary, and the threshold."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What the configuration file and the environment say, before it is checked.
+"""Reads the configuration file and the environment, before the values are checked.
 
-A text in the environment is taken as it stands: `no`, `1.10`, `007` and `a # b` are names. Numbers and switches are
-read as YAML, as in the file. A list is one text, or a YAML list `[a, b]`. A variable that is empty is unset, and so is
-a key of the file without a value. Secret values are wrapped at once; no error quotes one.
+A text in the environment is taken literally: `no`, `1.10`, `007` and `a # b` are names. Numbers and switches are read
+as YAML, as in the file. A list is one text, or a YAML list `[a, b]`. A variable that is empty is unset, and so is a key
+of the file without a value. Secret values are wrapped at once, so no error quotes one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ADDRESS = re.compile(r"(?:tcp|udp|sctp)://")
 
 @dataclass(frozen=True)
 class Kind:
-    """What a setting holds: text rather than a number or a switch, several of them, a path, a secret."""
+    """The kind of a setting's value: text (not a number or a switch), several texts, a path, a secret."""
 
     text: bool
     many: bool

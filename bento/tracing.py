@@ -1,9 +1,8 @@
-"""Traces by OpenTelemetry: nothing at all until its own variables name a collector (OTEL_EXPORTER_OTLP_ENDPOINT).
+"""Traces by OpenTelemetry, only if its own variables name a collector (OTEL_EXPORTER_OTLP_ENDPOINT).
 
 A request is a span, with its stages below: `tokenise`, `queue`, `run`, `align`. A run of the model that several
-requests share is linked to each of them. Stages are told when they end, with the seconds that they took, so they cost
-nothing while nobody traces. The variables:
-https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+requests share is linked to each of them. Stages are recorded when they end, with their seconds, so they cost nothing
+without tracing. The variables: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def start(exporter: SpanExporter | None = None) -> Tracer:
     if exporter is None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
-        # Its own default is 10 s, which a server would wait at its end for a collector that is away.
+        # Its default is 10 s; a stopping server would wait that long for a collector that does not answer.
         exporter = OTLPSpanExporter(timeout=None if any(map(os.environ.get, _TIMEOUTS)) else _TIMEOUT_S)
     named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: "wordtell"}
     _provider = TracerProvider(resource=Resource.create(named))
@@ -63,7 +62,7 @@ def start(exporter: SpanExporter | None = None) -> Tracer:
 
 
 def stop() -> None:
-    """Send what is left."""
+    """Send the spans that were not sent yet."""
     global _provider, _tracer  # noqa: PLW0603
     if _provider is not None:
         _provider.shutdown()
@@ -71,7 +70,8 @@ def stop() -> None:
 
 
 def current() -> SpanContext | None:
-    """The span around, for a stage that ends on another thread; None where nobody traces, or not this request."""
+    """The span around, for a stage that ends on another thread; None without tracing, or if this request is not
+    traced."""
     if _tracer is None:
         return None
     from opentelemetry import trace  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The frozen values that pass between the rooms. Arrays in them are never written to after they are made."""
+"""The frozen values that modules pass to each other. Their arrays are not written to after they are made."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The tokens `start <= i < stop` of an encoding, scored in one go."""
+    """The tokens `start <= i < stop` of an encoding, which the model sees together."""
 
     start: int
     stop: int

@@ -1,4 +1,4 @@
-"""Files of any size: read, scored, written; on this machine (`run`) and on a Ray cluster (`cluster`).
+"""Reads, scores and writes files of any size, on this machine (`run`) and on a Ray cluster (`cluster`).
 
-Imports bento; nothing in bento imports this but the command `wordtell batch`, when it is called.
+Imports bento. In bento only the command `wordtell batch` imports this, when it is called.
 """

@@ -1,4 +1,4 @@
-"""The same on a Ray cluster: Ray Data reads, scores, writes and resumes; the readers and the scorer are `bulk`'s own.
+"""Scores files on a Ray cluster: Ray Data runs `bulk`'s readers, scorer and writers, and resumes.
 
 A file is one read task, which yields its rows in blocks. A scorer is an actor that loads the model once. Ray's
 checkpoints (`CheckpointConfig`, by the column `key`) say which rows are written; a file that was being written when its
@@ -37,13 +37,13 @@ from bulk.readers import Columns, Row
 from bulk.run import Order, Outcome, sources
 
 _BLOCK_ROWS, _BLOCK_CHARACTERS = 1_000, 2_000_000
-# Readers and writers mostly wait. With no CPU of their own they never wait for a scorer's, which would be for ever.
+# Readers and writers mostly wait for I/O. They request no CPU, because waiting for a scorer's CPU would never end.
 _LIGHT = {"num_cpus": 0}
-# A scorer that ends with its node ends the pipeline, which begins again with the rows that are not written: Ray itself
-# would keep what it had begun for a node that may never come.
+# If a scorer is lost with its node, the pipeline ends and restarts with the rows that are not written. Ray itself would
+# keep the started work for a node that may never return.
 _ENDS = {"max_restarts": 0, "max_task_retries": 0}
 _ATTEMPTS = 10
-_SETTLES_S = 5.0  # until Ray knows that a node is gone
+_SETTLES_S = 5.0  # until Ray knows that a node is lost
 _READ = pa.schema([(name, pa.string()) for name in ("key", "id", "text", "error")])
 
 
@@ -59,9 +59,9 @@ class Sizes:
 
 
 def sizes(nodes: Sequence[int], settings: CpuSettings, workers: int | None = None) -> Sizes:
-    """For nodes of so many CPUs. One CPU of every node is left to readers and to what Ray itself starts.
+    """The plan for nodes with these numbers of CPUs. One CPU of every node is left for readers and Ray's own processes.
 
-    Of nodes of one CPU each one node is left. Raises ClusterError when there are too few.
+    If all nodes have one CPU, one node is left. Raises ClusterError if there are too few.
     """
     free = [node for node in nodes if node > 1]
     if free:
@@ -117,7 +117,7 @@ def run(order: Order, settings: Settings, address: str | None, workers: int | No
 
 
 def scored(files: Datasource, order: Order, settings: Settings, size: Sizes) -> Dataset:
-    """The pipeline without its end."""
+    """The pipeline without its writer."""
     read = ray.data.read_datasource(files, ray_remote_args=_LIGHT, concurrency=2 * size.workers)
     plan = settings.model_copy(update={"cpu": settings.cpu.model_copy(update={"lanes": size.cpus})})
     found: Dataset = read.map_batches(
@@ -180,7 +180,7 @@ def _blocks(source: Source, columns: Columns) -> Iterator[pa.Table]:
 
 
 class _Sink(BlockBasedFileDatasink):
-    """A file for what each write task has; how many errors are in it is told by a name in `_errors`."""
+    """Writes one file for each write task; a file name in `_errors` has the number of errors in it."""
 
     def __init__(self, path: str, order: Order) -> None:
         super().__init__(path, file_format=order.written.kind)
@@ -201,7 +201,7 @@ class _Sink(BlockBasedFileDatasink):
 
 
 def _outcome(output: str) -> Outcome:
-    """Of all that is written, by this call and those before: what Ray's checkpoints name."""
+    """Counts of everything that is written, by this call and earlier ones, from Ray's checkpoints."""
     system, path = fs.FileSystem.from_uri(output)
     rows, errors, written = 0, 0, set()
     for one in system.get_file_info(fs.FileSelector(f"{path}/_checkpoint", allow_not_found=True)):
@@ -215,7 +215,7 @@ def _outcome(output: str) -> Outcome:
 
 
 def _claim(order: Order, settings: Settings, found: Sequence[Source]) -> None:
-    """Write what the run is of into its folder, or compare. Raises OutputError and ArtifactError."""
+    """Write the run's description into its folder, or compare it. Raises OutputError and ArtifactError."""
     manifest = artifact.load(settings.model.checkpoint_dir).manifest
     run = {
         "cluster": True,
@@ -248,7 +248,7 @@ def _claim(order: Order, settings: Settings, found: Sequence[Source]) -> None:
 
 
 def _is_of_a_worker(error: RayError) -> bool:
-    """Whether a process or a machine ended, and not code that would fail again.
+    """Whether a process or a machine failed, and not code, which would fail again.
 
     Ray has a dozen errors for the first, and wraps them: so it is all that is not the second.
     """
@@ -258,14 +258,14 @@ def _is_of_a_worker(error: RayError) -> bool:
 
 
 def _nodes() -> list[int]:
-    """CPUs of each node that is there and has any."""
+    """CPUs of each live node that has any."""
     nodes = ray.nodes()
     cpus = (int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])
     return [count for count in cpus if count]
 
 
 def _absolute(path: str) -> str:
-    """As every node of the cluster understands it."""
+    """A path in a form that every node of the cluster can use."""
     return path if "://" in path else os.path.abspath(path)
 
 

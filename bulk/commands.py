@@ -1,4 +1,4 @@
-"""What `wordtell batch` is made of: its options, checked; and the two ways to run."""
+"""`wordtell batch`: checks its options, and runs on this machine or on Ray."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def order(  # noqa: PLR0913 - each is an option
     output_format: str,
     rows: int,
 ) -> Order:
-    """Raises ConfigError for what is no value of an option."""
+    """Raises ConfigError for an invalid value of an option."""
     wanted = tuple(one for one in INCLUDABLE if one in include.split(","))
     if unknown := [one for one in include.split(",") if one not in INCLUDABLE]:
         raise ConfigError(f"--include {unknown[0]} is unknown: scores, spans, summary", "--include")

@@ -1,4 +1,4 @@
-"""What stops a run over files. What is wrong with a single row stops nothing: it is in that row's `error`.
+"""Errors that stop a run over files. A fault of a single row does not: it is in that row's `error`.
 
 WordtellError
 └── BulkError
@@ -16,7 +16,7 @@ from bento.errors import WordtellError
 
 
 class BulkError(WordtellError):
-    """A run over files cannot begin or go on. What is written stays, and nothing is overwritten."""
+    """A run over files cannot start or continue. Written rows stay, and nothing is overwritten."""
 
     code = "bulk"
 

@@ -1,4 +1,4 @@
-"""What a file's name says of it: its format and its compression."""
+"""A file's format and compression, by its name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Format:
 
 
 def of(name: str, kind: Kind | None = None) -> Format | None:
-    """The format of a file of this name; None where the name says nothing. kind: known already."""
+    """The format of a file of this name; None if the name does not say it. kind: the format if it is known already."""
     parts = name.rsplit("/", 1)[-1].lower().split(".")[1:]
     compression = _COMPRESSIONS.get(parts[-1]) if parts else None
     named = parts[:-1] if compression else parts
@@ -51,5 +51,5 @@ def of(name: str, kind: Kind | None = None) -> Format | None:
 
 
 def compression_of(beginning: bytes) -> Compression | None:
-    """How a stream that begins so is compressed."""
+    """The compression of a stream, by its first bytes."""
     return next((found for magic, found in _MAGIC.items() if beginning.startswith(magic)), None)

@@ -1,4 +1,4 @@
-"""IN of the command line -> the files that it means, in order."""
+"""IN of the command line -> its files, in order."""
 
 from __future__ import annotations
 

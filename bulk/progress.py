@@ -1,4 +1,4 @@
-"""How far a run is: rows, words a second, errors and the time left, on standard error."""
+"""Shows the progress of a run: rows, words a second, errors and the time left, on standard error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EVERY_S = {True: 0.5, False: 30.0}  # on a terminal, in a log
 
 
 class Progress:
-    """Counts what is scored. The time left is told by the bytes of the files, so not of a pipe."""
+    """Counts scored rows. The time left is estimated from the bytes of the files, so a pipe has none."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.rows = self.errors = self.words = 0
@@ -24,16 +24,16 @@ class Progress:
         self._terminal = sys.stderr.isatty()
 
     def at(self, position: int) -> None:
-        """So many bytes of the present file are read."""
+        """This many bytes of the current file have been read."""
         self._position = position
 
     def next_file(self, source: Source) -> None:
-        """A file is read to its end."""
+        """The current file has been read to its end."""
         self._before += source.size or 0
         self._position = 0
 
     def begin(self) -> None:
-        """What was done before is read past: the rate counts from here."""
+        """Rows of earlier calls have been skipped: the rate counts from here."""
         self._skipped = self._before + self._position
         self._started = time.monotonic()
 

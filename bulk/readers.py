@@ -1,4 +1,4 @@
-"""Files -> rows, one at a time: each with its text, or with what is wrong with it."""
+"""Files -> rows, one at a time: each with its text, or with its error."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Row:
-    """One text of a file. error: why it has none.
+    """One row of a file. error: why it has no text.
 
-    key: unlike every other row's of the run: FILE:NUMBER, counted from 0 in its file.
+    key: unique in the run: FILE:NUMBER, counted from 0 in its file.
     """
 
     key: str

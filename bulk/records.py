@@ -1,4 +1,4 @@
-"""A scored row -> what is written of it: one place for the columns of all formats."""
+"""A scored row -> the record that is written, with the columns of all formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score files on this machine: read, score, write, and go on where a killed run was."""
+"""Scores files on this machine: reads, scores, writes, and resumes an interrupted run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from bulk.records import Recorder
 from bulk.scorer import Scored
 from bulk.shards import Folder
 
-# A shard ends at --shard-rows, or with so many characters of text: about 100 s of a large model on two cores, which is
-# what a killed run loses.
+# A shard ends at --shard-rows, or at this many characters of text: about 100 s of a large model on two cores, which is
+# the most that a killed run loses.
 _SHARD_CHARACTERS = 2_000_000
 _FILES_SKIMMED = 1_000
 
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def sources(order: Order) -> list[Source]:
-    """The files, of which those that can be looked into are found to be readable. Raises InputError."""
+    """The files; those that can be checked in advance are readable. Raises InputError."""
     found = inputs.find(order.input, order.kind)
     for source in found[:_FILES_SKIMMED]:
         readers.skim(source, order.columns)
@@ -60,7 +60,7 @@ def sources(order: Order) -> list[Source]:
 
 
 def run(order: Order, detector: Detector, found: Sequence[Source]) -> Outcome:
-    """Score every row of the files. Raises InputError and OutputError; what is written until then stays."""
+    """Score every row of the files. Raises InputError and OutputError; rows written until then stay."""
     recorder = Recorder(order.include, detector.version, detector.threshold_for)
     progress = Progress(found)
     try:
@@ -102,7 +102,7 @@ def _to_file(  # noqa: PLR0913, PLR0917
     out: Path,
     form: Format,
 ) -> Outcome:
-    """Into a folder beside the file first, which goes when the file is there."""
+    """Write shards into a folder beside the file, which is deleted when the file is complete."""
     parts = out.with_name(f"{out.name}.parts")
     if out.exists() and not parts.exists():
         raise OutputError(f"{out} exists: name another file, or remove it")
@@ -126,7 +126,7 @@ def _to_folder(  # noqa: PLR0913, PLR0917
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({error.strerror})") from None
     try:
-        if joined is not None and joined.exists():  # killed while it cleared up: the file has all
+        if joined is not None and joined.exists():  # killed while it deleted the shards: the file is complete
             outcome = Outcome(*folder.done())
             folder.clear()
             return outcome
@@ -188,7 +188,7 @@ def _count(progress: Progress, scored: Scored) -> None:
 
 
 def _description(order: Order, detector: Detector, found: Sequence[Source], form: Format) -> dict[str, Any]:
-    """What must be the same for a run to go on. Files by name, size and time of their last change."""
+    """The description of a run, which must be equal for it to be resumed. Files by name, size and modification time."""
     run = {
         "model_version": detector.version,
         "calibration": detector.calibration.to_json() if detector.calibration else None,

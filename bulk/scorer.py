@@ -1,4 +1,4 @@
-"""Rows -> rows with their scores, in the same order, while the lanes never wait for a text."""
+"""Rows -> rows with their scores, in the same order. Texts are queued ahead, so that lanes do not wait for them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bento.detector import Detector
 from bento.types import FloatArray
 from bulk.readers import Row
 
-# Texts are queued so many characters at a time, and so many may be queued or wait for an earlier text: work for a fast
-# model's lanes while a shard is synced to a slow disk, and about 10 MB with tokens and logits.
+# Characters of texts that are queued at a time, and that may be queued or wait for an earlier text: enough work for a
+# fast model's lanes while a shard is synced to a slow disk, and about 10 MB with tokens and logits.
 _GROUP_CHARACTERS = 16_000
 _AHEAD_CHARACTERS = 256_000
 
@@ -27,7 +27,8 @@ class Scored:
 
 
 def score(detector: Detector, rows: Iterable[Row]) -> Iterator[Scored]:
-    """Score every row; what cannot be scored has an error. Holds at most `_AHEAD_CHARACTERS` and one row more.
+    """Score every row; a row that cannot be scored gets an error. At most `_AHEAD_CHARACTERS` and one row more are in
+    memory.
 
     Reading, tokenising and whatever is done with the results are on this thread, the model on the lanes.
     """

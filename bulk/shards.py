@@ -1,11 +1,11 @@
-"""A folder of shards that a killed run finds as it was: a shard is whole, or it is not there.
+"""A folder of shards. Each shard is complete or absent, so an interrupted run can be resumed.
 
     _run.json                                      what the run is of: files, model, options; written first
     part-000000000000-000000010000.jsonl           its rows, from the first to before the last
     part-000000010000-000000013700-errors-2.jsonl  two of its rows have an error
 
-The names alone say how far a run came. A shard is written under another name, synced, and renamed; then its folder is
-synced. So two runs of the same files, one of them killed at any moment and begun again, leave the same bytes.
+The names alone say how many rows are written. A shard is written under another name, synced, and renamed; then its
+folder is synced. So a run that is killed at any moment and repeated leaves the same bytes as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Folder:
     """The output folder of one run, locked for it while it is open."""
 
     def __init__(self, path: Path, run: dict[str, Any], form: Format) -> None:
-        """Begin or go on. run: what must be the same to go on. Raises OutputError."""
+        """Start or resume. run: the description that must be equal to resume. Raises OutputError."""
         self.path = path
         self._form = form
         path.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ class Folder:
             raise
 
     def close(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         os.close(self._lock)
 
     def parts(self) -> list[Path]:
@@ -64,7 +64,8 @@ class Folder:
         return (found[-1][1], sum(errors for _, _, errors, _ in found)) if found else (0, 0)
 
     def clear(self) -> None:
-        """All of it, for one file has it; the description last, so that a killed call can be repeated."""
+        """Delete the folder, because one file now has all rows; the description last, so that a killed call can be
+        repeated."""
         for part in self.parts():
             part.unlink()
         (self.path / _RUN).unlink()
@@ -111,7 +112,7 @@ class Folder:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """A small file that is whole or not there."""
+    """Write a small file, complete or not at all."""
     unfinished = path.with_name(path.name + _UNFINISHED)
     with unfinished.open("wb") as stream:
         stream.write(content)
@@ -122,7 +123,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def sync(folder: Path) -> None:
-    """What was renamed in it stays so after a power cut."""
+    """Sync the folder, so that renames survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -14,7 +14,7 @@ from bulk.formats import Format
 from bulk.records import Recorder
 from bulk.scorer import Scored
 
-# Rows and scores of a row group of Parquet, whichever is reached first: what a writer holds in memory.
+# Limits of a Parquet row group, in rows and in scores, which a writer keeps in memory.
 _GROUP_ROWS = 1_000
 _GROUP_SCORES = 500_000
 
@@ -28,7 +28,7 @@ class _Lent:
         self.write, self.flush, self.tell = stream.write, stream.flush, stream.tell
 
     def close(self) -> None:
-        """Whoever lent it closes it."""
+        """Its owner closes it."""
 
 
 def compressed(stream: BinaryIO, compression: str | None) -> Any:
@@ -44,7 +44,7 @@ class Writer(Protocol):
     """Writes one file."""
 
     def write(self, scored: Scored) -> None:
-        """One more record."""
+        """Write a record."""
 
     def close(self) -> None:
         """Write what is held, and the file's end; the stream below stays open."""

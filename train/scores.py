@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 from tokenizers import Tokenizer
 
+from bento.text import words
 from train.dataset import Example, word_of_token
 from train.tokenizer import WINDOW
 
@@ -49,13 +51,10 @@ def token_logits(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> list
 def word_scores(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[float]]:
     """Return, for every word of every text, the mean machine probability over its tokens, as the server does."""
     scores = []
-    for text, (logits, owners) in zip(texts, token_logits(model, tokenizer, texts), strict=True):
-        sums, counts = [0.0] * len(text.split()), [0] * len(text.split())
-        for chance, word in zip(logits.softmax(-1)[:, 1].tolist(), owners, strict=True):
-            if word is not None:
-                sums[word] += chance
-                counts[word] += 1
-        scores.append([total / count for total, count in zip(sums, counts, strict=True)])
+    for text, (logits, _) in zip(texts, token_logits(model, tokenizer, texts), strict=True):
+        offsets = np.array(tokenizer.encode(text).offsets)
+        chances = words.positive_probability(logits.numpy(), (1,))
+        scores.append(words.score(words.split(text), offsets, chances).tolist())
     return scores
 
 
@@ -83,3 +82,10 @@ def fit_temperature(model: Any, tokenizer: Tokenizer, examples: Sequence[Example
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return log.exp().item()
+
+
+def fold(model: Any, temperature: float) -> None:
+    """Divide the logits of a model by a temperature for good, so that serving needs nothing new."""
+    with torch.no_grad():
+        model.classifier.weight.div_(temperature)
+        model.classifier.bias.div_(temperature)

@@ -31,7 +31,7 @@ def introductions(count: int = COUNT) -> list[Document]:
         topics.setdefault(article["topic"], []).append(prose(article["extract"]))
         text = " ".join(t for t in topics[article["topic"]] if t)
         if len(sentences(text)) >= SENTENCES:
-            documents.append(Document(f"wikipedia-{len(documents):03}", "test", text))
+            documents.append(Document(f"wikipedia-{len(documents):03}", "test", text, "wikipedia"))
             topics[article["topic"]] = []
         if len(documents) == count:
             break

@@ -1,4 +1,4 @@
-"""A request's body: never held beyond its limit, never waited for without end, inflated where it is compressed."""
+"""Reads a request's body within its limits of bytes and seconds, and inflates it if it is compressed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from bento.errors import BodiesFull, BodyTooLarge, InvalidRequest, RequestTimeout, UnsupportedEncoding, WordtellError
 from bento.settings import ApiSettings
 
-# Where the connection tells, in a request's scope, how it arrives.
+# The key of a request's scope under which the connection stores an Arrival.
 ARRIVAL = "wordtell.arrival"
 # zlib's window bits: 16 more reads gzip's header, 32 more gzip's or zlib's, negative ones neither.
 _GZIP = 16 + zlib.MAX_WBITS
@@ -27,14 +27,14 @@ _PIECE = 64 * 1024
 
 @dataclass
 class Arrival:
-    """How a request comes in. first_byte: when, by time.perf_counter(). fault: what is wrong with it, once known."""
+    """The state of a request's arrival. first_byte: when, by time.perf_counter(). fault: its error, once known."""
 
     first_byte: float
     fault: WordtellError | None = None
 
 
 class Bodies:
-    """What the bodies of all requests hold together, in bytes."""
+    """Counts the bytes of the bodies of all requests together."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -42,7 +42,7 @@ class Bodies:
 
     @contextmanager
     def of_one_request(self) -> Iterator[Hold]:
-        """What is held inside the block is given back at its end."""
+        """Bytes that are counted inside the block are released at its end."""
         hold = Hold(self)
         try:
             yield hold
@@ -70,7 +70,7 @@ class Hold:
 
 
 def declared_length(request: Request) -> int:
-    """The body's length as its header says; 0 where it does not."""
+    """The body's length by its header; 0 without one."""
     given = request.headers.get("Content-Length", "")
     return int(given) if given.isascii() and given.isdecimal() and len(given) < 20 else 0
 
@@ -91,7 +91,7 @@ async def pieces_of(
 ) -> AsyncIterator[bytes]:
     """The body, inflated, at most 64 KiB at a time. Raises what `read_body` raises but BodiesFull.
 
-    seconds: it must have arrived whole so long after its first byte; `setting` is what they are called.
+    seconds: the limit from its first byte to its last; `setting` is the name of that limit.
     """
     inflate = _inflater(request.headers.get("Content-Encoding", ""))
     if declared_length(request) > most_bytes:
@@ -119,7 +119,7 @@ async def pieces_of(
 
 
 class _Plain:
-    """A body that is sent as it is."""
+    """An uncompressed body."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         yield data
@@ -129,7 +129,7 @@ class _Plain:
 
 
 class _Inflate:
-    """A compressed body, inflated a piece at a time."""
+    """A compressed body, inflated piece by piece."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding

@@ -1,4 +1,4 @@
-"""One client's connection: uvicorn's, with the bounds that it lacks and errors in our own shape.
+"""One client's connection: uvicorn's protocol with additional limits, and with errors in our shape.
 
 uvicorn hands a request to the application when its head is complete. What happens before that and after the answer is
 bounded here: the seconds and bytes of a head, requests sent ahead, bytes sent behind an answer, connections that wait.
@@ -7,10 +7,8 @@ bounded here: the seconds and bytes of a head, requests sent ahead, bytes sent b
 from __future__ import annotations
 
 import asyncio
-import select
 import time
 import uuid
-from array import array
 from collections import deque
 from itertools import islice
 from typing import Any, ClassVar
@@ -21,16 +19,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.utils import is_ssl
 
 from bento import metrics
+from bento.api import sockets
 from bento.api.body import ARRIVAL, Arrival
 from bento.api.errors import CLIENT_CLOSED_REQUEST, respond
 from bento.errors import ConnectionsFull, HeadTooLarge, MalformedHttp, MethodNotAllowed, RequestTimeout, WordtellError
 from bento.settings import ApiSettings
-
-try:
-    from fcntl import ioctl
-    from termios import FIONREAD
-except ImportError:  # Windows has none of these
-    ioctl = None  # type: ignore[assignment]
 
 # Bytes that are read from a socket at a time: so much may be parsed before others get their turn.
 _READ = 32 * 1024
@@ -46,8 +39,6 @@ _FAREWELL_S = 2.0
 # Requests that are begun in one turn of the event loop, about a millisecond each; probes are begun at once.
 _BEGIN = 4
 _PROBES = ("/livez", "/readyz")
-# What Linux calls a connection whose other end is closed.
-_LEFT = getattr(select, "POLLRDHUP", None)
 # The headers by which a client offers another protocol.
 _OFFER = (b"upgrade", b"connection", b"http2-settings")
 # Connections that are looked at for one that may make room for a new one.
@@ -69,7 +60,7 @@ class Connection(HttpToolsProtocol):
         self.connections.add(self)
         self.transport = transport
         self.flow = FlowControl(transport)
-        self.server, self.client = (_address(transport.get_extra_info(name)) for name in ("sockname", "peername"))
+        self.server, self.client = (sockets.address(transport, end) for end in ("sockname", "peername"))
         self.scheme = "https" if is_ssl(transport) else "http"
         self._timer: asyncio.TimerHandle | None = None
         self._in_head = False
@@ -197,20 +188,11 @@ class Connection(HttpToolsProtocol):
 
     def has_left(self) -> bool:
         """Has its client closed it, even if the event loop has not come to see that?"""
-        if self.transport.is_closing():
-            return True
-        if _LEFT is None:  # only Linux tells
-            return False
-        state = select.poll()
-        state.register(self.transport.get_extra_info("socket"), _LEFT)
-        return bool(state.poll(0))
+        return self.transport.is_closing() or sockets.has_left(self.transport)
 
     def is_silent(self) -> bool:
         """Has its client sent nothing that is not read yet?"""
-        unread = array("i", [0])
-        if ioctl is not None:
-            ioctl(self.transport.get_extra_info("socket").fileno(), FIONREAD, unread)
-        return not unread[0]
+        return sockets.unread(self.transport) == 0
 
     def close(self) -> None:
         """Close it, once what has been written is sent."""
@@ -296,8 +278,8 @@ class Connection(HttpToolsProtocol):
         response = respond(error, "/")
         headers = dict(response.raw_headers) | {b"x-request-id": uuid.uuid4().hex.encode(), b"connection": b"close"}
         lines = [b"%s: %s\r\n" % pair for pair in headers.items()]
-        self.transport.write(b"".join([STATUS_LINE[error.status], *lines, b"\r\n", bytes(response.body)]))
-        metrics.HTTP_REQUESTS.labels("other", error.status).inc()
+        self.transport.write(b"".join([STATUS_LINE[response.status_code], *lines, b"\r\n", bytes(response.body)]))
+        metrics.HTTP_REQUESTS.labels("other", response.status_code).inc()
         self.linger()
 
 
@@ -315,8 +297,3 @@ class _Lingering:
             self._connection.linger()
         else:
             self._connection.close()
-
-
-def _address(found: object) -> tuple[str, int] | None:
-    """Host and port; None for a Unix socket."""
-    return (str(found[0]), int(found[1])) if isinstance(found, tuple) and len(found) >= 2 else None

@@ -1,4 +1,4 @@
-"""Pages of other origins: which may ask, and what their scripts see of an answer."""
+"""CORS: which origins' pages may call the server, and which headers their scripts can read."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Cors(CORSMiddleware):
     """Starlette's, for `api.cors_origins`. A preflight request is answered here and needs no key."""
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
-        # No cookies are read, so no credentials are allowed: keys travel in a header.
+        # Credentials are not allowed, because no cookies are read: keys are in a header.
         super().__init__(app, origins, allow_methods=("*",), allow_headers=("*",), expose_headers=_EXPOSED)
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """Raises InvalidRequest when the page may not ask."""
+        """Raises InvalidRequest if the origin is not allowed."""
         answer = super().preflight_response(request_headers)
         if answer.status_code >= 400:
             said = bytes(answer.body).decode()

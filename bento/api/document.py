@@ -79,17 +79,17 @@ def router(api: ApiSettings, desk: Desk) -> APIRouter:
         openapi_extra=_body(api),
     )
     async def predict(request: Request) -> Response:
-        """One text, longer than a sentence may be: probabilities, offsets, passages and a summary.
+        """Scores one text of up to 200,000 characters: probabilities, offsets, passages and a summary.
 
         With `Accept: text/event-stream` the answer is a stream of events: `progress` with the scores of the next words,
-        as often as there are new ones, then `result`, whose data is what is answered otherwise. An error before the
-        first event has its own status; a later one is an event `error`. Who goes away drops the work.
+        then `result`, whose data is the body of the other answer. An error before the first event has its own status; a
+        later one is an event `error`. If the client closes the connection, the work is dropped.
         """
         stream = _wants_events(request.headers.get("Accept", ""))
         events = _answer(request, api, desk)
         if not stream:
             return await _last(events)
-        first = await anext(events)  # what is refused before the work begins has its own status
+        first = await anext(events)  # errors before the work begins have their own status
         return EventStream(_encoded(first, events), api.timeout_s)
 
     return routes
@@ -107,7 +107,7 @@ async def _answer(request: Request, api: ApiSettings, desk: Desk) -> AsyncGenera
             else:
                 yield Progress(first_word=done, probabilities=rounded(found[done:]), words=len(where))
                 done = max(done, len(found))
-    yield answer  # the last item of `follow` has made it; what the request held is given back before it is sent
+    yield answer  # made by the last item of `follow`; the request's memory is released before it is sent
 
 
 async def _last(events: AsyncGenerator[BaseModel, None]) -> Response:
@@ -118,7 +118,7 @@ async def _last(events: AsyncGenerator[BaseModel, None]) -> Response:
 
 
 async def _encoded(first: BaseModel, rest: AsyncGenerator[BaseModel, None]) -> AsyncGenerator[bytes, None]:
-    """The events; a fault of ours is left to whoever logs it, and ends the stream."""
+    """The events. An internal error ends the stream and is logged further out."""
     try:
         yield _event(first)
         async for one in rest:
@@ -151,7 +151,7 @@ def _wants_events(accept: str) -> bool:
 
 
 def _body(limits: ApiSettings) -> dict[str, Any]:
-    """The body is read by hand, to stop at its limit; so its schema is told to OpenAPI by hand too."""
+    """The body is read by our own code, to stop at its limit, so its schema is added to OpenAPI here."""
     schema = DocumentRequest.model_json_schema()
     schema["properties"]["text"] |= {"pattern": NOT_BLANK, "maxLength": limits.max_document_characters}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -1,4 +1,4 @@
-"""The outermost layer: an id and a count for every answer; errors in their path's shape, whoever made them.
+"""The outermost layer: gives every answer an id and counts it; gives every error the shape that its path promises.
 
 Here a request also gets the form in which the routes know it: without `api.base_path`, without a slash at its end (a
 redirect would name the address that the proxy sees, not the client's), and a HEAD as a GET, whose body is left out.
@@ -72,7 +72,7 @@ class Edge:
             await self._way(scope, receive, send_counted)
         except ClientDisconnect:
             status = CLIENT_CLOSED_REQUEST
-        except RequestError as refused:  # a preflight request: every other error is told further in
+        except RequestError as refused:  # a preflight request: every other error is handled further in
             await respond(refused, scope["path"])(scope, receive, send_counted)
         route = getattr(scope.get("route"), "path", "other")
         traced.name(scope[SENT]["method"], route, request_id)
@@ -80,12 +80,12 @@ class Edge:
         metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - started, metrics.exemplar())
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask the routes; tell what went wrong there."""
+        """Call the routes; answer with an error if they fail."""
         begun = False
         error: Exception | None = None
 
         async def send_unless_error(message: Message) -> None:
-            # An error that a framework below has put into words of its own is held back, and told in ours further down.
+            # An error response of a framework below is held back, and replaced by ours further down.
             nonlocal error, begun
             if message["type"] == "http.response.start":
                 error = _reword(scope[SENT], message["status"], Headers(raw=message["headers"]))

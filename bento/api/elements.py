@@ -1,4 +1,4 @@
-"""How many values a JSON document holds, known before they are built."""
+"""Counts the values of a JSON document before it is parsed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _CLOSING = {ord("["): b"]", ord("{"): b"}"}
 
 
 def at_most(document: bytes, most: int) -> bytes:
-    """The document if it has at most `most` strings, brackets and commas; else as much of its beginning, made whole.
+    """The document if it has at most `most` strings, brackets and commas; else a beginning of that size, with its
+    brackets closed.
 
     What json.loads builds of the answer is bounded, and the first fault of the document is the first fault of it. The
     time is that of a search through the bytes, and some microseconds for each of `most`. Raises InvalidRequest for a

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from bento import metrics
 from bento.api.models import ErrorBody, ErrorResponse, ProtocolError
+from bento.api.statuses import headers, status
 from bento.errors import WordtellError
 
 # What proxies write into their logs for a client that went away before its answer; nobody receives it.
@@ -24,7 +25,7 @@ def respond(error: Exception, path: str) -> Response:
     body: BaseModel = shape(error)
     if path in _PROTOCOLS or path.startswith(tuple(prefix + "/" for prefix in _PROTOCOLS)):
         body = ProtocolError(error=error.message)
-    return Response(body.model_dump_json(), error.status, error.headers(), media_type="application/json")
+    return Response(body.model_dump_json(), status(type(error)), headers(error), media_type="application/json")
 
 
 def shape(error: WordtellError) -> ErrorResponse:
@@ -38,11 +39,11 @@ def documented(*kinds: type[WordtellError], shape: type[BaseModel] = ErrorRespon
     statuses: dict[int | str, list[type[WordtellError]]] = {}
     every: tuple[type[WordtellError], ...] = (*kinds, WordtellError)
     for kind in every:
-        statuses.setdefault(kind.status, []).append(kind)
+        statuses.setdefault(status(kind), []).append(kind)
     return {
-        status: {
+        number: {
             "model": shape,
             "description": " ".join(f"`{kind.code}`: {(kind.__doc__ or '').splitlines()[0]}" for kind in grouped),
         }
-        for status, grouped in statuses.items()
+        for number, grouped in statuses.items()
     }

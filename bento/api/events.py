@@ -1,4 +1,4 @@
-"""Server-sent events (HTML standard, 9.2): an answer that grows while it is computed."""
+"""Server-sent events (HTML standard, 9.2)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def event(name: str, data: BaseModel) -> bytes:
 
 
 class EventStream(Response):
-    """Events as they come. The generator is closed in any case, so that what it holds is given back."""
+    """A response of events. The generator is closed in any case, so that its memory is released."""
 
     media_type = EVENT_STREAM
 
     def __init__(self, events: AsyncGenerator[bytes, None], stall_s: float) -> None:
-        """stall_s: a client that takes nothing for so long has gone."""
+        """stall_s: seconds without reading after which the client counts as gone."""
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["Content-Length"]
         self._events = events

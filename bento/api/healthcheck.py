@@ -16,9 +16,9 @@ _DEFAULT_PORT = 3000
 
 
 def remember(port: int) -> None:
-    """Tell the health check of this container where the server listens; outside a container nobody asks."""
+    """Write the port for the health check of this container. Outside a container nothing reads it."""
     if os.environ.get("BENTOML_CONTAINERIZED"):
-        with contextlib.suppress(OSError):  # /tmp cannot be written to: then the default port has to do
+        with contextlib.suppress(OSError):  # /tmp is not writable: the default port is used
             _FILE.write_text(str(port))
 
 

@@ -1,4 +1,4 @@
-"""/api/v1/jobs: texts by the million, scored in the background."""
+"""/api/v1/jobs: up to a million texts, scored in the background."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _BODY = (
     UploadsFull,
 )
 _EXAMPLE = '{"id": "a-1", "text": "The state of our union is strong."}\n{"id": 2, "text": "It is important to note."}\n'
-# These are read by hand, so that what is wrong with them is told as everywhere.
+# These are read by our own code, so that errors have the usual shape.
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _IDEMPOTENCY = {
     "name": "Idempotency-Key",
@@ -90,9 +90,9 @@ def router(lifecycle: Lifecycle) -> APIRouter:
         openapi_extra=_body(),
     )
     async def make(request: Request) -> Response:
-        """JSON Lines, each `{"id", "text"}`: they are kept, and scored in the background.
+        """JSON Lines, each `{"id", "text"}`: they are stored, and scored in the background.
 
-        A text over a limit has an error as its result; a line that is no such object refuses the body.
+        A text over a limit gets an error as its result. If a line is not such an object, the body is refused.
         """
         owner = owner_of(request, keys)
         key = request.headers.get("Idempotency-Key")
@@ -148,16 +148,14 @@ def router(lifecycle: Lifecycle) -> APIRouter:
         "/api/v1/jobs/{id}", summary="End and forget it", response_model=Job, responses=documented(*_COMMON, UnknownJob)
     )
     async def forget(request: Request, id: JobId) -> Response:
-        """Its texts and results are deleted. The answer is the last that is known of it: `cancelled`, if it was not
-        done.
-        """
+        """Its texts and results are deleted. The answer is its last state: `cancelled` if it was not done."""
         return _answer(_job(await jobs.ask(Store.delete, id, owner_of(request, keys))))
 
     return routes
 
 
 async def _receive(request: Request, jobs: Jobs, settings: Settings, owner: str, key: str | None) -> store.Job:
-    """A body into the database, in memory that does not grow with it. Nothing of a refused one stays."""
+    """Write a body into the database, in constant memory. A refused body leaves nothing there."""
     limits = settings.jobs
     digest = hashlib.sha256()
     pieces = pieces_of(request, limits.max_body_bytes, limits.receive_timeout_s, "jobs.receive_timeout_s")
@@ -173,7 +171,7 @@ async def _receive(request: Request, jobs: Jobs, settings: Settings, owner: str,
             await intake.add(piece)
         await intake.end()
         return _same(await jobs.ask(Store.accept, job_id, owner, digest.hexdigest(), key), digest.hexdigest())
-    except BaseException:  # the client has gone, too
+    except BaseException:  # the client has closed the connection, too
         await asyncio.shield(asyncio.ensure_future(_forget(jobs, job_id, owner)))
         raise
 
@@ -182,7 +180,7 @@ async def _forget(jobs: Jobs, job_id: str, owner: str) -> None:
     try:
         await jobs.ask(Store.delete, job_id, owner)
     except (UnknownJob, JobsUnavailable):
-        return  # what the database still has of it, Store.sweep deletes
+        return  # Store.sweep deletes what is left of it in the database
 
 
 def _same(job: store.Job, digest: str) -> store.Job:
@@ -215,7 +213,7 @@ class _Intake:
             raise LineFault(self._line, f"is over the limit of {lines.MOST_BYTES} bytes")
 
     async def end(self) -> None:
-        """Nothing follows. Raises what `add` raises, and InvalidRequest where there was no line."""
+        """The end of the body. Raises what `add` raises, and InvalidRequest if there was no line."""
         await self._keep(len(self._buffer))
         if not self._texts:
             raise InvalidRequest('the body has no line: send {"id": "...", "text": "..."}, one a line', "body")
@@ -252,7 +250,7 @@ def _answer(body: BaseModel, status: int = 200, headers: dict[str, str] | None =
 
 
 def _body() -> dict[str, Any]:
-    """The body is read by hand, as it comes; so its schema is told to OpenAPI by hand too."""
+    """The body is read by our own code, as it arrives, so its schema is added to OpenAPI here."""
     schema = {"type": "string", "format": "json-lines"}
     body = {"required": True, "content": {MEDIA_TYPE: {"schema": schema, "example": _EXAMPLE}}}
     return {"requestBody": body, "parameters": [_IDEMPOTENCY]}

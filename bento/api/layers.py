@@ -1,4 +1,4 @@
-"""BentoML's own layers around our routes: those that cost each request more than they give are replaced."""
+"""Replaces BentoML's layers around our routes that cost each request more than they give."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def _traced(app: ASGIApp, **options: Any) -> Traced:
 def replace() -> None:
     """To be called before BentoML builds its application. Raises ConfigError.
 
-    The timeout layer goes: our own deadline says what happened. BentoML's keeps a timer for every request until its
-    time has passed, answered or not, and keeps the task of a client that went away for as long.
+    The timeout layer is removed, because we have our own deadline. BentoML's keeps a timer for every request until its
+    time is over, answered or not, and as long the task of a client that is gone.
 
-    The tracing layer becomes ours when OpenTelemetry's variables name a collector. Else it goes, unless BentoML's
-    configuration names an exporter: nobody sees its four spans of a request, which take the event loop as long as all
-    else that a refusal needs.
+    The tracing layer is replaced by ours if OpenTelemetry's variables name a collector. Otherwise it is removed, unless
+    BentoML's configuration names an exporter: without one, its four spans of a request are not sent, and cost the event
+    loop as much as everything else that a refusal needs.
     """
     traffic.TimeoutMiddleware = _Nothing  # type: ignore[misc, assignment]
     if tracing.wanted():

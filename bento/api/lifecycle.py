@@ -1,4 +1,4 @@
-"""From a process that has just started to one that answers, and back."""
+"""Starts and stops what answers requests: loads the detector, and closes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("wordtell")
 
 
 class Lifecycle:
-    """Loads the detector behind the open port, so that probes are answered meanwhile."""
+    """Loads the detector in the background, so that probes are answered meanwhile."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -29,12 +29,12 @@ class Lifecycle:
         self._thread = threading.Thread(target=self._load, name="load", daemon=True)
 
     def start(self) -> None:
-        """Begin to load."""
+        """Start to load."""
         self._thread.start()
         self.jobs.start()
 
     def stop(self) -> None:
-        """Take no more requests; finish what runs."""
+        """Accept no more requests; finish those that run."""
         self.jobs.stop()
         self._fault = ModelNotReady("the server is shutting down")
         detector, self._detector = self._detector, None
@@ -43,7 +43,7 @@ class Lifecycle:
 
     @property
     def detector(self) -> Detector:
-        """Raises ModelNotReady, saying why, until it is loaded, and when a lane has ended."""
+        """Raises ModelNotReady with the reason until it is loaded, and if a lane has ended."""
         if self._detector is None:
             # One error, raised for every probe: without this it would keep the frames of all of them.
             raise self._fault.with_traceback(None)
@@ -68,7 +68,7 @@ class Lifecycle:
 def check(host: str, port: int) -> None:
     """Before a port is opened: would this server serve? Raises ConfigError or ArtifactError, or exits as the child did.
 
-    The model is loaded and run in a process of its own: the parent of the worker that serves need not hold it too.
+    The model is loaded and run in a child process, so that the worker's parent does not keep its memory.
     """
     command = [sys.executable, "-m", "bento.cli", "check"]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))

@@ -1,4 +1,5 @@
-"""A job's body, JSON Lines, as it comes: whole lines -> what is kept of them, or the first line that is none."""
+"""Parses a job's body, JSON Lines, as it arrives: complete lines -> what is stored of them, or the first invalid
+line."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from bento.jobs import lines
 from bento.jobs.errors import LineFault
 from bento.settings import ApiSettings
 
-# The longest line, and the strings, brackets and commas of one, of which it needs seven.
+# The limits of a line: bytes, and strings, brackets and commas, of which a valid line has seven.
 MOST_BYTES = 1 << 20
 _MOST_TOKENS = 16
 _ID_CHARACTERS, _ID_DIGITS = 256, 18

@@ -1,4 +1,4 @@
-"""What the process is told before it listens: whose connections uvicorn makes, and how many files may be open."""
+"""Prepares the process before it listens: uvicorn's class for connections, and the limit of open files."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class PredictRequest(BaseModel):
 
 
 class Metadata(BaseModel):
-    """How the answer came about."""
+    """About the answer: the model, the engine, times."""
 
     model_config = ConfigDict(protected_namespaces=())
 

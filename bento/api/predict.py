@@ -28,10 +28,10 @@ def router(api: ApiSettings, desk: Desk) -> APIRouter:
         openapi_extra=_body(api),
     )
     async def predict(request: Request) -> Response:
-        """For every word of every text, how likely it is that a machine wrote it.
+        """For every word of every text, the probability that a machine wrote it.
 
-        A word is one of `text.split()`; `include` asks besides where each stands in its text, which passages a machine
-        wrote, and a summary. A text's scores do not depend on the other texts.
+        A word is one of `text.split()`. `include` adds each word's place in its text, the passages that are a machine's
+        by the threshold, and a summary. A text's scores do not depend on the other texts.
         """
         async with desk.serve(request) as turn:
             asked = await turn.read(lambda body: parse_predict(body, api))
@@ -43,7 +43,7 @@ def router(api: ApiSettings, desk: Desk) -> APIRouter:
 
 
 def _body(limits: ApiSettings) -> dict[str, Any]:
-    """The body is read by hand, to stop at its limit; so its schema is told to OpenAPI by hand too."""
+    """The body is read by our own code, to stop at its limit, so its schema is added to OpenAPI here."""
     schema = PredictRequest.model_json_schema()
     schema["properties"]["sentences"] |= documented_texts(limits)
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

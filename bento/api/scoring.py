@@ -1,6 +1,6 @@
-"""The way of every scoring request, by whichever protocol: key, model, room, body, texts, scores while they are wanted.
+"""The steps of every scoring request, for all protocols: key, model, admission, body, texts, scores.
 
-What a request costs is bounded before it is paid: see docs/architecture/6-limits.md.
+Each step has a limit that is checked before its work: see docs/architecture/6-limits.md.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from bento.errors import (
 from bento.settings import ApiSettings
 from bento.types import FloatArray
 
-# Everything that such a request can be refused with.
+# All errors that such a request can be refused with.
 FAULTS = (
     InvalidRequest,
     TooManySentences,
@@ -69,7 +69,7 @@ Parsed = TypeVar("Parsed")
 
 
 class Desk:
-    """Where scoring requests come in. One for all routes: what bodies hold is counted together."""
+    """The entry of scoring requests. All routes share one, which counts the bytes of all bodies together."""
 
     def __init__(self, lifecycle: Lifecycle) -> None:
         self._lifecycle = lifecycle
@@ -130,7 +130,7 @@ class Turn:
             return parse(body)
 
     async def score(self, texts: Sequence[str], field: str) -> Scores:
-        """The scores, unless the client goes away or its time is up: then what has not begun of the work is dropped.
+        """The scores. If the client closes the connection or the deadline passes, work that has not begun is dropped.
 
         field: what the client calls the list of texts. Raises ClientDisconnect, DeadlineExceeded, and what
         `Detector.score` raises.
@@ -170,7 +170,7 @@ class Turn:
 
 @dataclass
 class _Waiting:
-    """For scores, as long as their client and the deadline let it."""
+    """Waits for scores until the client is gone or the deadline has passed."""
 
     turn: Turn
     work: asyncio.Future[Scores]
@@ -204,7 +204,7 @@ def _setter(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> Callable
     """What a lane calls to set an event of this loop."""
 
     def tell() -> None:
-        with suppress(RuntimeError):  # the loop is closed, and with it all who waited
+        with suppress(RuntimeError):  # the loop is closed, and with it all waiting requests
             loop.call_soon_threadsafe(changed.set)
 
     return tell
@@ -220,9 +220,9 @@ def named(detector: Detector, name: str, version: str | None = None) -> Detector
 
 
 def owner_of(request: Request, keys: Sequence[SecretStr]) -> str:
-    """Whose request it is: a digest of its key, or nobody's where no key is asked for.
+    """The owner of a request: a digest of its key; empty without `api.keys`.
 
-    Raises Unauthorized, in a time that does not tell how much of a key was right.
+    Raises Unauthorized, in a time that does not depend on how much of the key was right.
     """
     if not keys:
         return ""
@@ -235,12 +235,12 @@ def owner_of(request: Request, keys: Sequence[SecretStr]) -> str:
 
 
 async def _disconnected(request: Request) -> None:
-    """Returns once the client has gone away: nothing else can come after the body."""
+    """Returns when the client has closed the connection: nothing else can come after the body."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def _seen(work: asyncio.Future[Scores]) -> None:
-    """A failure in the moment in which the client went away interests nobody."""
+    """Ignore a failure at the moment when the client closed the connection."""
     if not work.cancelled():
         work.exception()

@@ -1,4 +1,4 @@
-"""The page at `/`, for people: a few files that are served as they stand in bento/api/page, and load nothing else."""
+"""Serves the page at `/`: the files of bento/api/page, unchanged, which load nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEADERS = {
     " img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",  # asked for each time, answered 304: a new version is seen at once
+    "Cache-Control": "no-cache",  # revalidated each time (304), so a new version is used at once
 }
 
 

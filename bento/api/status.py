@@ -31,7 +31,7 @@ def router(lifecycle: Lifecycle) -> APIRouter:
 
     @routes.get("/metrics", summary="Prometheus metrics", response_class=Response)
     async def exposition(request: Request) -> Response:
-        """Counters, gauges and histograms in Prometheus' text format, or in OpenMetrics for who accepts that."""
+        """Counters, gauges and histograms in Prometheus' text format, or in OpenMetrics if the client accepts that."""
         content, kind = metrics.exposition(request.headers.get("Accept", ""))
         return Response(content, headers={"Content-Type": kind})
 

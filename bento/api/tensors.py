@@ -38,7 +38,7 @@ Dimension = Annotated[StrictInt, Field(ge=0, le=1 << 31)]
 
 
 class Parameters(BaseModel):
-    """Those of the protocol's parameters that mean something here; the others are ignored, as it says."""
+    """The protocol's parameters that have an effect here. The others are ignored, as the protocol says."""
 
     binary_data_size: Annotated[StrictInt, Field(ge=0)] | None = Field(None, description="Bytes of a binary tensor.")
     binary_data: bool | None = Field(None, description="Answer this output in binary.")

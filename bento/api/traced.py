@@ -7,7 +7,7 @@ from opentelemetry.propagate import extract
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Asked every few seconds, of every pod: their traces would bury the others.
+# Requested every few seconds at every pod: their traces would outnumber the others.
 _UNTRACED = ("/livez", "/readyz", "/healthz", "/metrics")
 
 
@@ -40,7 +40,7 @@ class Traced:
 
 
 def name(method: str, route: str, request_id: str) -> None:
-    """Tell the span around, if there is one, which route answered: not the path, which any client can vary."""
+    """Set the route on the current span, if there is one: the template, not the path, which clients can vary."""
     span = trace.get_current_span()
     if span.is_recording():
         span.update_name(f"{method} {route}")

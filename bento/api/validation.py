@@ -1,4 +1,4 @@
-"""From a body's bytes to texts within the limits, or the first fault found, named as the client wrote it."""
+"""Parses a body's bytes into texts within the limits, or raises the first fault, with the client's names."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def parse(
 ) -> Model:
     """The body as this model; `example` is the remedy for what is not one. Raises a RequestError for the first fault.
 
-    A body with more values than any request has is read as far as that many. It has a fault there, which the model or
-    `check` finds, or far too much in it.
+    A body with more values than a valid request can have is parsed only up to that number. Its fault is there, for the
+    model or `check` to find, or it has too many values.
     """
     begun = at_most(body, _TOKENS_A_TEXT * limits.max_sentences + _TOKENS_BESIDE)
     cut = begun is not body  # closed brackets can make a beginning as long as the whole
@@ -45,7 +45,7 @@ def parse(
         check(found)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
-        # What is missing in the beginning may stand in the rest.
+        # What is missing in the parsed beginning may be in the rest.
         if faults := [fault for fault in faults if not (cut and fault["type"] == "missing")]:
             raise _first_fault(faults[0], example, cut) from None
     raise InvalidRequest(f"the body holds far more than a request: send only {example}", "body")

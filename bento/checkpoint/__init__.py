@@ -1,1 +1,1 @@
-"""A Hugging Face checkpoint: read, checked, refused by name. Needs torch and transformers, so import it lazily."""
+"""Reads and checks a Hugging Face checkpoint. Imports torch and transformers, so import it lazily."""

@@ -1,4 +1,4 @@
-"""The files of a checkpoint: whether each is what its name says, and which hold the weights. Faults by their cause."""
+"""The files of a checkpoint: whether each is what its name says, and which have the weights. Errors name the cause."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def genuine(path: Path) -> Path:
 
 
 def weights(folder: Path) -> list[Path]:
-    """The files that hold the weights, each whole. Raises CheckpointError, naming the file."""
+    """The files of weights, each complete. Raises CheckpointError, naming the file."""
     for path in (folder / name for name in names.WEIGHTS):
         if path.is_symlink() or path.is_file():  # a link to nothing counts, and is named
             found = _shards(folder, genuine(path)) if path.suffix == ".json" else [path]

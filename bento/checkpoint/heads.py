@@ -1,4 +1,4 @@
-"""What a checkpoint has beyond the encoder: a head of one linear layer, of two, or of what is not computed here."""
+"""The head of a checkpoint: one linear layer, or two. Other heads raise CheckpointError."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def two_layers(spare: Collection[str], missing: Collection[str], model_type: str
 
 
 def no_more_than(folder: Path, classes: Collection[str], spare: Collection[str]) -> None:
-    """Refuse what would be left out. Raises CheckpointError, naming the weights and the class.
+    """Raises CheckpointError for weights that would be left out, naming them and the class.
 
     classes: the `architectures` of the configuration. spare: names of weights that nothing here computes with.
     """

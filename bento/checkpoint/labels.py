@@ -11,7 +11,7 @@ from bento.checkpoint.errors import LabelError
 MACHINE_NAMES = frozenset(
     ["machine", "machinegenerated", "machinewritten", "ai", "aigenerated", "aiwritten", "generated", "fake", "llm"]
 )
-# What transformers writes when nobody named the two classes: 1 is the positive one by custom.
+# What transformers writes if the two classes have no names: by convention 1 is the positive one.
 UNNAMED = ("LABEL_0", "LABEL_1")
 # Where in a span a token stands (the schemes IOB, BIOES, BILOU, BMES), before the name of the span's class.
 _PLACE = re.compile(r"[BIELMSU][-_](?=.)", re.IGNORECASE)

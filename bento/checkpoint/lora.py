@@ -2,7 +2,7 @@
 
 W' = W + s B A with A [rank, in], B [out, rank] and s = alpha / rank, or alpha / sqrt(rank) for rank-stabilised ones
 (Kalajdzievski 2023, https://arxiv.org/abs/2312.03732). Weights that training replaced (the head) come beside them.
-What this page does not know is refused by its name: a merge that leaves something out is another model.
+Unknown settings and weights raise CheckpointError, because a partial merge would be another model.
 """
 
 from __future__ import annotations

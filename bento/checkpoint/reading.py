@@ -1,4 +1,5 @@
-"""A Hugging Face checkpoint. What is not understood is refused by name: read anyway, it would give wrong scores."""
+"""Reads a Hugging Face checkpoint. Raises CheckpointError for anything that it does not understand, because loading it
+anyway would give wrong scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Settings of a checkpoint that decide what its numbers mean: what is not computed, what makes probabilities."""
+"""Settings of a checkpoint that decide what its numbers mean: unsupported ones raise CheckpointError; the activation of
+its logits."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ def activation(folder: Path, config: Mapping[str, Any], labels: int) -> Activati
 
 
 def _foreign(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
-    """Schemes of positions that transformers drops without a word."""
+    """Schemes of positions that transformers silently ignores."""
     found = {Positions.scheme: config[Positions.scheme]} if config.get(Positions.scheme) not in Positions.plain else {}
     return found | {
         name: value

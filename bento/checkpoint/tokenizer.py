@@ -1,4 +1,4 @@
-"""The tokenizer of a checkpoint: tokenizer.json to the letter, and whether it bears texts of all kinds."""
+"""The tokenizer of a checkpoint: its tokenizer.json, unchanged, tested on texts of many kinds."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def plain(text: str) -> tokenizers.Tokenizer:
 
 
 def attempt(fast: tokenizers.Tokenizer, texts: Iterable[str]) -> tuple[int, BaseException | None]:
-    """The place of the first text that the tokenizer fails on, and how; None when it bears all.
+    """The index of the first text on which the tokenizer fails, and the error; None if it fails on none.
 
     A panic of its library is a BaseException, and prints a trace that may quote the text: nothing of it is seen.
     """

@@ -71,7 +71,7 @@ class Fit:
         return Fit(self.missing - set(known), self.spare - set(known), misshapen)
 
     def check(self, folder: Path, class_name: str) -> None:
-        """Raises CheckpointError for what is missing or misshapen: transformers fills it with random numbers."""
+        """Raises CheckpointError for what is missing or misshapen: transformers would fill it with random numbers."""
         if self.missing:
             fault = f"lacks the weights {heads.listed(self.missing)}"
             left = [name for name in self.spare if not names.HARMLESS.fullmatch(name)]

@@ -38,9 +38,9 @@ def batch(  # noqa: PLR0913, PLR0917 - each is an option
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Scorers on the Ray cluster; by default as fit.")] = None,
 ) -> None:
-    """Score every text of files of any size. A run that was ended goes on when the same command is given again.
+    """Score every text of files of any size. Repeat the command to resume an interrupted run.
 
-    Exit code 0: all rows are scored. 2: some have an error, which their `error` tells. 1: the run stopped.
+    Exit code 0: all rows are scored. 2: some have an error, in their `error`. 1: the run stopped.
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise ConfigError('wordtell batch needs pyarrow: pip install "wordtell[batch]"')

@@ -1,4 +1,4 @@
-"""`wordtell calibrate`: thresholds with a promise."""
+"""`wordtell calibrate`: thresholds with a bounded false-positive rate."""
 
 from __future__ import annotations
 

@@ -41,6 +41,9 @@ def distill(  # noqa: PLR0913, PLR0917 - each is an option
 
     The report, teacher and student side by side on texts that neither taught nor chose, goes into OUT/report too.
     """
+    from train.distill import orders  # noqa: PLC0415 - as below, but nothing that a wrong order would wait for
+
+    order = orders.ordered(layers, hidden, like, student, prune_vocabulary)
     with needs("train"):
         from train.distill import command  # noqa: PLC0415 - the extra is needed by this command only
 
@@ -48,7 +51,7 @@ def distill(  # noqa: PLR0913, PLR0917 - each is an option
             teacher=teacher,
             files=tuple(texts),
             out=out,
-            order=command.ordered(layers, hidden, like, student, prune_vocabulary),
+            order=order,
             steps=steps,
             relation_steps=relation_steps,
             rate=rate,

@@ -1,4 +1,4 @@
-"""`wordtell sign`: so that a server can refuse a model folder that nobody signed."""
+"""`wordtell sign`: signs a model folder, so that a server can refuse unsigned ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seam between wordtell and an inference engine: windows in, logits out, and what an engine can do as data."""
+"""The interface to an inference engine: windows in, logits out, and a description of what the engine can do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from bento.types import FloatArray, IntArray
 class Batching(Enum):
     """How several windows may share a run without changing each other's numbers.
 
-    SINGLE: not at all; all tokens of a run have something in common, as in INT8 with one activation scale a tensor.
+    SINGLE: one window a run, because all tokens of a run affect each other, as in INT8 with one activation scale a
+    tensor.
     PADDED: as rows of a batch, the shorter ones padded.
     PACKED: one after another, without padding.
     """
@@ -28,12 +29,11 @@ class Abilities:
     """What an engine can do. The scheduler reads this and nothing else of an engine.
 
     engine: its name, as responses show it. device: where it computes, "cpu" or "cuda:0".
-    variant: what of engine and processor changes scores, for the model's version: "fused.avx512vnni".
+    variant: everything about engine and processor that changes scores, for the model version: "fused.avx512vnni".
     lanes: how many threads may call `run` at the same time.
-    run_tokens: tokens that one run should hold, padding included, as a GPU wants them; None: no more than the longest
-    window has, as many windows as measured speed says, so that no lane is ever far from its next turn.
-    most_padding: of a padded run's positions, the greatest share that may hold no token.
-    exact: whether a window's logits are the same to the bit whatever shares its run.
+    run_tokens: tokens that one run should have, padding included, for a GPU; None: at most those of the longest window,
+    and as many windows as the measured speeds suggest.
+    most_padding: the largest share of a padded run's positions that may be padding.
     shapes: (windows, tokens of each) that are to be run before the first request, because the first run is slow.
     """
 
@@ -44,7 +44,6 @@ class Abilities:
     lanes: int = 1
     run_tokens: int | None = None
     most_padding: float = 0.2
-    exact: bool = False
     shapes: tuple[tuple[int, int], ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""From what a folder holds to the engine that serves it."""
+"""Chooses the engine for what a folder holds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bento.settings import Settings
 
 logger = logging.getLogger("wordtell")
 
-# PyTorch's products share out well over two cores (a lane of each is slower by a third); more were not measured.
+# PyTorch's products scale well to two cores (two lanes of one core each are slower by a third); more were not measured.
 _TORCH_THREADS = 4
 _NO_TORCH = (
     "install it (`make serve MODEL=...` does, or pip install 'wordtell[torch]'), or make a model folder of it, faster"

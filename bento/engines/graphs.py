@@ -20,16 +20,16 @@ from bento.errors import ArtifactError
 from bento.native import LIBRARY
 
 # Instruction sets on which every measurement of docs/benchmarks.md has the fused graph ahead.
-KNOWN_FAST = frozenset({"amx", "avx512vnni"})
+KNOWN_FAST = frozenset({"amx", "avx512bf16", "avx512vnni"})
 # Both graphs run windows of these lengths in turn, until a run has taken so many seconds: about 0.6 s in all at most.
 _LENGTHS = (4, 8, 16, 32, 64, 128, 256)
 _LONG_ENOUGH_S = 0.1
-# Two engines this near are equal: the same one is chosen at every start.
+# Within this factor the graphs count as equally fast, so that the same one is chosen at every start.
 _MARGIN = 1.1
 
 
 def faster(folder: ModelFolder, plan: Plan, fused: bool = True, library: Path = LIBRARY) -> tuple[Runner, str]:
-    """The runner, and why it was taken: a clause for the log, with what would be faster.
+    """The runner, and the reason for the log, with what would be faster.
 
     fused: whether the settings allow the fused graph. Raises ArtifactError when not even the portable one loads.
     """

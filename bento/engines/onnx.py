@@ -42,15 +42,22 @@ class OnnxRunner:
         return [logits[row, : len(window)] for row, window in enumerate(windows)]
 
 
-def session(graph: Path, inputs: Sequence[str], threads: int, operators: Path | None = None) -> ort.InferenceSession:
-    """Load a graph that has these inputs. `operators`: the library of its own ones. Raises ArtifactError."""
+def session(
+    graph: Path, inputs: Sequence[str], threads: int, operators: Path | None = None, spinning: bool = False
+) -> ort.InferenceSession:
+    """Load a graph that has these inputs.
+
+    operators: the library of its own ones. spinning: its threads wait for the next operator on their cores, for as long
+    as a run lasts. Raises ArtifactError.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # A spinning worker would steal the core of the lane beside it.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A spinning worker would take the core of another lane, or of whoever comes between two runs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if saturates():
-        # Turns s8 weights to u8 while the graph is loaded: exact, and slower, so nothing for processors with VNNI.
+        # Turns s8 weights to u8 while the graph is loaded: exact, and slower, so it is not set on processors with VNNI.
         options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 3
     try:

@@ -18,9 +18,9 @@ PRODUCT = (
 
 @cache
 def saturates() -> bool:
-    """Whether a sum of two products is cut at 16 bits: so it is on x86 without VNNI, whose instruction is vpmaddubsw.
+    """Whether a sum of two products saturates at 16 bits, as on x86 without VNNI, where the instruction is vpmaddubsw.
 
-    Asked of ONNX Runtime itself, once and in some milliseconds, because no list of processors would stay true.
+    Measured with ONNX Runtime itself, once, in some milliseconds, because a list of processors would become outdated.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1

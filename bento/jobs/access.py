@@ -1,4 +1,4 @@
-"""The jobs of a server: off, not there yet, there, or away. One for the process."""
+"""The state of a server's jobs: off, starting, ready or unavailable. One for the process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Found = TypeVar("Found")
 
 
 class Jobs:
-    """Opens the database in the background, as often as it takes; a database that is away holds up nothing else."""
+    """Opens the database in the background, with retries; an unreachable database delays nothing else."""
 
     def __init__(self, settings: JobsSettings, detector: Callable[[], Detector]) -> None:
         """detector: raises ModelNotReady while there is none."""
@@ -52,7 +52,7 @@ class Jobs:
 
     @property
     def state(self) -> Literal["off", "ready", "unavailable"]:
-        """As the health tells it."""
+        """The state, as /api/v1/health shows it."""
         if not self.on:
             return "off"
         silent = time.monotonic() - self._answered > _ANSWER_S
@@ -87,7 +87,7 @@ class Jobs:
             raise JobsUnavailable("the jobs' database does not answer") from None
 
     def wake(self) -> None:
-        """There is a new job."""
+        """To be called when there is a new job."""
         if self._worker is not None:
             self._worker.wake()
 

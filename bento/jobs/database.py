@@ -25,7 +25,7 @@ from bento.settings import JobsSettings
 
 _FILE, _LOCK = "jobs.db", "lock"
 _MIGRATIONS = Path(__file__).parent / "migrations"
-# Any number that nobody else uses: PostgreSQL's advisory lock of whoever migrates.
+# PostgreSQL's advisory lock for migrations: a number that no other program uses.
 _MIGRATING = 7_283_645_190
 # Seconds to connect, to wait for another's lock, and for a statement.
 _PATIENCE_S = 5
@@ -80,7 +80,7 @@ class Database:
             raise JobsUnavailable("the jobs' database does not answer") from error
 
     def erase(self) -> None:
-        """Let nothing that was deleted stay in SQLite's log of writes. PostgreSQL's VACUUM does the same there."""
+        """Remove deleted data from SQLite's write-ahead log. In PostgreSQL, VACUUM does that."""
         if self.postgresql:
             return
         try:
@@ -90,7 +90,7 @@ class Database:
             finally:
                 connection.close()
         except (SQLAlchemyError, sqlite3.Error):
-            return  # somebody reads, or the disk is full: the next time
+            return  # a reader is active, or the disk is full: it is tried again later
 
     def close(self) -> None:
         """End every connection."""
@@ -156,7 +156,7 @@ def _only_server(folder: Path) -> IO[bytes]:
     """The lock of a folder. Raises JobsUnavailable."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(folder / _FILE, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite's own would be anybody's to read
+        os.close(os.open(folder / _FILE, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite's would be world-readable
         lock = (folder / _LOCK).open("ab")
     except OSError as error:
         raise JobsUnavailable("jobs.folder cannot be written to", f"{folder}: {error.strerror}") from error
@@ -182,7 +182,7 @@ def _migrate(connection: Connection) -> None:
 
 
 def _translated(error: DBAPIError) -> JobsUnavailable:
-    """What happened, without a text in it: only the first line of the driver's words is safe."""
+    """The error without any client's text: only the first line of the driver's message is safe."""
     first = next(iter(str(error.orig).strip().splitlines()), type(error.orig).__name__)[:200]
     # 53100 is PostgreSQL's disk_full.
     full = "disk is full" in first or getattr(error.orig, "sqlstate", None) == "53100"

@@ -1,14 +1,14 @@
-"""What can go wrong with jobs.
+"""What can go wrong with jobs; api/statuses.py has the HTTP statuses.
 
 WordtellError
-├── JobsUnavailable          503  the database is away or full
+├── JobsUnavailable     the database is away or full
 └── RequestError
-    ├── UnknownJob           404  no such job of this key (a NotFound)
-    ├── JobsOff              404  the server keeps no jobs (a NotFound)
-    ├── KeyReused            409
-    ├── QuotaExceeded        429
-    ├── UploadsFull          429  (an Overloaded)
-    └── LineFault            422  (an InvalidRequest)
+    ├── UnknownJob      no such job of this key (a NotFound)
+    ├── JobsOff         the server keeps no jobs (a NotFound)
+    ├── KeyReused
+    ├── QuotaExceeded
+    ├── UploadsFull     (an Overloaded)
+    └── LineFault       (an InvalidRequest)
 """
 
 from __future__ import annotations
@@ -19,17 +19,12 @@ from bento.errors import InvalidRequest, NotFound, Overloaded, RequestError, Wor
 class JobsUnavailable(WordtellError, RuntimeError):
     """The database of the jobs is away or full. Requests for scores are answered all the same."""
 
-    status = 503
     code = "jobs_unavailable"
 
     def __init__(self, reason: str, detail: str = "") -> None:
         """`detail` is for the log: names of hosts, users and folders are in it."""
         super().__init__(f"{reason}: try again in 10 s")
         self.detail = f"{reason}: {detail}" if detail else reason
-
-    def headers(self) -> dict[str, str]:
-        """A database comes back in seconds, or an operator is needed."""
-        return {"Retry-After": "10"}
 
 
 class UnknownJob(NotFound):
@@ -49,7 +44,6 @@ class JobsOff(NotFound):
 class KeyReused(RequestError):
     """An Idempotency-Key comes with another body than the first time."""
 
-    status = 409
     code = "idempotency_key_reused"
 
     def __init__(self) -> None:
@@ -61,15 +55,10 @@ class KeyReused(RequestError):
 class QuotaExceeded(RequestError):
     """The API key keeps as much as `jobs.max_jobs` and `jobs.max_stored_bytes` allow."""
 
-    status = 429
     code = "quota_exceeded"
 
     def __init__(self, kept: int, limit: int, what: str, setting: str) -> None:
         super().__init__(f"this API key keeps {kept} {what}; the limit is {limit} ({setting}): delete a job")
-
-    def headers(self) -> dict[str, str]:
-        """Jobs are deleted by their client, or after `jobs.retention_h`."""
-        return {"Retry-After": "60"}
 
 
 class UploadsFull(Overloaded):

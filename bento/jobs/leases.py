@@ -1,7 +1,7 @@
-"""How a chunk of a job is scored once, by whichever server.
+"""Leases: each chunk of a job counts once, whichever server scores it.
 
 A chunk is leased under a token of its own. Its results are written, its texts deleted and its job's counts raised in
-one transaction that asks for this token: so it counts once, however often it was run. The order of locks is chunk, job.
+one transaction that checks this token, so it counts once, however often it was run. The order of locks is chunk, job.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Lease:
 
 
 class Leases:
-    """The chunks of all servers that share a database. Everything raises JobsUnavailable while it is away."""
+    """The chunks of all servers that share a database. Every method raises JobsUnavailable while it does not answer."""
 
     def __init__(self, database: Database, settings: JobsSettings) -> None:
         self._database = database
@@ -77,19 +77,19 @@ class Leases:
         return None
 
     def renew(self, lease: Lease) -> bool:
-        """Is it still ours? Then it is for another while."""
+        """Renew the lease. Returns whether the chunk still belongs to this server."""
         with self._database.transaction() as connection:
             until = self._database.now + self._settings.lease_s
             return connection.execute(update(chunks).where(_held(lease)).values(lease_until=until)).rowcount == 1
 
     def release(self, lease: Lease) -> None:
-        """Give a chunk back as it was: this server stops."""
+        """Give a chunk back unscored, because this server stops."""
         back = {"lease_token": None, "lease_until": None, "attempts": chunks.c.attempts - 1}
         with self._database.transaction() as connection:
             connection.execute(update(chunks).where(_held(lease)).values(**back))
 
     def complete(self, lease: Lease, results: bytes, failed: int, version: str, dead: str | None = None) -> bool:
-        """Write a chunk's results, `failed` of them errors. False if somebody else did, or may be doing it.
+        """Write a chunk's results, `failed` of them errors. False if another server did, or may be doing it.
 
         dead: why the chunk is given up.
         """
@@ -122,7 +122,8 @@ class Leases:
         return True
 
     def _free(self, now: ColumnElement[float]) -> ColumnElement[bool]:
-        """Nobody's, or of a server that is silent. A lease from the future is of a clock that has been put back."""
+        """The condition for a free chunk: no lease, or an expired one. A lease that ends too far in the future comes
+        from a clock that was set back."""
         until = chunks.c.lease_until
         return or_(until.is_(None), until < now, until > now + self._settings.lease_s + _SLEW_S)
 

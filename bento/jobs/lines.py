@@ -1,6 +1,6 @@
 """The lines of a chunk: texts as they are kept, and their results. JSON Lines in UTF-8. Pure.
 
-A text that is at fault by itself (blank, too long) is kept as the line that it will have in the results.
+An invalid text (blank, too long) is stored as its line of the results.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What clients do with jobs, and what time does with them; each step in one short transaction."""
+"""What clients do with jobs, and their deletion after their retention; each step is one short transaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bento.jobs.lines import Chunk
 from bento.jobs.tables import chunks, jobs
 from bento.settings import JobsSettings
 
-# What nobody sees: a job that is not all there yet, and one that is being deleted, a few chunks a transaction.
+# Hidden jobs: one that is still being received, and one that is being deleted, a few chunks a transaction.
 _HIDDEN = ("receiving", "deleted")
 _DELETED_AT_ONCE = 16
 STATES = ("queued", "running", "done", "failed")
@@ -35,7 +35,7 @@ class Load:
 
 
 class Store:
-    """The jobs of all servers that share a database. Everything raises JobsUnavailable while it is away."""
+    """The jobs of all servers that share a database. Every method raises JobsUnavailable while it does not answer."""
 
     def __init__(self, database: Database, settings: JobsSettings) -> None:
         self._database = database
@@ -92,10 +92,11 @@ class Store:
                 connection.execute(insert(chunks), rows)
 
     def accept(self, job_id: str, owner: str, digest: str, key: str | None) -> Job:
-        """All texts are there. With the key of an earlier job, that one; this one is then gone."""
+        """Accept a job: all its texts are stored. If an earlier job has the same key, returns that one and deletes this
+        one."""
         try:
             with self._database.transaction() as connection:
-                # A key's jobs may have come at the same time: they are looked at again, when this one is all there.
+                # Jobs of one key may arrive at the same time, so the quota is checked again when this one is complete.
                 total = select(func.sum(jobs.c.size)).where(jobs.c.owner == owner).scalar_subquery()
                 if (kept := int(connection.execute(select(total)).scalar_one())) > self._settings.max_stored_bytes:
                     raise QuotaExceeded(kept, self._settings.max_stored_bytes, "bytes", "jobs.max_stored_bytes")
@@ -168,7 +169,7 @@ class Store:
         return {**_shown(found), "state": "cancelled" if found.state in LIVE else found.state}
 
     def sweep(self) -> int:
-        """Delete what is over its time: ended jobs, and those that were never all there. How many."""
+        """Delete ended jobs after their retention, and incomplete ones. Returns how many."""
         now, limits = self._database.now, self._settings
         with self._database.transaction() as connection:
             over = or_(
@@ -180,7 +181,7 @@ class Store:
         return found
 
     def load(self) -> Load:
-        """What there is to do."""
+        """Counts of jobs and waiting texts."""
         live = jobs.c.state.in_(LIVE)
         with self._database.transaction(reads=True) as connection:
             states = {
@@ -193,7 +194,7 @@ class Store:
         return Load({state: states.get(state, 0) for state in STATES}, int(texts), max(0.0, float(oldest or 0.0)))
 
     def _purge(self) -> None:
-        """Delete what is to be deleted, in steps: on SQLite each holds up all that is written."""
+        """Delete in steps, because each delays all other writes in SQLite."""
         while True:
             with self._database.transaction() as connection:
                 one = select(jobs.c.id).where(jobs.c.state == "deleted").limit(1)
@@ -209,7 +210,7 @@ class Store:
         self._database.erase()
 
     def _expect_disk(self) -> None:
-        """Raises JobsUnavailable where results and deletions, which need room too, would find none."""
+        """Raises JobsUnavailable if the disk would be too full for results and deletions."""
         folder = self._settings.folder
         if folder is not None and shutil.disk_usage(folder).free < self._settings.min_free_mb << 20:
             raise JobsUnavailable("the disk of the jobs' database is full", f"{folder} (jobs.min_free_mb)")

@@ -1,4 +1,4 @@
-"""Scores the chunks of jobs, in a thread of its own, behind every request."""
+"""Scores the chunks of jobs in its own thread, with a lower share than requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Found = TypeVar("Found")
 
 
 class Worker:
-    """Runs until stopped. What it has begun then is given back."""
+    """Runs until stopped. Chunks that are not done then are given back."""
 
     def __init__(self, store: Store, detector: Callable[[], Detector], settings: JobsSettings) -> None:
         """detector: raises ModelNotReady while there is none."""
@@ -51,12 +51,12 @@ class Worker:
         self._thread.start()
 
     def wake(self) -> None:
-        """There is a new job."""
+        """To be called when there is a new job."""
         with suppress(RuntimeError):  # it has ended
             self._loop.call_soon_threadsafe(self._come.set)
 
     def stop(self, seconds: float) -> None:
-        """Give back what is not done; wait so long for it at most: a database that is away may not answer."""
+        """Give back chunks that are not done. Waits at most this long, because the database may not answer."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(seconds)
@@ -79,7 +79,7 @@ class Worker:
         self._threads.shutdown(wait=False)
 
     async def _always(self, step: Callable[[], Any]) -> None:
-        """A step after the other. A fault of ours must not end the jobs of this server."""
+        """Run steps until stopped. An internal error must not end the jobs of this server."""
         while True:
             try:
                 await step()
@@ -107,7 +107,7 @@ class Worker:
             await asyncio.wait({work, lost}, return_when=asyncio.FIRST_COMPLETED)
             end = work.result() if work.done() else "lost"
         except asyncio.CancelledError:
-            raise  # it stays among those that are given back
+            raise  # it stays in the list of chunks to give back
         except ModelNotReady:  # the server stops
             await self._ask(self._store.leases.release, lease)
             raise
@@ -118,7 +118,7 @@ class Worker:
         metrics.JOBS_CHUNKS.labels(end).inc()
 
     async def _work(self, detector: Detector, lease: Lease) -> str:
-        """Score a chunk, and write its results as soon as the database takes them."""
+        """Score a chunk, and write its results as soon as the database accepts them."""
         dead = None
         if lease.attempts > self._settings.max_attempts:
             dead = (

@@ -1,1 +1,1 @@
-"""Which windows run when, and on which lane: fair between requests, bounded, and right under any order of events."""
+"""Decides which windows run when and on which lane: fair between requests, with a bounded backlog."""

@@ -1,4 +1,4 @@
-"""What waits for a lane: the windows of all requests, taken in turns that are fair by tokens. Pure: no threads here."""
+"""The windows that wait for a lane. Each request gets the same number of tokens per round. No threads here."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from opentelemetry.trace import SpanContext
 from bento.engines import Abilities, Batching
 from bento.types import FloatArray, IntArray
 
-# Tokens that a request of weight 1 earns each round: about one short text. A long window is run on credit and paid for
-# in the rounds after it, so that a short request that comes meanwhile waits for one of them at most.
+# Tokens of credit that a request gets in each round: about one short text. A request may start a run when its credit is
+# above 0; the run's tokens are subtracted. After a window of 455 tokens it waits for seven rounds, so a short request
+# waits for one long window at most.
 QUANTUM = 64
-# The weight of work in the background: beside a request it earns a tenth of the tokens.
-BACKGROUND = 0.1
+# Background work (jobs) gets a tenth of a request's tokens in a round.
+BACKGROUND = 0.1 * QUANTUM
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,12 @@ class Done:
 
 @dataclass(eq=False)
 class Job:
-    """One request: what it has still to run, longest first, and how many tokens it may run before others.
+    """One request: its waiting windows, longest first, and its credit in tokens.
 
-    expected: tokens that are still to be added, as far as one can tell. submitted: when the first were. span: of its
-    request, if that is traced. background: nobody waits for it; its tokens keep no request from admission.
+    expected: an estimate of the tokens that are still to be added. submitted: when the first were. span: of its
+    request, if that is traced. background: no client waits for it, and its tokens do not count for admission.
     """
 
-    weight: float = 1.0
     expected: int = 0
     submitted: float | None = None
     waiting: deque[Item] = field(default_factory=deque)
@@ -78,7 +78,8 @@ class Item:
 
 
 class Backlog:
-    """Deficit round robin (Shreedhar and Varghese 1995): who has run too much waits until the others have caught up."""
+    """Deficit round robin (Shreedhar and Varghese 1995): a request whose credit is not above 0 waits for its next
+    turns."""
 
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
@@ -89,7 +90,7 @@ class Backlog:
         return bool(self._jobs)
 
     def add(self, job: Job, texts: Iterable[Text]) -> None:
-        """More of a request; it joins at the end of the round unless it waits already."""
+        """Add texts of a request. It joins at the end of the round unless it is waiting already."""
         items = list(job.waiting)
         for text in (text for text in texts if text.wanted):
             self._count(text, sum(map(len, text.windows)))
@@ -99,21 +100,21 @@ class Backlog:
             self._jobs.append(job)
 
     def forget(self, text: Text) -> None:
-        """What waits of a text is not wanted any more; to be called when its future is done."""
+        """Mark a text as no longer wanted. To be called when its future is done."""
         text.wanted = False
         self._count(text, -text.waiting_tokens)
 
     def take(self, engine: Abilities, count_for: Callable[[int], int], most_tokens: int) -> list[Item]:
-        """The next micro-batch: nothing when nothing waits. Windows of others fill up what one request leaves.
+        """The windows of the next run; none if none wait. If one request's windows do not fill it, others' are added.
 
         count_for: how many windows to run together, given the length of the longest.
-        most_tokens: of a micro-batch of several windows, padding included.
+        most_tokens: of a run of several windows, padding included.
         """
         self._drop_idle()
         if not self._jobs:
             return []
         while self._jobs[0].credit <= 0:
-            self._jobs[0].credit += QUANTUM * self._jobs[0].weight
+            self._jobs[0].credit += BACKGROUND if self._jobs[0].background else QUANTUM
             if self._jobs[0].credit <= 0:
                 self._jobs.rotate(-1)
         first = self._jobs[0]
@@ -152,6 +153,6 @@ class Backlog:
             self.tokens += tokens
 
     def _drop_idle(self) -> None:
-        """Requests without a window that is wanted. All are looked at: `take` then pops without another look."""
+        """Remove requests without a wanted window. Afterwards `take` can pop without checking."""
         if None in [self._next(job) for job in self._jobs]:
             self._jobs = deque(job for job in self._jobs if job.waiting)

@@ -1,5 +1,5 @@
-"""What is learned while texts are scored: how fast runs of different shapes are, and so how many windows belong into
-one; and how many tokens a character makes."""
+"""Measures runs while texts are scored: tokens per second by shape, which decides how many windows share a run, and
+tokens per character."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 # Weight of the newest run: an average over about the last twenty.
 _NEWEST = 0.05
-# A larger micro-batch makes others wait: it is worth that from this much more speed on.
+# A larger run makes others wait, so it must be at least this much faster.
 _WORTHWHILE = 1.03
-# How many runs of a shape make its speed known, and every how many choices a larger one is tried again.
+# Runs of a shape after which its speed counts as known; number of choices after which a larger one is tried again.
 _TRIALS = 3
 _AGAIN = 200
 
@@ -30,7 +30,7 @@ class _Speed:
     seconds: float = 0.0
 
     def add(self, tokens: int, seconds: float) -> None:
-        """One more run; old ones fade."""
+        """Add a run; the weight of old ones decreases."""
         keep = 1 - max(_NEWEST, 1 / (self.runs + 1))
         self.runs += 1
         self.tokens = keep * self.tokens + (1 - keep) * tokens
@@ -62,13 +62,13 @@ class Costs:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Of one lane without others on its core, over the latest runs; None before the first."""
+        """Tokens per second of one lane that has its core for itself, over the latest runs; None before the first."""
         return self._all.value or None
 
     def count_for(self, longest: int, most: int) -> int:
-        """How many windows of about this length to run together: the least that is about as fast as any.
+        """How many windows of about this length to run together: the smallest number that is about as fast as any.
 
-        Doubles the count for as long as that has been worthwhile, and tries one doubling more now and then.
+        Doubles the count while each doubling was at least 3 % faster. Every 200th choice tries one doubling more.
         """
         self._choices += 1
         length, best, count = _length_class(longest), 1, 1
@@ -93,7 +93,7 @@ class Density:
         self._characters: float = _FIRST_CHARACTERS
 
     def add(self, tokens: int, characters: int) -> None:
-        """One more text; old ones fade."""
+        """Add a text; the weight of old ones decreases."""
         keep = 0.5 ** (characters / _HALF_LIFE_CHARACTERS)
         self._tokens = keep * self._tokens + tokens
         self._characters = keep * self._characters + characters

@@ -1,4 +1,4 @@
-"""Texts that are being scored now: who asks for one of them a second time waits for the first."""
+"""Texts that are being scored now. A second request for one of them waits for the first."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import Any
 
 from bento.types import FloatArray
 
-# The event loop, whose request it is, and the text: nothing is shared between loops, or between owners.
+# The event loop, the owner of the request, and the text: loops share nothing, and neither do owners.
 _Key = tuple[asyncio.AbstractEventLoop, str, str]
 
 
 class Abandoned(Exception):
-    """Nobody scores this text any more: whoever began it failed for a reason of its own. Begin anew."""
+    """The request that was scoring this text failed for a reason of its own. Begin again."""
 
 
 @dataclass(eq=False)
 class Flight:
     """One text that is being scored.
 
-    found: its scores [words]. waiting: requests that want them. work: what to cancel when nobody wants them any more.
+    found: its scores [words]. waiting: requests that want them. work: what to cancel when no request wants them any
+    more.
     """
 
     key: _Key
@@ -35,7 +36,7 @@ class Flight:
 
 @dataclass
 class Flights:
-    """All that are under way. None of them is done: one that ends is taken out in the same step."""
+    """All texts that are being scored. A text that ends is removed in the same step."""
 
     _all: dict[_Key, Flight] = field(default_factory=dict)
 
@@ -43,7 +44,8 @@ class Flights:
         return len(self._all)
 
     def join(self, owner: str, text: str) -> tuple[Flight, bool]:
-        """The flight of an owner's text, and whether it is new, and so its asker's to begin. To be left in any case."""
+        """The flight of an owner's text, and whether it is new, in which case the caller must begin it. The caller must
+        leave it in any case."""
         loop = asyncio.get_running_loop()
         key = loop, owner, text
         begins = key not in self._all
@@ -54,7 +56,7 @@ class Flights:
         return flight, begins
 
     def leave(self, flight: Flight) -> None:
-        """One asker less. When the last one leaves, what has not begun of the work is dropped."""
+        """One request less. When the last one leaves, work that has not begun is dropped."""
         flight.waiting -= 1
         if flight.waiting == 0 and not flight.found.done():
             work = flight.work
@@ -63,12 +65,12 @@ class Flights:
                 work.cancel()
 
     def abandon(self, flight: Flight) -> None:
-        """It was never begun: those who joined it must begin anew."""
+        """The text was never begun: requests that joined it must begin again."""
         self._end(flight, lambda future: future.set_exception(Abandoned()))
 
     def end_from_thread(self, flight: Flight, give: Callable[[asyncio.Future[FloatArray]], object]) -> None:
-        """Call `give` with the future on its own event loop, unless nobody waits any more."""
-        with suppress(RuntimeError):  # the loop is closed, and with it all who waited
+        """Call `give` with the future on its own event loop, unless no request waits any more."""
+        with suppress(RuntimeError):  # the loop is closed, and with it all waiting requests
             flight.found.get_loop().call_soon_threadsafe(self._end, flight, give)
 
     def _end(self, flight: Flight, give: Callable[[asyncio.Future[FloatArray]], object]) -> None:

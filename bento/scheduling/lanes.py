@@ -1,7 +1,7 @@
-"""Lanes: threads that run the windows of all requests, a micro-batch at a time.
+"""Lanes: threads that compute the windows of all requests, one run at a time.
 
-A micro-batch is one long window, or several short ones where that is faster and does not change their numbers. It never
-takes longer than the longest window by itself, so a lane is never far from its next turn.
+A run is one long window, or several short ones if that is faster and does not change their scores. On a CPU it has no
+more tokens than the longest window, so a lane is free again after the time of one longest window at most.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from bento import metrics, tracing
 from bento.engines import Batching, Runner
 from bento.errors import ModelNotReady, Overloaded
-from bento.scheduling.backlog import BACKGROUND, Backlog, Done, Item, Job, Text
+from bento.scheduling.backlog import Backlog, Done, Item, Job, Text
 from bento.scheduling.costs import Costs
 from bento.settings import ApiSettings
 from bento.types import FloatArray, IntArray
@@ -51,20 +51,21 @@ class Scheduler:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Speed of all lanes together, as of late; None before the first run."""
+        """Tokens per second of all lanes together, over the latest runs; None before the first."""
         with self._changed:
             return self._speed()
 
     @property
     def whole(self) -> bool:
-        """Whether every lane still runs: a lane outlives whatever a run raises, so this is false by a fault of ours."""
+        """Whether every lane still runs. A lane survives any exception of a run, so False means a fault in this
+        file."""
         return self._closed or all(lane.is_alive() for lane in self._lanes)
 
     def expect_room(self, tokens: int, likely: int | None = None) -> None:
         """Raises Overloaded when others wait and these tokens would take the backlog over its limit.
 
-        likely: how many they will be, where `tokens` is the least that they can be: so many want room the next time.
-        Raises ModelNotReady once closed.
+        likely: their probable number, if `tokens` is the smallest possible; Retry-After is computed for it. Raises
+        ModelNotReady once closed.
         """
         with self._changed:
             self._expect_open()
@@ -75,13 +76,14 @@ class Scheduler:
 
     @contextmanager
     def admission(self, tokens: int, *, background: bool = False) -> Iterator[Job]:
-        """A request of about this many tokens, which are submitted in the block, in parts; until then room is kept.
+        """A request of about this many tokens, which the block submits in parts; they count for the backlog from now
+        on.
 
-        Raises what `expect_room` raises. Work in the background takes no room from requests, and asks for none.
+        Raises what `expect_room` raises. Background work does not count, and is always admitted.
         """
         with self._changed:
             self.expect_room(0 if background else tokens)
-            job = Job(BACKGROUND if background else 1.0, background=background, span=tracing.current())
+            job = Job(background=background, span=tracing.current())
             self._expect(job, tokens)
         try:
             yield job
@@ -117,7 +119,7 @@ class Scheduler:
         return [text.future for text in queued]
 
     def close(self) -> None:
-        """Take nothing more, finish what runs, drop what waits, end the lanes."""
+        """Accept no more texts, finish the current runs, drop what waits, end the lanes."""
         with self._changed:
             self._closed = True
             while batch := self._backlog.take(self._engine, lambda _: 1, 0):
@@ -127,7 +129,7 @@ class Scheduler:
             lane.join()
 
     def _lane(self) -> None:
-        """Run micro-batches until closed. What a round raises fails the round's texts, and nothing else."""
+        """Compute runs until closed. An exception fails only the texts of its run."""
         while True:
             batch: list[Item] = []
             try:
@@ -149,7 +151,7 @@ class Scheduler:
                         self._busy -= 1
 
     def _take(self, batch: list[Item]) -> bool | None:
-        """Put the next micro-batch into `batch`, and tell whether it is all there is to do. Waits; None once closed."""
+        """Put the windows of the next run into `batch`; return whether nothing else waits. Waits; None once closed."""
         with self._changed:
             while not (taken := self._backlog.take(self._engine, self._count_for, self._most_tokens)):
                 if self._closed:
@@ -167,7 +169,7 @@ class Scheduler:
             return alone
 
     def _run(self, batch: Sequence[Item], alone: bool) -> None:
-        """One run of the model; if it fails, one for each window, so that only the one at fault fails."""
+        """One run of the model; if it fails, a run for each window, so that only the text at fault fails."""
         wide = alone and len(self._lanes) > 1
         started, worked = time.perf_counter(), time.thread_time()
         try:
@@ -195,10 +197,10 @@ class Scheduler:
         requests = [item.text.job.span for item in batch]
         metrics.stage("run", seconds, requests, windows=len(batch), tokens=tokens)
         with self._changed:
-            if wide:  # it says nothing of a lane's speed, but is all that is known before the first load
+            if wide:  # it is not a lane's speed, but the only measurement before the first load
                 self._wide_speed = tokens / seconds
             else:
-                # A lane that mostly waits has its work done elsewhere: its own time on a core says nothing.
+                # A lane that mostly waits has other threads compute for it, so its own CPU time is no measure.
                 alone_s = worked_s if worked_s > seconds / 2 else seconds
                 self._costs.observe(longest, len(batch), tokens, seconds, alone_s)
 
@@ -225,7 +227,7 @@ class Scheduler:
         return self._costs.count_for(longest, max(1, most))
 
     def _expect(self, job: Job, tokens: int) -> None:
-        """Keep room for this many tokens that a request has still to submit."""
+        """Count this many tokens that a request has still to submit."""
         if not job.background:
             self._reserved += tokens - job.expected
         job.expected = tokens
@@ -243,9 +245,10 @@ class Scheduler:
         return len(self._lanes) * speed if speed else self._wide_speed
 
     def _seconds_until_room(self, waiting: int, tokens: int) -> float:
-        """Until these tokens would be admitted if nobody else came; 1 s while no speed is known.
+        """Seconds until these tokens would be admitted if no other request came; 1 s while no speed is known.
 
-        Then lanes have their cores to themselves, which now they share with requests that are read and tokenised.
+        Assumes that lanes have their cores for themselves; now they share them with requests that are read and
+        tokenised.
         """
         room = self._limits.max_queue_tokens - tokens
         ahead = waiting - room if room > 0 else waiting

@@ -1,1 +1,1 @@
-"""Text in, numbers out: words, windows and tokens. Pure: nothing here waits, counts or knows a model."""
+"""Text in, numbers out: words, windows and tokens. Pure functions: no I/O, no threads, no metrics, no model."""

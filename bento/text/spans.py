@@ -50,7 +50,7 @@ class Passage:
 
 
 def find(scores: Scores, threshold: float) -> list[Passage]:
-    """The passages of a text, in order, apart from each other. scores: [words], in [0, 1].
+    """The passages of a text, in order, without overlap. scores: [words], in [0, 1].
 
     Raises ValueError unless 0 < threshold <= 1.
     """
@@ -71,8 +71,8 @@ def find(scores: Scores, threshold: float) -> list[Passage]:
 def highest_threshold(scores: Scores) -> float:
     """The highest threshold at which a text has a passage; 0 where it has none at any.
 
-    It is what a calibration ranks texts by: a text is marked at a threshold when this is at least as high. Passages
-    change only where a word changes its side, at its score and at twice its score. Exact for scores of one precision.
+    A calibration ranks texts by it: a text is marked at every threshold up to this one. Passages change only where a
+    word changes its side, at its score and at twice its score. Exact for scores of one precision.
     """
     levels = np.unique(np.concatenate([scores, scores * 2]))
     levels = levels[(levels > 0) & (levels <= 1)]

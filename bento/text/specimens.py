@@ -1,7 +1,7 @@
-"""Texts of every kind that people send, beside plain English: what a tokenizer is tried with.
+"""Texts of many kinds, with which a tokenizer is tested.
 
-Some normalizers and added tokens do not go together, and the `tokenizers` library then panics on whole kinds of texts
-(its issues 1349 and 1452). Conversion and start-up try them all, so that no request is the first to find out.
+With some combinations of normalizers and added tokens the `tokenizers` library panics on certain kinds of texts (its
+issues 1349 and 1452). Conversion and start-up try all of these texts, so that the fault is found before a request.
 """
 
 from __future__ import annotations

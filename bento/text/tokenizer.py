@@ -1,4 +1,4 @@
-"""The `tokenizers` library behind one small class: what a user types is text, and never a control token."""
+"""The `tokenizers` library behind one small class. What a user types is text, never a control token."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,14 @@ class Tokenizer:
     """Text -> tokens with character offsets. Safe to call from several threads."""
 
     def __init__(self, path: Path, text: str | None = None) -> None:
-        """Read a tokenizer.json, or take its text. Raises ArtifactError when it is none, or fails on some text."""
+        """Read a tokenizer.json, or its text. Raises ArtifactError if it is not one, or fails on a text of
+        `specimens`."""
         try:
             document = json.loads(path.read_text(encoding="utf-8") if text is None else text)
             self._tokenizer = tokenizers.Tokenizer.from_str(json.dumps(_plain(document)))
         except Exception as error:  # the library raises plain Exception
             raise ArtifactError(path, f"not a tokenizer ({error})") from None
-        # A file saved during training may cut or pad; here nothing is cut in silence.
+        # A file saved during training may truncate or pad; here no text is truncated.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         with silent_stderr():
@@ -72,8 +74,8 @@ class Tokenizer:
         # What the model expects around a text ([CLS] ... [SEP], <s> ... </s>), seen in an example.
         probe = self._tokenizer.encode("a")
         content = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
-        self._prefix = probe.ids[: content[0]]
-        self._suffix = probe.ids[content[-1] + 1 :]
+        self._prefix = np.array(probe.ids[: content[0]], dtype=np.int64)
+        self._suffix = np.array(probe.ids[content[-1] + 1 :], dtype=np.int64)
 
     @property
     def special_tokens(self) -> int:
@@ -103,13 +105,16 @@ class Tokenizer:
             if most is not None and len(one) > most:
                 raise TooManyTokens(index, len(one))
         return [
-            Encoding(np.array(one.ids, dtype=np.int64), np.array(one.offsets, dtype=np.int64).reshape(-1, 2))
+            Encoding(
+                np.array(one.ids, dtype=np.int64),
+                np.fromiter(chain.from_iterable(one.offsets), np.int64, 2 * len(one)).reshape(-1, 2),
+            )
             for one in encodings
         ]
 
     def ids(self, encoding: Encoding, window: Window) -> IntArray:
         """One window as the model wants it: [length], special tokens around it."""
-        return np.array([*self._prefix, *encoding.ids[window.start : window.stop], *self._suffix], dtype=np.int64)
+        return np.concatenate([self._prefix, encoding.ids[window.start : window.stop], self._suffix])
 
     def content(self, logits: np.ndarray) -> np.ndarray:
         """The rows of `logits` [length, ...] that belong to the window's own tokens."""
@@ -139,10 +144,10 @@ class Tokenizer:
 
 
 def _plain(document: dict[str, Any]) -> dict[str, Any]:
-    """A tokenizer.json with every control token under a name that nobody can type: it keeps its id, and is never found
-    in a text. What a checkpoint added as text ("\\n", say) stays.
+    """A tokenizer.json with every control token renamed to something that cannot be typed: it keeps its id, and is
+    never found in a text. What a checkpoint added as text ("\\n", say) stays.
 
-    The names are random, anew for each process: a fixed one could be typed by whoever read it here.
+    The names are random for each process, because a fixed name could be read here and typed.
     """
     special = {token["content"] for token in document.get("added_tokens") or () if token.get("special")}
     controls = {token for token in special | _CONTROL | set(_around(document.get("post_processor"))) if token.strip()}
@@ -177,7 +182,7 @@ def _around(processor: dict[str, Any] | None) -> Iterator[str]:
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Nothing that a library writes to standard error is seen: a panic prints a line, which may quote the text."""
+    """Suppress what a library writes to standard error, because a panic prints a line that may quote the text."""
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.flush()
     try:

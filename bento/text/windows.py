@@ -13,8 +13,8 @@ from bento.types import FloatArray, Window
 def split(length: int, limit: int, overlap: int) -> tuple[Window, ...]:
     """Cover `length` tokens by windows of at most `limit` tokens, neighbours sharing at least `overlap`.
 
-    As few windows as can be, all of one length, so that no lane is left with a short rest and no token sits in a window
-    that is nearly all edge. An empty text has one empty window: the model still sees its special tokens.
+    The number of windows is the smallest possible, and all have the same length, so that no window is a short rest in
+    which every token is near an edge. An empty text has one empty window: the model still sees its special tokens.
     Raises ValueError unless 0 <= overlap < limit.
     """
     if not 0 <= overlap < limit:
@@ -30,7 +30,7 @@ def stitch(windows: Sequence[Window], scores: Sequence[FloatArray]) -> FloatArra
     """Scores [len(window)] of each window -> one score [length] a token.
 
     Where windows overlap, their scores are averaged with weights that fall linearly to each window's own edge, so a
-    window that sees little of a token's surroundings says little about it, and no step shows where a window begins.
+    window with few of a token's neighbours has little weight, and scores do not jump where a window begins.
     """
     if len(windows) == 1:
         return scores[0]

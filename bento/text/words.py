@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import cast
 
@@ -12,12 +11,15 @@ from numpy.typing import NDArray
 from bento.artifact import Activation
 from bento.types import FloatArray, IntArray, WordScore
 
-_WORD = re.compile(r"\S+")  # \s and str.split() ask the same question of a character: str.isspace()
+# Whether str.split() splits at a code point; U+3000 is the last such one, and the entry behind it is for all others.
+_SPACES = np.array([chr(point).isspace() for point in range(0x3002)])
 
 
 def split(text: str) -> IntArray:
     """Character offsets [words, 2] of the words of `text.split()`: first character, and the one after the last."""
-    return np.array([match.span() for match in _WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    inside = ~_SPACES[np.minimum(points, len(_SPACES) - 1)]
+    return np.flatnonzero(np.diff(inside, prepend=False, append=False)).reshape(-1, 2)
 
 
 def positive_probability(
@@ -32,7 +34,7 @@ def positive_probability(
         logits = logits[:, list(positives)]
     if logits.shape[1] == 1:  # sigmoid(z) is the softmax of (0, z)
         logits, positives = np.hstack([np.zeros_like(logits), logits]), (1,)
-    with np.errstate(invalid="ignore"):  # what is no number gives none: whoever asks looks for that
+    with np.errstate(invalid="ignore"):  # NaN stays NaN: the caller checks for it
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return cast(FloatArray, (powers[:, list(positives)].sum(axis=1) / powers.sum(axis=1)).astype(np.float32))
 

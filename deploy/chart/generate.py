@@ -2,7 +2,8 @@
 
     python deploy/chart/generate.py
 
-`made()` says what each file should hold; a test compares.
+And what follows the version in bento/__init__.py: the chart itself, and images in documents and examples. `versioned()`
+and `made()` say what each file should hold; a test compares.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from bento import __version__  # noqa: E402
 from deploy import manifests  # noqa: E402
 from deploy.render import CHART, Order, render  # noqa: E402
 from deploy.types import Release  # noqa: E402
@@ -23,6 +25,16 @@ from deploy.types import Release  # noqa: E402
 KSERVE = ROOT / "deploy" / "kserve"
 GOLDEN = ROOT / "tests" / "golden" / "chart"
 BLOCK = re.compile(r"(?<=<!-- values -->\n).*?(?=<!-- /values -->)", re.DOTALL)
+
+
+# Files that name the version: in a chart's keys, or as an image's tag.
+VERSIONED = (CHART / "Chart.yaml", ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.yaml"))
+VERSION = re.compile(r"(?m)(^version: |^appVersion: |\bwordtell(?:-ray)?:)\d+\.\d+\.\d+")
+
+
+def versioned() -> dict[Path, str]:
+    """Every file that names the version, with what it should hold."""
+    return {path: VERSION.sub(rf"\g<1>{__version__}", path.read_text(encoding="utf-8")) for path in VERSIONED}
 
 
 def made() -> dict[Path, str]:
@@ -65,9 +77,10 @@ def values_table(text: str) -> str:
 
 
 def main() -> None:
-    """Write them."""
-    for path, text in made().items():
-        path.write_text(text, encoding="utf-8")
+    """Write them; the chart's version first, which others have from it."""
+    for files in (versioned, made):
+        for path, text in files().items():
+            path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

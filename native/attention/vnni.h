@@ -50,7 +50,7 @@ struct VnniDot {
         int32_t four;
         __builtin_memcpy(&four, rows + i * depth + d, sizeof four);
         const __m512i x = _mm512_set1_epi32(four);
-        // In assembly: see linear/avx512.cpp.
+        // In assembly: see linear/vnni.h.
 #pragma GCC unroll 16
         for (int t = 0; t < tiles; ++t) asm("vpdpbusd %2, %1, %0" : "+v"(total[i][t]) : "v"(x), "v"(columns[t]));
       }

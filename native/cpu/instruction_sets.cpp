@@ -19,9 +19,9 @@ const InstructionSet table[] = {
     {"avx2", kAvx2, &attention_fp32_avx2, &attention_int8_avx2, &linear_avx2, norm_avx2},
     {"avx512vnni", kAvx2 | kAvx512 | kAvx512Vnni, &attention_fp32_avx512, &attention_int8_avx512, &linear_avx512,
      norm_avx512},
-    // bfloat16 is for what attention rounds to it anyway.
+    // bfloat16 is for what is rounded to it anyway.
     {"avx512bf16", kAvx2 | kAvx512 | kAvx512Vnni | kAvx512Bf16, &attention_fp32_avx512, &attention_int8_avx512bf16,
-     &linear_avx512, norm_avx512},
+     &linear_avx512bf16, norm_avx512},
     // In FP32 there are no tiles to use; bfloat16 takes the place of 8 bits in attention.
     {"amx", kAvx2 | kAvx512 | kAvx512Vnni | kAvx512Bf16 | kAmx, &attention_fp32_avx512, &attention_int8_amx, &linear_amx,
      norm_avx512},

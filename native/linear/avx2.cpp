@@ -11,7 +11,8 @@ struct Avx2Dot {
 
   template <int rows>
   static inline __attribute__((always_inline)) void sums(const PackedWeight& weight, const uint8_t* first,
-                                                         const int8_t* panel_weight, Ints (&sums)[rows][vectors]) {
+                                                         const int8_t* panel_weight, const int8_t* ahead,
+                                                         Ints (&sums)[rows][vectors]) {
     const __m256i low_bytes = _mm256_set1_epi16(0x00ff);
     __m256i total[rows][vectors];
 #pragma GCC unroll 8
@@ -19,7 +20,8 @@ struct Avx2Dot {
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) total[r][v] = _mm256_setzero_si256();
     }
-    for (int k = 0; k < weight.padded_depth; k += group) {
+    for (int k = 0; k < weight.padded_depth; k += group, ahead += 64) {
+      _mm_prefetch(ahead, _MM_HINT_T1);
       __m256i even[vectors], odd[vectors];
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) {

@@ -2,7 +2,8 @@
 //
 // Dot is one instruction set's product. It has
 //   vectors, most_rows, group           columns of a panel in vectors, rows of a block, bytes of depth at a time
-//   sums<rows>(weight, first row, panel's weights, Ints (&)[rows][vectors])      exact sums over the whole depth
+//   sums<rows>(weight, first row, panel's weights, ahead, Ints (&)[rows][vectors])      exact sums over the whole depth
+// ahead: one cache line of every step's weights further on is brought into the second cache meanwhile.
 #pragma once
 
 #include "linear/rows.h"
@@ -21,22 +22,53 @@ struct Blocks {
     for (int begin = 0; begin < count; begin += in_cache) {
       const int end = count < begin + in_cache ? count : begin + in_cache;
       for (int column = col_begin; column < col_end; column += panel) {
+        Ahead ahead(weight, column);
         int r = begin;
         for (; r + Dot::most_rows <= end; r += Dot::most_rows) {
-          block<Dot::most_rows, after>(weight, rows + r * weight.row_stride, column, y + r * y_stride, y_stride);
+          block<Dot::most_rows, after>(weight, rows + r * weight.row_stride, column, ahead.next(), y + r * y_stride,
+                                       y_stride);
         }
-        rest<Dot::most_rows - 1, after>(end - r, weight, rows + r * weight.row_stride, column, y + r * y_stride,
-                                        y_stride);
+        rest<Dot::most_rows - 1, after>(end - r, weight, rows + r * weight.row_stride, column, ahead.next(),
+                                        y + r * y_stride, y_stride);
       }
     }
   }
 
  private:
+  static const int8_t* panel_at(const PackedWeight& weight, int column) {
+    return weight.weight + static_cast<ptrdiff_t>(column) * weight.padded_depth;
+  }
+
+  // What the blocks of rows of one panel bring of the next one: a share each, since memory gives a core no more than a
+  // panel in the time of a few blocks. Then, or where there is no next panel, what they multiply by themselves.
+  class Ahead {
+   public:
+    Ahead(const PackedWeight& weight, int column)
+        : own_(panel_at(weight, column)),
+          next_(own_),
+          share_(weight.padded_depth / group * 64),
+          left_(column + panel < weight.columns ? panel * group / 64 : 0) {
+      if (left_ > 0) next_ += static_cast<ptrdiff_t>(panel) * weight.padded_depth;
+    }
+    const int8_t* next() {
+      if (left_ == 0) return own_;
+      --left_;
+      const int8_t* share = next_;
+      next_ += share_;
+      return share;
+    }
+
+   private:
+    const int8_t *own_, *next_;
+    ptrdiff_t share_;
+    int left_;
+  };
+
   template <int height, After after, typename Value>
-  static void block(const PackedWeight& weight, const uint8_t* rows, int column, Value* y, ptrdiff_t y_stride) {
+  static void block(const PackedWeight& weight, const uint8_t* rows, int column, const int8_t* ahead, Value* y,
+                    ptrdiff_t y_stride) {
     Ints sums[height][Dot::vectors];
-    Dot::template sums<height>(weight, rows, weight.weight + static_cast<ptrdiff_t>(column) * weight.padded_depth,
-                               sums);
+    Dot::template sums<height>(weight, rows, panel_at(weight, column), ahead, sums);
 #pragma GCC unroll 8
     for (int v = 0; v < Dot::vectors; ++v) {
       const Columns columns = columns_from(weight, column + v * lanes);
@@ -50,11 +82,11 @@ struct Blocks {
 
   // A block of fewer rows than most: `count` of them, at most `height`.
   template <int height, After after, typename Value>
-  static void rest(int count, const PackedWeight& weight, const uint8_t* rows, int column, Value* y,
-                   ptrdiff_t y_stride) {
+  static void rest(int count, const PackedWeight& weight, const uint8_t* rows, int column, const int8_t* ahead,
+                   Value* y, ptrdiff_t y_stride) {
     if constexpr (height > 0) {
-      if (count == height) return block<height, after>(weight, rows, column, y, y_stride);
-      rest<height - 1, after>(count, weight, rows, column, y, y_stride);
+      if (count == height) return block<height, after>(weight, rows, column, ahead, y, y_stride);
+      rest<height - 1, after>(count, weight, rows, column, ahead, y, y_stride);
     }
   }
 };

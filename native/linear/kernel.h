@@ -54,6 +54,7 @@ extern const LinearKernels linear_portable;
 #if defined(__x86_64__)
 extern const LinearKernels linear_avx2;
 extern const LinearKernels linear_avx512;
+extern const LinearKernels linear_avx512bf16;
 extern const LinearKernels linear_amx;
 #endif
 

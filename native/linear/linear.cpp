@@ -1,9 +1,9 @@
 #include "linear/linear.h"
 
 #include <algorithm>
-#include <new>
 #include <stdexcept>
 
+#include "cpu/pages.h"
 #include "cpu/scratch.h"
 
 namespace wordtell {
@@ -18,10 +18,6 @@ int round_up(int value, int multiple) { return (value + multiple - 1) / multiple
 // What a thread keeps of a gated product: apart from the operators' scratch, which holds the rows meanwhile.
 using GateScratch = Scratch<struct Gate>;
 
-struct FreeAligned {
-  void operator()(int8_t* memory) const { ::operator delete[](memory, std::align_val_t{64}); }
-};
-
 }  // namespace
 
 // A weight, or half of a gated one, as a kernel wants it.
@@ -32,7 +28,7 @@ struct PackedLinear {
     const int depth = constants.depth, panel = kernels.panel, group = kernels.group;
     const int padded_depth = round_up(depth, depth_tile), padded_columns = round_up(count, panel);
     bytes = static_cast<size_t>(padded_depth) * padded_columns;
-    weight.reset(new (std::align_val_t{64}) int8_t[bytes]());
+    weight = zeroed_pages(bytes);
     column_sums.assign(padded_columns, 0);
     scale.assign(padded_columns, 0.0f);
     bias.assign(padded_columns, 0.0f);
@@ -43,7 +39,7 @@ struct PackedLinear {
         const int8_t value = constants.weight[static_cast<size_t>(k) * constants.columns + first + c];
         const size_t place = static_cast<size_t>(c / panel) * panel * padded_depth +
                              static_cast<size_t>(k / group) * panel * group + (c % panel) * group + k % group;
-        weight[place] = value;
+        weight.get()[place] = value;
         column_sums[c] += value;
       }
     }
@@ -54,7 +50,7 @@ struct PackedLinear {
   size_t packed_bytes() const { return bytes + scale.size() * (sizeof(int32_t) + 2 * sizeof(float)); }
 
   size_t bytes;
-  std::unique_ptr<int8_t[], FreeAligned> weight;
+  std::shared_ptr<int8_t> weight;
   std::vector<int32_t> column_sums;
   std::vector<float> scale, bias;
   PackedWeight view;

@@ -16,10 +16,10 @@ namespace {
 constexpr Presence optional = Presence::optional;
 
 // A block of the output that one thread computes: its slice of the weights stays in cache while the rows pass.
-constexpr int kColumns = 384;  // a multiple of every panel, and of the two that AMX takes together
+constexpr int kColumns = 192;  // a multiple of every panel, and of the two that AMX takes together
 constexpr int kRows = 512;
 // Rows that one thread quantises or normalises at a time.
-constexpr int kTokens = 64;
+constexpr int kTokens = 16;
 
 size_t pieces(int64_t whole, int64_t piece) { return static_cast<size_t>((whole + piece - 1) / piece); }
 

@@ -173,7 +173,8 @@ class KernelContext {
         if (!all.failed.exchange(true)) all.error = std::current_exception();
       }
     };
-    check(api_, api_.get<KernelContextParallelFor>()(context_, call, total, 0, &shared));
+    // As many batches as tasks: a thread that wakes late takes fewer of them.
+    check(api_, api_.get<KernelContextParallelFor>()(context_, call, total, total, &shared));
     if (shared.error) std::rethrow_exception(shared.error);
   }
 

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from train.card import render, table
+from train.card import left_out, render, table
+from train.kinds import KINDS
 
 FIGURES = json.loads((Path(__file__).resolve().parents[2] / "train" / "figures.json").read_text())
 
@@ -26,3 +27,25 @@ def test_what_was_not_measured_says_so() -> None:
 def test_each_row_has_a_cell_for_each_domain() -> None:
     lines = table(FIGURES).splitlines()
     assert {line.count("|") for line in lines} == {len(FIGURES["domains"]) + 2}
+
+
+def test_the_committed_card_is_made_of_the_committed_figures() -> None:
+    models = Path(__file__).resolve().parents[2] / "models"
+    for name in ("wordtell-small", "wordtell-small-fp32"):
+        assert (models / name / "README.md").read_text() == render(FIGURES)
+
+
+def test_a_model_of_every_kind_names_each_with_its_licence() -> None:
+    card = render(FIGURES | {"trained_on": list(KINDS)})
+    assert all(kind.licence in card and kind.source in card for kind in KINDS.values())
+    assert "addresses, novels, documentation, mail and essays" in card
+    assert "one kind of prose" not in card
+
+
+def test_kinds_that_were_left_out_are_told_with_their_mean() -> None:
+    domains = {kind: FIGURES["domains"][name] for kind, name in (("novels", "addresses"), ("mail", "wikipedia"))}
+    told = left_out({"left_out": domains})
+    mean = sum(one["word_auc"] for one in domains.values()) / 2
+    assert f"| mean | {mean:.3f} |" in told
+    assert "| novels |" in told
+    assert left_out(FIGURES) == ""

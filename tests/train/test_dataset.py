@@ -57,7 +57,7 @@ def test_composing_depends_on_the_seed_alone() -> None:
 
 
 def test_without_spans_the_remedy_is_named() -> None:
-    with pytest.raises(Unfit, match=r"run: python -m train\.generate"):
+    with pytest.raises(Unfit, match=r"run: make corpus"):
         Composer([DOCUMENT], [])
 
 

@@ -149,7 +149,7 @@ def test_a_command_that_cannot_run_says_so_in_one_line(capsys: pytest.CaptureFix
         assert capsys.readouterr().err == said
 
 
-@pytest.mark.parametrize("step", ["corpus", "generate", "train", "evaluate"])
+@pytest.mark.parametrize("step", ["corpus", "generate", "train", "teacher", "choice", "leftout", "evaluate", "promise"])
 def test_each_step_has_help(step: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"train.{step}", "--help"], cwd=ROOT, capture_output=True, text=True, check=False

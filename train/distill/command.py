@@ -19,7 +19,7 @@ from train.command import Unfit
 from train.distill import report, rows, student, texts
 from train.distill.errors import DistillError, OtherRun
 from train.distill.learning import Lessons, Plan, Student, learn
-from train.distill.student import Order
+from train.distill.orders import Order
 from train.distill.teacher import Teacher
 from train.distill.texts import Texts, cut
 
@@ -48,22 +48,6 @@ class Asked:
     def work(self) -> Path:
         """Where everything is kept until the student is whole."""
         return self.out.with_name(f"{self.out.name}.work")
-
-
-def ordered(layers: int | None, hidden: int | None, like: str | None, source: Path | None, prune: bool) -> Order:
-    """What student is asked for. Raises DistillError where that is said twice, or not at all."""
-    told = [like is not None, source is not None, layers is not None or hidden is not None]
-    if sum(told) > 1:
-        raise DistillError("give one of --like, --student, or --layers and --hidden: each says what the student is")
-    if not any(told) and not prune:
-        raise DistillError(
-            "what is the student to be? Give --layers, --hidden, --like, --student or --prune-vocabulary"
-        )
-    if like is not None:
-        if like not in student.LIKE:
-            raise DistillError(f"--like {like} is no shape; these are: {', '.join(student.LIKE)}")
-        layers, hidden = student.LIKE[like]
-    return Order(layers, hidden, source, prune)
 
 
 def distill(asked: Asked) -> str:

@@ -71,17 +71,15 @@ def learn(student: Student, lessons: Lessons, plan: Plan, folder: Path, run: dic
     """
 
     def stage(name: str, steps: int) -> Stage:
-        checks = plan.check_every, plan.patience
-        state = folder / f"{name}.pt"
-        identity = {**run, **asdict(plan)}
         return Stage(
             name,
             steps,
             plan.rate,
             plan.seed,
-            *checks,
-            state,
-            identity,
+            plan.check_every,
+            plan.patience,
+            folder / f"{name}.pt",
+            {**run, **asdict(plan)},
             remedy="start anew with --fresh",
             measure="quality",
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +17,16 @@ from bento.checkpoint import tokenizer as tokenizers
 from bento.checkpoint.errors import CheckpointError
 from bento.checkpoint.reading import Checkpoint
 from train.distill.errors import UnfitStudent
+from train.distill.orders import Order
 from train.distill.teacher import Teacher
 from train.distill.vocabulary import Pruned, prune
 from train.model import config as deberta
-
-LIKE = {"base": (12, 768), "small": (6, 384), "tiny": (4, 192)}
-"""Layers and hidden size by name."""
 
 LABELS = {0: "human", 1: "machine"}
 _HEAD_SIZE = 64
 _INNER = ("intermediate_size", "hidden_dim")
 _DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 """With dropout, torch's attention on CPUs takes ten times as long."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What student is asked for: `source`, a checkpoint or a pretrained encoder; else a shape of the teacher's kind.
-
-    layers, hidden: None for the teacher's own.
-    """
-
-    layers: int | None = None
-    hidden: int | None = None
-    source: Path | None = None
-    prune: bool = False
 
 
 def begin(order: Order, teacher: Teacher, texts: Sequence[str], seed: int, out: Path) -> str:

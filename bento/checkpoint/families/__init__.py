@@ -1,4 +1,4 @@
-"""The families of encoders: a file says what is special about each, as a Description, and nothing else does."""
+"""The families of encoders: each has one file, which describes what is special about it as a Description."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from bento.settings import Settings
 
 __all__ = ["MOST_PADDING", "halving", "load"]
 
-# Of a padded run, the greatest share of positions without a token. Sorted windows seldom come near it.
+# The largest share of a run's positions that may be padding. Sorted windows rarely reach it.
 MOST_PADDING = 0.05
 _CONVERT = "on CPUs `make convert CHECKPOINT=... OUT=...` makes it several times faster"
 
@@ -77,7 +77,7 @@ def _runner(
         variant=_variant(device, model.config._attn_implementation, packed is not None, bool(buckets)),
         batching=Batching.PACKED if packed is not None else Batching.SINGLE if buckets else Batching.PADDED,
         device=str(device),
-        # One lane feeds a GPU while the text pool tokenises; a second would only halve its runs.
+        # One lane keeps a GPU busy while the text pool tokenises; a second lane would only halve its runs.
         lanes=plan.lanes if device.type == "cpu" else 1,
         run_tokens=settings.api.max_batch_tokens if device.type == "cuda" else None,
         most_padding=MOST_PADDING,

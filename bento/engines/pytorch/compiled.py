@@ -22,6 +22,6 @@ def compiled(model: Any, cache: Path | None, shapes: int) -> Any:
     if cache is not None:
         cache.mkdir(parents=True, exist_ok=True)
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
-    # Over the limit torch falls back to eager without a word.
+    # Over the limit torch silently falls back to eager mode.
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, shapes + 1)
     return torch.compile(model, dynamic=False)

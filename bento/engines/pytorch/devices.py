@@ -1,4 +1,4 @@
-"""Where PyTorch computes, and what is known of the place. No GPU has seen the CUDA half of this file."""
+"""The device on which PyTorch computes, and its properties. The CUDA part has not run on a GPU yet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def choose(asked: str) -> torch.device:
     """auto: the first GPU if there is one, else the CPU. Raises ConfigError, naming the cause, where one is missing."""
     if asked == "cpu":
         return torch.device("cpu")
-    with warnings.catch_warnings(record=True) as told:  # of a driver that is too old torch only warns
+    with warnings.catch_warnings(record=True) as told:  # torch only warns of a driver that is too old
         warnings.simplefilter("always")
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if asked == "auto":
@@ -31,7 +31,7 @@ def choose(asked: str) -> torch.device:
 
 
 def move(model: Any, device: torch.device, source: str) -> Any:
-    """The model there. Raises ArtifactError when it has no room."""
+    """The model on a device. Raises ArtifactError if it does not fit."""
     try:
         return model.to(device)
     except torch.OutOfMemoryError:

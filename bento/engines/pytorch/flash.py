@@ -1,4 +1,4 @@
-"""DeBERTa on GPUs through `disentangled-flash`, packed, where that is installed. No GPU has seen this file."""
+"""DeBERTa on GPUs through `disentangled-flash`, packed, if that is installed. This has not run on a GPU yet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def optimised(model: Any, device: torch.device) -> Packed | None:
     if device.type != "cuda" or model.config.model_type != "deberta-v2" or not importlib.util.find_spec(PACKAGE):
         return None
     importlib.import_module(PACKAGE).optimize_deberta(model.deberta)
-    # It leaves the encoder as it was where it does not know its shape.
+    # It leaves encoders of unknown shapes unchanged.
     return packed(model) if hasattr(model.deberta.encoder, "forward_packed") else None
 
 

@@ -1,4 +1,4 @@
-"""FP16, tried against FP32 before it serves."""
+"""FP16, compared with FP32 before it serves."""
 
 from __future__ import annotations
 

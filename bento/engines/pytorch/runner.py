@@ -1,4 +1,4 @@
-"""Windows through a PyTorch model: padded rows of like lengths, or end to end where the model takes them so."""
+"""Runs windows in a PyTorch model: as padded rows of similar lengths, or end to end if the model supports that."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TorchRunner:
 
 
 def halving(run: Run, windows: Sequence[IntArray]) -> list[FloatArray]:
-    """`run`, in halves where the memory is out. Raises torch.OutOfMemoryError when one window alone has no room."""
+    """`run`, in halves if memory runs out. Raises torch.OutOfMemoryError if one window alone does not fit."""
     try:
         return run(windows)
     except torch.OutOfMemoryError:
