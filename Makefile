@@ -8,6 +8,8 @@ MODEL ?=
 # options for `bentoml containerize`.
 IMAGE ?= wordtell:$(VERSION)
 IMAGE_OPTIONS ?=
+# linux/amd64 or linux/arm64; empty: what the engine runs on. The other one needs qemu-user registered with the kernel.
+PLATFORM ?=
 # make convert: checkpoint folder, model folder to write, fp32, int8 or auto (empty: asked at a terminal, else auto).
 CHECKPOINT ?=
 OUT ?=
@@ -27,6 +29,7 @@ OPERATORS := bento/native/libwordtell.so
 SHIPPED := bento/native/libwordtell.x86_64.so bento/native/libwordtell.aarch64.so
 SOURCES := $(filter-out native/tests/%,$(wildcard native/*/*.cpp native/*/*.h)) $(wildcard native/*.*)
 KSERVE := .venv-kserve
+SBOM := build/sbom
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bento/__init__.py)
 BAKED := $(if $(filter none,$(MODEL)),,$(or $(MODEL),models/wordtell-small))
 # A checkpoint that was not converted needs torch, which only the development environment has.
@@ -119,15 +122,21 @@ fuzz: $(SERVE)/ready $(DEV)/ready native ## [REQUESTS=10000] [SECONDS=] [SEED=1]
 image: $(SERVE)/ready $(SHIPPED) ## build the Bento and its container image IMAGE; MODEL=folder or none (needs a Docker engine)
 	@$(if $(BAKED),$(SERVE)/bin/wordtell inspect "$(BAKED)" > /dev/null)
 	@rm -rf build/bento && mkdir -p build/bento/models
-	@cp -R bento bulk Dockerfile.j2 service.py README.md LICENSE requirements.lock build/bento
+	@cp -R bento bulk Dockerfile.j2 service.py README.md LICENSE requirements.lock requirements-sbom.lock build/bento
 	@$(if $(BAKED),cp -R "$(abspath $(BAKED))" build/bento/models)
 	@for file in bentofile.yaml shared_config.yaml; do \
 	  sed 's|models/wordtell-small|models/$(notdir $(abspath $(or $(BAKED),wordtell-small)))|' $$file > build/bento/$$file; done
 	@cd build/bento && "$(abspath $(SERVE))/bin/bentoml" build --output tag > ../bento.tag
-	@tag=$$(sed -n 's/^__tag__://p' build/bento.tag) revision=$$(git rev-parse HEAD 2> /dev/null || echo unknown); \
+	@tag=$$(sed -n 's/^__tag__://p' build/bento.tag) revision=$$(git rev-parse HEAD 2> /dev/null || echo unknown) \
+	  created=$$(date -u +%Y-%m-%dT%H:%M:%SZ) source=$$(git config --get remote.origin.url 2> /dev/null | sed -n 's|^\(https*://\)\([^/@]*@\)\{0,1\}|\1|p'); \
 	  cd "$${TMPDIR:-/tmp}" && "$(abspath $(SERVE))/bin/bentoml" containerize "$$tag" --image-tag "$(IMAGE)" \
-	  --opt label=org.opencontainers.image.version=$(VERSION) --opt label=org.opencontainers.image.revision=$$revision \
-	  $(IMAGE_OPTIONS)
+	  $(foreach label,version=$(VERSION) revision=$$revision created=$$created,--opt label=org.opencontainers.image.$(label)) \
+	  $${source:+--opt label=org.opencontainers.image.source=$$source} $(if $(PLATFORM),--opt platform=$(PLATFORM)) $(IMAGE_OPTIONS)
+
+sbom: $(SERVE)/ready $(SBOM)/ready ## write dist/wordtell-VERSION.cdx.json: what serving is made of, in CycloneDX
+	@mkdir -p dist
+	@$(SBOM)/bin/cyclonedx-py environment --output-reproducible --output-file dist/wordtell-$(VERSION).cdx.json $(SERVE)/bin/python
+	@ls dist/wordtell-$(VERSION).cdx.json
 
 image-test: $(SERVE)/ready $(DEV)/ready ## run IMAGE as a cluster would (needs a Docker engine)
 	@IMAGE_OPTIONS="$(IMAGE_OPTIONS)" $(DEV)/bin/python -m pytest tests/image --image "$(IMAGE)" $(ARGS)
@@ -168,6 +177,10 @@ lock: $(DEV)/ready ## renew the lock files from pyproject.toml
 	  --upgrade --custom-compile-command "make lock" -o requirements-dev.lock
 	@$(DEV)/bin/uv pip compile requirements-kserve.in --quiet --universal --python-version 3.10 --generate-hashes \
 	  --upgrade --custom-compile-command "make lock" -o requirements-kserve.lock
+	@echo cyclonedx-bom | $(DEV)/bin/uv pip compile - --quiet --universal --python-version 3.10 --generate-hashes \
+	  --upgrade --custom-compile-command "make lock" -o requirements-sbom.lock
+	@echo ziglang | $(DEV)/bin/uv pip compile - --quiet --universal --python-version 3.10 --generate-hashes \
+	  --upgrade --custom-compile-command "make lock" -o native/zig.lock
 
 # What pip installs is pinned; what is marked `ready` is whole: an interrupted installation begins again.
 $(SERVE)/ready: requirements.lock pyproject.toml
@@ -182,6 +195,11 @@ $(DEV)/ready: requirements-dev.lock pyproject.toml
 	@echo "installing what tests, conversion and training need into $(DEV) (once)"
 	@$(DEV)/bin/pip install --quiet -r requirements-dev.lock
 	@$(DEV)/bin/pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(SBOM)/ready: requirements-sbom.lock
+	@$(call environment,$(SBOM))
+	@$(SBOM)/bin/pip install --quiet --require-hashes -r requirements-sbom.lock
 	@touch $@
 
 $(KSERVE)/ready: requirements-kserve.lock

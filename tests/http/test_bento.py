@@ -35,6 +35,7 @@ def test_it_holds_what_serving_needs_and_no_more(built: Path) -> None:
         "LICENSE",
         "models",
         "README.md",
+        "requirements-sbom.lock",
         "requirements.lock",
         "service.py",
         "shared_config.yaml",

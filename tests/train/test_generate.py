@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from train.command import Unfit
-from train.corpus import Document, addresses, sentences
-from train.generate import clean, finished, load, pack, write
+from train.corpus import Document, sentences
+from train.generate import KINDS_SPANS, SPANS, clean, finished, load, pack, write
+from train.kinds import KINDS, SPLITS, documents
 from train.prompts import choose, style_of
 
 TEXT = " ".join(f"This is sentence number {i}, which goes on, and then it ends." for i in range(40))
@@ -135,10 +136,13 @@ def test_a_short_document_is_named() -> None:
         choose([Document("tiny", "train", "Only this.")], "span", 1, random.Random(1))  # noqa: S311
 
 
-def test_the_committed_spans_belong_to_the_addresses() -> None:
-    texts = {d.name: d.text for d in addresses()}
-    spans = load(addresses())
-    assert len(spans) > 1000
+@pytest.mark.parametrize(("path", "least"), [(SPANS, 1000), pytest.param(KINDS_SPANS, 500, marks=pytest.mark.slow)])
+def test_the_committed_spans_belong_to_their_documents(path: Path, least: int) -> None:
+    """Slow: every kind but the addresses is of packages that are downloaded."""
+    found = [d for split in SPLITS for d in documents(split, ["addresses"] if path == SPANS else list(KINDS))]
+    texts = {d.name: d.text for d in found}
+    spans = load(found, path)
+    assert len(spans) > least
     for span in spans:
         before = texts[span.document][: span.start]
         assert before.endswith(" ")
