@@ -44,7 +44,7 @@ class PackedEncoder(torch.nn.Module):
         self.calls.append((boundaries.tolist(), max_seqlen))
         pieces = [
             self.inner(piece[None], torch.ones(1, len(piece), dtype=torch.long)).last_hidden_state[0]
-            for piece in hidden.split(boundaries.diff().tolist())
+            for piece in torch.split(hidden, boundaries.diff().tolist())
         ]
         return SimpleNamespace(last_hidden_state=torch.cat(pieces))
 
@@ -114,7 +114,7 @@ def test_it_is_for_deberta_on_a_gpu(
 def test_without_the_package_the_model_stays_as_it_is(
     make_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flash.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert flash.optimised(model_of(make_checkpoint("deberta-v3")), CUDA) is None
 
 
