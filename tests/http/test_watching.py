@@ -106,8 +106,8 @@ def wait_for(client: httpx.Client, expression: str, process: subprocess.Popen[by
         try:
             if query(client, expression):
                 return
-        except httpx.TransportError:
-            pass  # it does not listen yet
+        except (httpx.TransportError, json.JSONDecodeError):
+            pass  # it does not listen yet, or says in plain text that it is not ready
         if process.poll() is not None or time.monotonic() > give_up:
             pytest.fail(f"{expression} gives nothing:\n{log.read_text()}")
         time.sleep(0.2)

@@ -98,7 +98,7 @@ def test_two_replicas_share_the_work_and_a_silent_one_counts_nothing_twice(tmp_p
     """One of them is stopped (SIGSTOP) with chunks in its hands for longer than its lease, and goes on then."""
     where = {"database_url": postgres.create("replicas")}
     settings = {"WORDTELL_JOBS__LEASE_S": "1"}
-    found = work.texts(3000, "shared")
+    found = work.texts(6000, "shared")  # enough for one that is never stopped to leave some
     with (
         work.server(tmp_path / "log1", where, settings) as one,
         work.server(tmp_path / "log2", where, settings) as two,
@@ -111,11 +111,11 @@ def test_two_replicas_share_the_work_and_a_silent_one_counts_nothing_twice(tmp_p
             time.sleep(1.5)
             two.signal(signal.SIGCONT)
         (state,) = work.wait(one.client, [job])
-        assert (state["state"], state["texts_done"], state["texts_failed"]) == ("done", 3000, 0)
+        assert (state["state"], state["texts_done"], state["texts_failed"]) == ("done", 6000, 0)
         both = [work.results(server.client, job) for server in (one, two)]
         assert both[0] == both[1]
-        assert [line["id"] for line in both[0]] == list(range(3000))
-        assert both[0][2900:] == [line | {"id": 2900 + line["id"]} for line in work.right(one.client, found[2900:])]
+        assert [line["id"] for line in both[0]] == list(range(6000))
+        assert both[0][5900:] == [line | {"id": 5900 + line["id"]} for line in work.right(one.client, found[5900:])]
         done = [counted(server.client, "done") for server in (one, two)]
         assert min(done) > 0, done
 
