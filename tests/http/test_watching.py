@@ -91,7 +91,10 @@ def prometheus(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
         try:
             wait_for(client, "count_over_time(wordtell_lanes[1m]) > 2", process, folder / "log")
             load(server, "first")
+            seen = 'wordtell_http_requests_total{route="/api/v1/predict/sentences"}'
+            wait_for(client, seen, process, folder / "log")  # a rate is of what was seen before
             load(server, "second")
+            wait_for(client, f"increase({seen}[1m]) > 0", process, folder / "log")
             wait_for(client, "increase(wordtell_rejections_total[1m]) > 0", process, folder / "log")
             wait_for(client, "increase(wordtell_jobs_chunks_total[1m]) > 0", process, folder / "log")
             yield client
