@@ -37,10 +37,7 @@ def score(model: str, texts: Sequence[str], key: str | None = None) -> Scored:
     """Score texts with a model folder, or with the server at an http address. Raises WordtellError."""
     if model.startswith(("http://", "https://")):
         return _by_server(model, texts, key)
-    found = settings.load().settings
-    chosen = found.model.model_copy(update={"checkpoint_dir": Path(model).resolve()})
-    api = found.api.model_copy(update={"cache_mb": 0})
-    detector = Detector.load(found.model_copy(update={"model": chosen, "api": api}))
+    detector = Detector.load(settings.load().settings.serving(Path(model).resolve()).uncached())
     started = time.perf_counter()
     try:
         words = asyncio.run(detector.score(texts)).words

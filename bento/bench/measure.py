@@ -39,11 +39,10 @@ def measure(settings: Settings, limit_s: float, seconds: float, stage: Stage) ->
 
     Raises what `Detector.load` raises.
     """
-    uncached = settings.model_copy(update={"api": settings.api.model_copy(update={"cache_mb": 0})})
     memory.forget_peak()
     begun, before = time.perf_counter(), memory.resident()
     with stage("load", 1) as step:
-        detector = Detector.load(uncached)
+        detector = Detector.load(settings.uncached())
         step()
     try:
         loaded_s, loaded = time.perf_counter() - begun, memory.resident()

@@ -23,7 +23,7 @@ from bento.bench.measure import measure
 from bento.bench.result import Result
 from bento.cli.extra import missing
 from bento.errors import ConfigError
-from bento.settings import ROOT, Settings
+from bento.settings import ROOT
 
 # The tokenizer of random weights.
 _EMBEDDED = ROOT / "models" / "wordtell-small"
@@ -51,17 +51,13 @@ def bench(
     with _bar() as bar:
         if like:
             with tempfile.TemporaryDirectory(prefix="wordtell-bench-") as scratch:
-                result = measure(_serving(loaded, _random(like, Path(scratch, "model"), bar)), limit, seconds, bar)
+                result = measure(loaded.serving(_random(like, Path(scratch, "model"), bar)), limit, seconds, bar)
         else:
-            result = measure(_serving(loaded, model) if model else loaded, limit, seconds, bar)
+            result = measure(loaded.serving(model) if model else loaded, limit, seconds, bar)
     if as_json:
         print(result.to_json())
     else:
         _print(result)
-
-
-def _serving(loaded: Settings, model: Path) -> Settings:
-    return loaded.model_copy(update={"model": loaded.model.model_copy(update={"checkpoint_dir": model})})
 
 
 class _Stages:

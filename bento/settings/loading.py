@@ -55,7 +55,7 @@ def load(environ: Mapping[str, str] | None = None, mount: Path = MOUNT) -> Loade
     _check_together(settings, sources)
     key = "model.checkpoint_dir"
     if _may_be_replaced(settings.model.checkpoint_dir, sources.get(key, "")) and (found := folders.mounted(mount)):
-        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"checkpoint_dir": found})})
+        settings = settings.serving(found)
         sources[key] = f"mounted at {mount}" + ("" if found == mount else f", in its only model folder {found.name}")
     origins = tuple(
         Origin(key, getattr(getattr(settings, key.split(".")[0]), key.split(".")[1]), sources.get(key, "default"))

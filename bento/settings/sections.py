@@ -157,6 +157,14 @@ class Settings(_Section):
     jobs: JobsSettings = JobsSettings()
     log: LogSettings = LogSettings()
 
+    def serving(self, folder: Path) -> Settings:
+        """The same, with another model folder."""
+        return self.model_copy(update={"model": self.model.model_copy(update={"checkpoint_dir": folder})})
+
+    def uncached(self) -> Settings:
+        """The same, with no scores of earlier texts: each time that is measured is the model's."""
+        return self.model_copy(update={"api": self.api.model_copy(update={"cache_mb": 0})})
+
 
 def fields() -> Iterator[tuple[str, FieldInfo]]:
     """Every dotted key with its description, in the order of this file."""

@@ -39,9 +39,8 @@ class Teacher:
     """A checkpoint or a model folder. Raises ArtifactError, CheckpointError and ConfigError."""
 
     def __init__(self, path: Path) -> None:
-        found = settings.load().settings
-        model = found.model.model_copy(update={"checkpoint_dir": path.resolve()})
-        folder, runner, _ = choice.choose(path.resolve(), found.model_copy(update={"model": model}))
+        whole = path.resolve()
+        folder, runner, _ = choice.choose(whole, settings.load().settings.serving(whole))
         self.path = path
         self.folder: ModelFolder = folder
         self.is_checkpoint = folders.is_checkpoint(path)
