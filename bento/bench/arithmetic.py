@@ -1,17 +1,16 @@
 """What one window costs, counted in a model folder's own graph: multiplications and additions of its matrix products.
 
-The graph is read as the protobuf message that it is (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), because
-serving has no package for that. Only the fields that are named below are looked at.
+Only the fields of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto that are named below are looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from bento.bench.protobuf import fields, packed
 
 # Numbers of fields in onnx.proto.
 _MODEL_GRAPH = 7
@@ -82,7 +81,7 @@ def read(graph: Path) -> Arithmetic:
     In a graph of standard operators attention is counted by its softmaxes, without the terms of positions.
     """
     try:
-        (inside,) = (value for number, value in _fields(memoryview(graph.read_bytes())) if number == _MODEL_GRAPH)
+        (inside,) = (value for number, value in fields(memoryview(graph.read_bytes())) if number == _MODEL_GRAPH)
         return _count(inside)
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{graph}: not an ONNX graph") from error
@@ -91,7 +90,7 @@ def read(graph: Path) -> Arithmetic:
 def _count(graph: memoryview) -> Arithmetic:
     tensors: dict[str, _Tensor] = {}
     nodes: list[_Node] = []
-    for number, value in _fields(graph):
+    for number, value in fields(graph):
         if number == _GRAPH_INITIALIZER:
             name, tensor = _tensor(value)
             tensors[name] = tensor
@@ -117,15 +116,15 @@ def _count(graph: memoryview) -> Arithmetic:
 
 
 def _softmaxes(node: _Node) -> int:
-    inside = (_node(value) for graph in node.graphs for number, value in _fields(graph) if number == _GRAPH_NODE)
+    inside = (_node(value) for graph in node.graphs for number, value in fields(graph) if number == _GRAPH_NODE)
     return int(node.kind == "Softmax") + sum(map(_softmaxes, inside))
 
 
 def _tensor(message: memoryview) -> tuple[str, _Tensor]:
     name, tensor = "", _Tensor()
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number == _TENSOR_DIMENSIONS:
-            tensor.shape += [value] if isinstance(value, int) else _packed(value)
+            tensor.shape += [value] if isinstance(value, int) else packed(value)
         elif number == _TENSOR_TYPE:
             tensor.kind = int(value)
         elif number == _TENSOR_NAME:
@@ -135,7 +134,7 @@ def _tensor(message: memoryview) -> tuple[str, _Tensor]:
 
 def _node(message: memoryview) -> _Node:
     node = _Node()
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number == _NODE_INPUT:
             node.inputs.append(bytes(value).decode())
         elif number == _NODE_TYPE:
@@ -147,54 +146,10 @@ def _node(message: memoryview) -> _Node:
 
 def _attribute(message: memoryview, node: _Node) -> None:
     name = ""
-    for number, value in _fields(message):  # the name comes first, as fields do that have the least number
+    for number, value in fields(message):  # the name comes first, as fields do that have the least number
         if number == _ATTRIBUTE_NAME:
             name = bytes(value).decode()
         elif number == _ATTRIBUTE_INTEGER:
             node.integers[name] = int(value)
         elif number == _ATTRIBUTE_GRAPH:
             node.graphs.append(value)
-
-
-def _packed(values: memoryview) -> list[int]:
-    found, place = [], 0
-    while place < len(values):
-        value, place = _varint(values, place)
-        found.append(value)
-    return found
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
-    """Each field's number and value: bytes of those that have a length, an int of the others.
-
-    https://protobuf.dev/programming-guides/encoding/
-    """
-    place = 0
-    while place < len(message):
-        tag, place = _varint(message, place)
-        number, wire = tag >> 3, tag & 7
-        if wire == 0:
-            value, place = _varint(message, place)
-            yield number, value
-            continue
-        size = {1: 8, 5: 4}.get(wire)
-        if size is None:
-            if wire != 2:
-                raise ValueError("no such wire type")
-            size, place = _varint(message, place)
-        if place + size > len(message):
-            raise ValueError("cut off")
-        yield number, message[place : place + size]
-        place += size
-
-
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """The number that begins there, and where the next field does."""
-    value = shift = 0
-    while True:
-        byte = message[place]
-        place += 1
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return value, place

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from bento.bench.protobuf import fields
 from tests.deploy.portforward import forward
 
 Object = dict[str, Any]
@@ -142,25 +143,6 @@ def _map(entries: list[bytes]) -> Iterator[tuple[str, bytes]]:
 def _message(raw: bytes) -> dict[int, list[Any]]:
     """A protobuf message's fields by number: texts and messages as bytes, numbers as ints."""
     found: dict[int, list[Any]] = {}
-    at = 0
-
-    def varint() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = raw[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while at < len(raw):
-        number, kind = divmod(varint(), 8)
-        if kind == 2:
-            size = varint()
-            found.setdefault(number, []).append(raw[at : at + size])
-            at += size
-        else:
-            found.setdefault(number, []).append(varint())
+    for number, value in fields(memoryview(raw)):
+        found.setdefault(number, []).append(value if isinstance(value, int) else bytes(value))
     return found
