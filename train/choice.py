@@ -17,7 +17,7 @@ from transformers import AutoModelForTokenClassification
 from train.command import BUILD, Unfit, run
 from train.learning import composed, corpora
 from train.recipe import Recipe
-from train.scores import auc, fit_temperature, fold, word_scores
+from train.scores import fit_temperature, fold, quality, word_scores
 
 CANDIDATES = ("checkpoint", "student")
 CHOSEN = BUILD / "chosen"
@@ -31,8 +31,8 @@ def main() -> None:
     if not folders:
         raise Unfit(f"{BUILD} holds neither {' nor '.join(CANDIDATES)}; run: make train")
     found = {folder: judge(folder) for folder in folders}
-    for folder, (quality, temperature) in found.items():
-        print(f"{folder.name}: validation AUC {quality:.4f}, temperature {temperature:.3f}")
+    for folder, (word_auc, temperature) in found.items():
+        print(f"{folder.name}: validation AUC {word_auc:.4f}, temperature {temperature:.3f}")
     best = max(found, key=lambda folder: found[folder][0])
     shutil.rmtree(CHOSEN, ignore_errors=True)
     shutil.copytree(best, CHOSEN, ignore=shutil.ignore_patterns("report"))
@@ -49,8 +49,7 @@ def judge(folder: Path) -> tuple[float, float]:
     _, held_out = composed(corpora(), tokenizer, Recipe())
     with torch.inference_mode():
         scores = word_scores(model, tokenizer, [one.text for one in held_out])
-    quality = auc([label for one in held_out for label in one.labels], [value for text in scores for value in text])
-    return quality, fit_temperature(model, tokenizer, held_out)
+    return quality(held_out, scores), fit_temperature(model, tokenizer, held_out)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from train.generate import Span, everything
 from train.kinds import KINDS, documents
 from train.model import PAD, Masked, config, pad
 from train.recipe import Recipe
-from train.scores import auc, fit_temperature, fold, trim, word_scores
+from train.scores import fit_temperature, fold, quality, trim, word_scores
 
 IGNORED = -100
 EDITED = 3
@@ -88,7 +88,6 @@ def label(
     Then the temperature that fits validation best is folded into the classifier, so that serving needs nothing new.
     """
     example_of, held_out = composed(data, tokenizer, recipe)
-    truth = [label for example in held_out for label in example.labels]
     cross_entropy = torch.nn.CrossEntropyLoss(ignore_index=IGNORED)
 
     def loss(step: int) -> torch.Tensor:
@@ -105,8 +104,7 @@ def label(
         return value
 
     def check() -> float:
-        scores = word_scores(model, tokenizer, [example.text for example in held_out])
-        return auc(truth, [score for text in scores for score in text])
+        return quality(held_out, word_scores(model, tokenizer, [example.text for example in held_out]))
 
     checks = recipe.check_every, recipe.patience
     stage = Stage("word labels", recipe.label_steps, recipe.label_rate, recipe.seed, *checks, state, asdict(recipe))

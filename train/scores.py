@@ -58,6 +58,11 @@ def word_scores(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> list[
     return scores
 
 
+def quality(examples: Sequence[Example], scores: Sequence[Sequence[float]]) -> float:
+    """Return the word ROC-AUC of the scores of these examples' words."""
+    return auc([label for one in examples for label in one.labels], [score for text in scores for score in text])
+
+
 def auc(truth: Sequence[int], scores: Sequence[float]) -> float:
     """Return the area under the ROC curve: how often a machine's word scores above a human's."""
     return float(roc_auc_score(truth, scores))

