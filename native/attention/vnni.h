@@ -2,6 +2,7 @@
 #pragma once
 
 #include "attention/products.h"
+#include "cpu/vnni.h"
 
 namespace wordtell {
 namespace {
@@ -35,31 +36,14 @@ struct VnniDot {
   template <int together, int tiles>
   static __attribute__((noinline)) void multiply(const uint8_t* rows, const int8_t* const (&tile)[tiles], int depth,
                                                  I16 (&sums)[together][tiles]) {
-    __m512i total[together][tiles];
-#pragma GCC unroll 16
-    for (int i = 0; i < together; ++i) {
-#pragma GCC unroll 16
-      for (int t = 0; t < tiles; ++t) total[i][t] = _mm512_setzero_si512();
-    }
-    for (int d = 0; d < depth; d += 4) {
-      __m512i columns[tiles];
+    const auto load = [&](int d, __m512i(&columns)[tiles]) __attribute__((always_inline)) {
 #pragma GCC unroll 16
       for (int t = 0; t < tiles; ++t) columns[t] = _mm512_load_si512(tile[t] + d * kTile);
-#pragma GCC unroll 16
-      for (int i = 0; i < together; ++i) {
-        int32_t four;
-        __builtin_memcpy(&four, rows + i * depth + d, sizeof four);
-        const __m512i x = _mm512_set1_epi32(four);
-        // In assembly: see linear/vnni.h.
-#pragma GCC unroll 16
-        for (int t = 0; t < tiles; ++t) asm("vpdpbusd %2, %1, %0" : "+v"(total[i][t]) : "v"(x), "v"(columns[t]));
-      }
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < together; ++i) {
-#pragma GCC unroll 16
-      for (int t = 0; t < tiles; ++t) sums[i][t].parts[0] = reinterpret_cast<IntegerPart>(total[i][t]);
-    }
+    };
+    const auto put = [&](int i, int t, __m512i total) __attribute__((always_inline)) {
+      sums[i][t].parts[0] = reinterpret_cast<IntegerPart>(total);
+    };
+    multiply_bytes<together, tiles>(rows, depth, depth, load, put);
   }
 };
 

@@ -6,16 +6,7 @@
 #include <cstdint>
 
 #include "cpu/bfloat16.h"
-
-#if defined(__x86_64__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
+#include "cpu/intrinsics.h"
 
 namespace wordtell {
 namespace {

@@ -1,6 +1,7 @@
-// AVX-512 VNNI: one instruction multiplies four u8 by four s8 in each of 16 columns.
+// The quantised linear's products with AVX-512 VNNI.
 #pragma once
 
+#include "cpu/vnni.h"
 #include "linear/blocks.h"
 
 namespace wordtell {
@@ -15,32 +16,15 @@ struct VnniDot {
   static inline __attribute__((always_inline)) void sums(const PackedWeight& weight, const uint8_t* first,
                                                          const int8_t* panel_weight, const int8_t* ahead,
                                                          Ints (&sums)[rows][vectors]) {
-    __m512i total[rows][vectors];
+    const auto load = [&](int k, __m512i(&columns)[vectors]) __attribute__((always_inline)) {
+      _mm_prefetch(ahead + k * 16, _MM_HINT_T1);
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) total[r][v] = _mm512_setzero_si512();
-    }
-    for (int k = 0; k < weight.padded_depth; k += group, ahead += 64) {
-      _mm_prefetch(ahead, _MM_HINT_T1);
-      __m512i w[vectors];
-#pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) w[v] = _mm512_load_si512(panel_weight + k * vectors * lanes + v * 64);
-#pragma GCC unroll 8
-      for (int r = 0; r < rows; ++r) {
-        int32_t four;
-        __builtin_memcpy(&four, first + r * weight.row_stride + k, sizeof four);
-        const __m512i x = _mm512_set1_epi32(four);
-        // In assembly: GCC 12 copies every sum at each step when the intrinsic is used, which halves the speed.
-#pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) asm("vpdpbusd %2, %1, %0" : "+v"(total[r][v]) : "v"(x), "v"(w[v]));
-      }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) sums[r][v] = reinterpret_cast<Ints>(total[r][v]);
-    }
+      for (int v = 0; v < vectors; ++v) columns[v] = _mm512_load_si512(panel_weight + k * vectors * lanes + v * 64);
+    };
+    const auto put = [&](int r, int v, __m512i total) __attribute__((always_inline)) {
+      sums[r][v] = reinterpret_cast<Ints>(total);
+    };
+    multiply_bytes<rows, vectors>(first, weight.row_stride, weight.padded_depth, load, put);
   }
 };
 
