@@ -67,7 +67,9 @@ Features found() {
   const uint32_t saved = saved_registers();
   const Registers one = cpuid(1), seven = cpuid(7);
   constexpr unsigned ymm = 1u << 1 | 1u << 2, zmm = ymm | 7u << 5;  // XMM, YMM; masks, ZMM's upper halves, ZMM16 to 31
-  if (all(saved, ymm)) add(all(one.c, 1u << 12 | 1u << 28) && all(seven.b, 1u << 5), kAvx2);  // FMA, AVX; AVX2
+  const bool avx2 = all(saved, ymm) && all(one.c, 1u << 12 | 1u << 28) && all(seven.b, 1u << 5);  // FMA, AVX; AVX2
+  add(avx2, kAvx2);
+  add(avx2 && all(cpuid(7, 1).a, 1u << 4), kAvxVnni);
   if (all(saved, zmm)) {
     add(all(seven.b, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31), kAvx512);  // F, DQ, BW, VL
     add(all(seven.c, 1u << 11), kAvx512Vnni);

@@ -10,6 +10,7 @@ enum Feature : unsigned {
   kAvx512Vnni = 1u << 2,
   kAvx512Bf16 = 1u << 3,
   kAmx = 1u << 4,  // tiles of bytes and of bfloat16
+  kAvxVnni = 1u << 5,
 };
 
 struct Features {

@@ -10,14 +10,15 @@
 #include <utility>
 #include <vector>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
 
 #include "cpu/features.h"
+#include "cpu/intrinsics.h"
+#if defined(__x86_64__)
+#include "cpu/tiles.h"
+#endif
 
 namespace wordtell {
 namespace {
@@ -88,38 +89,19 @@ LOOP(fp32_avx2, "avx2,fma", __m256, _mm256_setzero_ps(), 16)
 LOOP(int8_avx2, "avx2", __m256i, _mm256_setzero_si256(), 64)
 
 // Six sums of 16 x 16 in tiles 0 ... 5, operands in 6 and 7: 16 x 16 x 64 products of 8 bits, or 16 x 16 x 32 of 16.
-struct alignas(64) Tiles {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
-__attribute__((target("amx-tile"))) void configure_tiles() {
-  Tiles tiles;
-  for (int i = 0; i < 8; ++i) {
-    tiles.bytes[i] = 64;
-    tiles.rows[i] = 16;
+#define SIX(step) step<0, 6, 7>(); step<1, 6, 7>(); step<2, 6, 7>(); step<3, 6, 7>(); step<4, 6, 7>(); step<5, 6, 7>();
+#define AMX(name, features, product, per)                        \
+  __attribute__((target(features))) double name(long rounds) {   \
+    const TileSession session({16, 16, 16, 16, 16, 16, 16, 16}); \
+    zero_tile<6>();                                              \
+    zero_tile<7>();                                              \
+    for (long i = 0; i < rounds; ++i) {                          \
+      SIX(product)                                               \
+    }                                                            \
+    return 6.0 * (per) * static_cast<double>(rounds);            \
   }
-  _tile_loadconfig(&tiles);
-}
-
-#define SIX(step) step(0) step(1) step(2) step(3) step(4) step(5)
-#define AMX(name, features, product, per)                      \
-  __attribute__((target(features))) double name(long rounds) { \
-    configure_tiles();                                         \
-    SIX(_tile_zero_step) _tile_zero(6);                        \
-    _tile_zero(7);                                             \
-    for (long i = 0; i < rounds; ++i) {                        \
-      SIX(product)                                             \
-    }                                                          \
-    _tile_release();                                           \
-    return 6.0 * (per) * static_cast<double>(rounds);          \
-  }
-#define _tile_zero_step(i) _tile_zero(i);
-#define AMX_INT8(i) _tile_dpbusd(i, 6, 7);
-#define AMX_BF16(i) _tile_dpbf16ps(i, 6, 7);
-AMX(int8_amx, "amx-tile,amx-int8", AMX_INT8, 2.0 * 16 * 16 * 64)
-AMX(bf16_amx, "amx-tile,amx-bf16", AMX_BF16, 2.0 * 16 * 16 * 32)
+AMX(int8_amx, "amx-tile,amx-int8", add_bytes, 2.0 * 16 * 16 * 64)
+AMX(bf16_amx, "amx-tile,amx-bf16", add_halves, 2.0 * 16 * 16 * 32)
 
 #endif
 
@@ -159,10 +141,8 @@ std::vector<Named> loops(const std::string& type) {
   std::vector<Named> int8, bf16, fp32;
 #if defined(__x86_64__)
   const unsigned has = features().bits;
-  unsigned eax = 7, ebx = 0, ecx = 1, edx = 0;
-  asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
   if (has & kAvx2) int8.push_back({"avx2", int8_avx2});
-  if (has & kAvx2 && eax >> 4 & 1) int8.push_back({"avx_vnni", int8_avxvnni});
+  if (has & kAvxVnni) int8.push_back({"avx_vnni", int8_avxvnni});
   if (has & kAvx512Vnni) int8.push_back({"avx512_vnni", int8_avx512});
   if (has & kAvx2) fp32.push_back({"avx2", fp32_avx2});
   if (has & kAvx512) fp32.push_back({"avx512", fp32_avx512});

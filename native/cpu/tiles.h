@@ -15,10 +15,13 @@
 namespace wordtell {
 namespace {
 
+// All are inlined, also into functions of files that are compiled for less than AMX (cpu/peak.cpp).
+#define WORDTELL_TILE inline __attribute__((always_inline))
+
 // While it lives, this thread's tile registers have as many rows as `rows` says, each of 64 bytes.
 class TileSession {
  public:
-  explicit TileSession(const uint8_t (&rows)[8]) {
+  WORDTELL_TILE explicit TileSession(const uint8_t (&rows)[8]) {
     // "Palette 1", Intel SDM volume 1, table 18-1.
     struct alignas(64) {
       uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -31,7 +34,7 @@ class TileSession {
     }
     asm volatile("ldtilecfg %0" ::"m"(config) : "memory");
   }
-  ~TileSession() { asm volatile("tilerelease" ::: "memory"); }
+  WORDTELL_TILE ~TileSession() { asm volatile("tilerelease" ::: "memory"); }
   TileSession(const TileSession&) = delete;
   TileSession& operator=(const TileSession&) = delete;
 };
@@ -44,7 +47,6 @@ using TileMemory = const char[];
 #endif
 
 // All are volatile, and so stay in their order; a load's last operand stands for the memory that it reads.
-#define WORDTELL_TILE inline __attribute__((always_inline))
 
 template <int tile>
 WORDTELL_TILE void zero_tile() {
