@@ -69,15 +69,11 @@ class MixHalves {
 
   // Sixteen columns of a row of v, rounded; zeros beyond the text's end or the head's.
   template <typename Value>
-  static I16 halves(const Value* v, ptrdiff_t stride, int row, int length, int column, int head_size) {
+  I16 halves(const Value* v, ptrdiff_t stride, int row, int length, int column) const {
     if (row >= length) return I16{};
     const Value* from = v + row * stride + column;
-    const V16 value = column + 16 <= head_size ? load(from) : load_part(from, head_size - column);
+    const V16 value = column + 16 <= head_size_ ? load(from) : load_part(from, head_size_ - column);
     return bits(sizeof(Value) == sizeof(float) ? round_to_bfloat16(value) : value);
-  }
-  template <typename Value>
-  I16 halves(const Value* v, ptrdiff_t stride, int row, int length, int column) const {
-    return halves(v, stride, row, length, column, head_size_);
   }
 
   // Some vectors of columns of all rows: sixteen sums at a time.

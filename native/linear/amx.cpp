@@ -217,6 +217,11 @@ void multiply_rows(const PackedWeight& weight, const uint8_t* rows, int count, i
   const int part = round_up((weight.padded_depth + parts - 1) / parts, depth_tile);
   alignas(64) int32_t kept[(most_rows / tile) * 2 * tile_sums];  // sums between the parts of the depth
   Pending<after, Value> pending[2];
+  for (Pending<after, Value>& one : pending) {
+    one.row_stride = weight.row_stride;
+    one.y_stride = y_stride;
+    one.height = height;
+  }
   int turn = 0;
   const ptrdiff_t across = static_cast<ptrdiff_t>(panel) * weight.padded_depth;
   for (int column = col_begin, tiles = 0; column < col_end; column += tiles * tile) {
@@ -238,12 +243,9 @@ void multiply_rows(const PackedWeight& weight, const uint8_t* rows, int count, i
           next.tails[t] = rows + r * weight.row_stride + weight.padded_depth;
           next.y[t] = y + r * y_stride + column;
         }
-        next.row_stride = weight.row_stride;
-        next.y_stride = y_stride;
         next.column = column;
         next.tiles = tiles;
         next.present = weight.columns - column;
-        next.height = height;
         next.count = last ? heights * tile : 0;
         int32_t* const mine = kept + first * 2 * tile_sums;
         multiply[heights - 1][tiles - 1](weight, source, depth == 0 ? nullptr : mine, last ? next.sums : mine, ahead,
