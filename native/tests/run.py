@@ -3,13 +3,14 @@
     python native/tests/run.py [--shapes 20] [--seed N] [--only NAME ...]
 
 Each variant compiles the kernels once and runs every test_*.cpp:
+  built       with the flags of native/build.py and this machine's compiler, as `make serve` has them
   shipped     as they ship, on this processor
   sanitizers  under the address and undefined-behaviour sanitizers
   tiles       the kernels for AMX on tiles in software, with the same sanitizers, where there is AVX-512 with bfloat16
   haswell     an x86-64 processor that has no more than AVX2, under qemu-user
   aarch64     cross-compiled, under qemu-user
 
-shipped, haswell and aarch64 are compiled as what ships is where `make wheel` has installed that compiler.
+shipped needs the compiler that `make wheel` installs; haswell and aarch64 are compiled by it where it is there.
 A variant whose tools or processor are not there is skipped, and the reason is printed. The seed is printed, too.
 """
 
@@ -68,9 +69,11 @@ def variants(build: ModuleType) -> list[Variant]:
     flags = Path("/proc/cpuinfo").read_text().split() if x86 and Path("/proc/cpuinfo").exists() else []
     no_tiles = "" if "avx512_bf16" in flags else "this processor has no AVX-512 with bfloat16"
     haswell = qemu("qemu-x86_64") if x86 else "this is no x86-64 machine"
-    ships = build.zig(platform.machine()) if build.has_zig() and platform.machine() in build.TARGETS else (host,)
+    has_zig = build.has_zig() and platform.machine() in build.TARGETS
+    ships = build.zig(platform.machine()) if has_zig else (host,)
     return [
-        Variant("shipped", ships),
+        Variant("built", (host,)),
+        Variant("shipped", ships, missing="" if has_zig else "the compiler of what ships is not there: `make wheel`"),
         Variant("sanitizers", (host,), SANITIZERS),
         Variant("tiles", (host,), TILES, isas=("amx",), missing=no_tiles),
         Variant("haswell", ships, runner=("qemu-x86_64", "-cpu", "Haswell"), isas=("avx2",), missing=haswell),
