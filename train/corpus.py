@@ -78,7 +78,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
         if _ABBREVIATION.search(text, start, stop.end()):
             continue
         spans.append((start, stop.end()))
-        start = re.compile(r"\s*").match(text, stop.end()).end()  # type: ignore[union-attr]
+        start = re.compile(r"\s*").match(text, stop.end()).end()  # type: ignore[union-attr]  # it matches nothing too
     if text[start:].strip():
         spans.append((start, len(text.rstrip())))
     return spans

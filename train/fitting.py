@@ -93,7 +93,7 @@ def fit(
             model.train()
             with bfloat16():
                 value = loss(step)
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()

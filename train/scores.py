@@ -82,10 +82,10 @@ def fit_temperature(model: Any, tokenizer: Tokenizer, examples: Sequence[Example
     def closure() -> float:
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(logits / log.exp(), truth)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss.item()
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     return log.exp().item()
 
 

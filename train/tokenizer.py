@@ -76,7 +76,7 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
     """Write tokenizer.json and tokenizer_config.json as transformers' AutoTokenizer reads them."""
     names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
     settings: dict[str, Any] = {"tokenizer_object": tokenizer, "model_max_length": WINDOW, **names}
-    fast = PreTrainedTokenizerFast(**settings)  # type: ignore[no-untyped-call]
+    fast = PreTrainedTokenizerFast(**settings)
     fast.save_pretrained(folder)
 
 

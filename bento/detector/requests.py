@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from operator import methodcaller
 
 from bento import metrics, tracing
 from bento.alignment import Prepared
@@ -135,7 +136,7 @@ class Requests:
             scores = self._preparation.align(request, prepared, work.result())
         except BaseException as error:
             # Bound here: a variable of this frame would hold the error, whose trace holds the frame.
-            self._flights.end_from_thread(flight, lambda future, error=error: future.set_exception(error))  # type: ignore[misc]
+            self._flights.end_from_thread(flight, methodcaller("set_exception", error))
             return
         flight.queue_s = work.result().queue_s
         self._cache.put(request.owner, text, scores)

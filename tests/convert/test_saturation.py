@@ -58,9 +58,12 @@ def test_a_processor_with_vnni_does_not_saturate_and_is_not_slowed(monkeypatch: 
     assert saturates() is not exact
     set_entries = []
     add = ort.SessionOptions.add_session_config_entry
-    monkeypatch.setattr(
-        ort.SessionOptions, "add_session_config_entry", lambda *entry: (set_entries.append(entry[1]), add(*entry))
-    )
+
+    def noted(options: ort.SessionOptions, name: str, value: str) -> None:
+        set_entries.append(name)
+        add(options, name, value)
+
+    monkeypatch.setattr(ort.SessionOptions, "add_session_config_entry", noted)
     runners.OnnxRunner(artifact.load(EMBEDDED), threads=1)
     assert ("session.x64quantprecision" in set_entries) is not exact
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -88,10 +89,7 @@ def _quality(
         for name, one in scored.items():
             some = Scored(one.version, [one.scores[i] for i in places], [one.thresholds[i] for i in places])
             judged[name] = Judged(texts, some)
-            columns[name] = figures.with_intervals(
-                lambda counts, found=judged[name]: figures.measure(found, counts),  # type: ignore[misc]
-                len(texts),
-            )
+            columns[name] = figures.with_intervals(partial(figures.measure, judged[name]), len(texts))
         columns["difference"] = figures.difference(judged["teacher"], judged["student"])
     columns["student"] |= figures.with_intervals(_nearness(scored["teacher"], scored["student"]), len(judge))
     return columns, judged
