@@ -1,4 +1,4 @@
-"""The model card: a page beside the embedded model, all of whose numbers come from figures.json."""
+"""Writes the model card of the embedded model. All of its numbers come from figures.json."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,7 +39,7 @@ def _optional(value: float | None) -> str:
 
 
 def promise(figures: dict[str, Any]) -> str:
-    """Return what the calibration does on each population, as a Markdown table by length; empty where unmeasured."""
+    """Return the marked shares of each population, as a Markdown table by length; empty if unmeasured."""
     marked = figures.get("marked_at_1_percent")
     if marked is None:
         return ""
@@ -63,7 +63,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def left_out(figures: dict[str, Any]) -> str:
-    """Return how good the model would be on each kind if it had seen no labels of it; empty where unmeasured."""
+    """Return the figures of each kind for a model trained without its labels; empty if unmeasured."""
     found = figures.get("left_out")
     if not found:
         return ""
@@ -84,12 +84,12 @@ left out (in PyTorch, on its test documents).
 
 
 def _data(kinds: Sequence[str]) -> str:
-    """Return a line a kind: where its prose is from, and under which licence."""
+    """Return one line per kind: the source and licence of its prose."""
     return "\n".join(f"- {kind.capitalize()}: {KINDS[kind].source}; {KINDS[kind].licence}." for kind in kinds)
 
 
 def _wide(figures: dict[str, Any]) -> dict[str, str]:
-    """Return the paragraphs that say what the model knows, where it was trained on every kind of prose."""
+    """Return the paragraphs about the training data, for a model that was trained on every kind of prose."""
     kinds = figures["trained_on"]
     names = f"{', '.join(kinds[:-1])} and {kinds[-1]}"
     return {
