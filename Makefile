@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 PORT ?= 3000
+# The address that `make serve` listens on; empty: all, of IPv4 and IPv6.
+HOST ?=
 # The model folder to serve; empty: the one in shared_config.yaml.
 MODEL ?=
 # make image: the image's name, the model folder to bake in (MODEL; empty: the embedded one; none: no model), and more
@@ -43,8 +45,8 @@ export BENTOML_DO_NOT_TRACK := True
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: native $(PROGRAMS)/ready ## serve on PORT=3000, the embedded model or MODEL=folder (a model folder, or a checkpoint)
-	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(PROGRAMS)/bin/wordtell serve --port $(PORT)
+serve: native $(PROGRAMS)/ready ## serve on PORT=3000 (HOST=: all addresses), the embedded model or MODEL=folder (a model folder, or a checkpoint)
+	@$(if $(MODEL),WORDTELL_MODEL__CHECKPOINT_DIR="$(abspath $(MODEL))") $(PROGRAMS)/bin/wordtell serve --port $(PORT) $(if $(HOST),--host "$(HOST)")
 
 test: $(SERVE)/ready $(DEV)/ready $(KSERVE)/ready native $(if $(ARGS),,test-native) ## run the tests; ARGS="-k words" passes options to pytest
 	@$(DEV)/bin/python -m pytest $(ARGS)

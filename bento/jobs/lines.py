@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import to_json
+
 from bento.errors import WordtellError
 from bento.text.words import rounded
 from bento.types import FloatArray
@@ -83,4 +85,4 @@ def without_first(results: bytes, count: int) -> bytes:
 
 
 def _dump(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return to_json(value)

@@ -96,7 +96,9 @@ def other(kubeconfig: Path, *arguments: str) -> subprocess.Popen[str]:
     """The command in a process of its own."""
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(ROOT)}
     chart = ["--chart", str(CHART)] if arguments[0] == "apply" else []
-    command = [sys.executable, "-m", "deploy", *arguments, *chart]
+    # Whoever runs these tests by `nohup` ignores SIGHUP, and so would the command.
+    at_a_terminal = ["env", "--default-signal=HUP"]
+    command = [*at_a_terminal, sys.executable, "-m", "deploy", *arguments, *chart]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
