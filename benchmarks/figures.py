@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import accuracy, markdown
+from benchmarks import accuracy, many_texts, markdown
 from benchmarks.engines import CLASSIC
 from benchmarks.harness import RESULTS
 from bento.settings import ROOT
@@ -303,6 +303,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "fairness": fairness,
     "soak": soak,
     "hostile": hostile,
+    "batch": many_texts.batch,
+    "jobs": many_texts.jobs,
     "real_weights": accuracy.table,
     "real_weights_line": accuracy.line,
 }

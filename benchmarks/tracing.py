@@ -14,6 +14,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from benchmarks import harness, servers
 from benchmarks.load import Client, Size
@@ -38,26 +39,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=400, help="of each size and server")
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--model", type=Path, default=servers.MODEL)
+    parser.add_argument("--results", type=Path, default=harness.RESULTS)
     options = parser.parse_args()
     harness.pin(options.cores)
     collector = ThreadingHTTPServer(("127.0.0.1", 0), _Collector)
     threading.Thread(target=collector.serve_forever, daemon=True).start()
     on = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_address[1]}"}
     variants = {"off": {}, "sampled: none": {**on, "OTEL_TRACES_SAMPLER": "always_off"}, "sampled: all": on}
-    found = asyncio.run(measure(variants, options.cores, options.requests))
+    found = asyncio.run(measure(variants, options.cores, options.requests, options.model))
     collector.shutdown()
-    result = {"question": "median time of a request of 3 texts, without traces and with them", "found": found}
-    harness.write("tracing", result)
+    question = "median time of a request of 3 texts, without traces and with them"
+    harness.write("tracing", {"question": question, "model": options.model.name, "found": found}, options.results)
 
 
-async def measure(variants: Mapping[str, Mapping[str, str]], cores: int, requests: int) -> dict[str, dict[str, object]]:
+async def measure(
+    variants: Mapping[str, Mapping[str, str]], cores: int, requests: int, model: Path
+) -> dict[str, dict[str, object]]:
     """Milliseconds by size and variant, and the ratio to the first variant."""
     found: dict[str, dict[str, object]] = {}
     with ExitStack() as running:
         async with AsyncExitStack() as open_clients:
             clients = {}
             for name, settings in variants.items():
-                server = running.enter_context(servers.start("wordtell", cores, settings=settings))
+                server = running.enter_context(servers.start("wordtell", cores, model, settings))
                 clients[name] = await open_clients.enter_async_context(Client(server))
             for size in SIZES:
                 times: dict[str, list[float]] = {name: [] for name in clients}

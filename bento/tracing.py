@@ -2,14 +2,18 @@
 
 A request is a span, with its stages below: `tokenise`, `queue`, `run`, `align`. A run of the model that several
 requests share is linked to each of them. Stages are recorded when they end, with their seconds, so they cost nothing
-without tracing. The variables: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+without tracing; with it, a thread of its own makes their spans, because a request of one short text would wait longer
+for them than for its tokens. The variables: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bento import __version__
@@ -25,9 +29,61 @@ _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL
 _PROTOCOL = "http/protobuf"
 _TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
 _TIMEOUT_S = 2.0
+_RECORDED_EVERY_S = 0.1
 
 _provider: TracerProvider | None = None
 _tracer: Tracer | None = None
+_recorder: _Recorder | None = None
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One that has ended. end: nanoseconds since 1970. requests: the spans of those that it was of, at least one."""
+
+    name: str
+    seconds: float
+    end: int
+    requests: Sequence[SpanContext]
+    attributes: Mapping[str, int | str]
+
+
+class _Recorder(threading.Thread):
+    """Makes the spans of stages, ten times a second, until stopped."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__(name="traces", daemon=True)
+        self._tracer = tracer
+        self._ended: deque[_Stage] = deque()
+        self._stopping = threading.Event()
+
+    def add(self, stage: _Stage) -> None:
+        """From any thread."""
+        self._ended.append(stage)
+
+    def run(self) -> None:
+        """See Thread."""
+        while not self._stopping.wait(_RECORDED_EVERY_S):
+            self._record()
+        self._record()
+
+    def stop(self) -> None:
+        """Make the spans of all stages that were added."""
+        self._stopping.set()
+        self.join()
+
+    def _record(self) -> None:
+        from opentelemetry import trace  # noqa: PLC0415
+
+        while self._ended:
+            stage = self._ended.popleft()
+            span = self._tracer.start_span(
+                stage.name,
+                context=trace.set_span_in_context(trace.NonRecordingSpan(stage.requests[0])),
+                links=[trace.Link(context) for context in stage.requests] if len(stage.requests) > 1 else (),
+                start_time=stage.end - round(stage.seconds * 1e9),
+                attributes=stage.attributes,
+            )
+            span.end(stage.end)
 
 
 def wanted(environ: Mapping[str, str] = os.environ) -> bool:
@@ -48,7 +104,7 @@ def start(exporter: SpanExporter | None = None) -> Tracer:
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    global _provider, _tracer  # noqa: PLW0603 - one for the process, as loggers and metrics are
+    global _provider, _tracer, _recorder  # noqa: PLW0603 - one for the process, as loggers and metrics are
     if exporter is None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
@@ -58,15 +114,18 @@ def start(exporter: SpanExporter | None = None) -> Tracer:
     _provider = TracerProvider(resource=Resource.create(named))
     _provider.add_span_processor(BatchSpanProcessor(exporter))
     _tracer = _provider.get_tracer("wordtell", __version__)
+    _recorder = _Recorder(_tracer)
+    _recorder.start()
     return _tracer
 
 
 def stop() -> None:
     """Send the spans that were not sent yet."""
-    global _provider, _tracer  # noqa: PLW0603
-    if _provider is not None:
+    global _provider, _tracer, _recorder  # noqa: PLW0603
+    if _provider is not None and _recorder is not None:
+        _recorder.stop()
         _provider.shutdown()
-    _provider = _tracer = None
+    _provider = _tracer = _recorder = None
 
 
 def current() -> SpanContext | None:
@@ -82,17 +141,7 @@ def current() -> SpanContext | None:
 
 def stage(name: str, seconds: float, requests: Sequence[SpanContext | None], **attributes: int | str) -> None:
     """A stage that has just ended, of these requests: a span below the first that is traced, linked to all of them."""
-    traced = list({context.span_id: context for context in requests if context}.values())
-    if _tracer is None or not traced:
+    if _recorder is None:
         return
-    from opentelemetry import trace  # noqa: PLC0415
-
-    end = time.time_ns()
-    span = _tracer.start_span(
-        name,
-        context=trace.set_span_in_context(trace.NonRecordingSpan(traced[0])),
-        links=[trace.Link(context) for context in traced] if len(traced) > 1 else (),
-        start_time=end - round(seconds * 1e9),
-        attributes=attributes,
-    )
-    span.end(end)
+    if traced := tuple({context.span_id: context for context in requests if context}.values()):
+        _recorder.add(_Stage(name, seconds, time.time_ns(), traced, attributes))
