@@ -46,7 +46,7 @@ class Wordtell:
     def __init__(self) -> None:
         _lifecycle.start()
 
-    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]  # BentoML's are not typed
     @staticmethod
     def check() -> None:
         """Before the port is opened: what cannot be served stops the server with one line."""
@@ -62,7 +62,7 @@ class Wordtell:
             raise logs.refusal(error) from None
         healthcheck.remember(port)
 
-    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML's are not typed
     def stop(self) -> None:
         """Once the last admitted request is answered."""
         _lifecycle.stop()

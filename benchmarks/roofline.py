@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -104,7 +105,7 @@ def _products(shape: tuple[int, int, int], threads: int) -> Iterator[tuple[str, 
     yield "fp32", "onnxruntime MatMul", _onnx("MatMul", a, b, threads)
     for kind, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         x, y = (torch.from_numpy(array).to(dtype) for array in (a, b))
-        yield kind, "torch", lambda x=x, y=y: x @ y  # type: ignore[misc]
+        yield kind, "torch", partial(torch.matmul, x, y)
 
 
 def _onnx(kind: str, a: np.ndarray, b: np.ndarray, threads: int) -> Callable[[], object]:

@@ -1,7 +1,7 @@
 """Everything that can go wrong; api/statuses.py has the HTTP status of each.
 
 WordtellError
-├── ConfigError                   a setting is unknown or absurd; the server does not start
+├── ConfigError                   a setting is unknown or has an invalid value; the server does not start
 ├── ModelNotReady                 the model is still loading
 │   └── ArtifactError             the model folder is missing, incomplete or damaged
 └── RequestError
@@ -25,8 +25,8 @@ WordtellError
     ├── HeadTooLarge
     └── DeadlineExceeded
 
-Those of jobs are in jobs/errors.py. Each class builds its own message, so that the place that raises it says only the
-facts. Whatever is not in this tree is a fault of ours: the client sees 500 `internal`, the log the trace.
+jobs/errors.py has the errors of jobs. Each class builds its own message from the facts that it is raised with. An
+exception that is not in this tree is a bug of wordtell: the client gets 500 `internal`, and the log gets the traceback.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _INTERNAL = "something went wrong on our side; the server's log has it under thi
 
 
 class WordtellError(Exception):
-    """Something went wrong. `field` names the part of the input at fault, as the client wrote it."""
+    """An error of the server, if no subclass says more. field: the faulty part of the input, as the client wrote it."""
 
     code: ClassVar[str] = "internal"
 
@@ -50,7 +50,7 @@ class WordtellError(Exception):
 
 
 class ConfigError(WordtellError, ValueError):
-    """A setting is unknown, of the wrong type, or absurd."""
+    """A setting is unknown, has the wrong type or is out of its bounds."""
 
     code = "config"
 
@@ -75,11 +75,11 @@ class ArtifactError(ModelNotReady, OSError):
 
 
 class RequestError(WordtellError, ValueError):
-    """The client can do something about it."""
+    """The request is at fault, or came at a bad time: the client can change it or send it again."""
 
 
 class InvalidRequest(RequestError):
-    """The body is not what the contract says."""
+    """The body, or a value in it, does not match the schema of the route."""
 
     code = "invalid_request"
 
@@ -106,23 +106,23 @@ class TooManyWords(RequestError):
 
 
 class TextTooLong(RequestError):
-    """A text is over a limit in characters or tokens, or the request over `api.max_request_tokens`."""
+    """A text has too many characters or tokens, or a request more tokens than `api.max_request_tokens`."""
 
     code = "text_too_long"
 
     @classmethod
     def in_characters(cls, field: str, count: int, limit: int, setting: str = "max_characters") -> TextTooLong:
-        """One text, before it is tokenised."""
+        """For one text, before it is tokenised."""
         return cls(f"{field} has {count} characters; the limit is {limit} (api.{setting}): split it", field)
 
     @classmethod
     def in_tokens(cls, field: str, count: int, limit: int, setting: str = "max_text_tokens") -> TextTooLong:
-        """One text, once it is tokenised."""
+        """For one text, after it is tokenised."""
         return cls(f"{field} is {count} tokens long; the limit is {limit} (api.{setting}): split it", field)
 
     @classmethod
     def in_all(cls, field: str, count: int, limit: int) -> TextTooLong:
-        """With this text the request goes over its limit."""
+        """For a request whose tokens exceed the limit when this text is counted."""
         return cls(
             f"with {field} the request has at least {count} tokens; the limit is {limit} (api.max_request_tokens):"
             " split the request",
@@ -131,14 +131,14 @@ class TextTooLong(RequestError):
 
 
 class Untokenisable(InvalidRequest):
-    """The model's tokenizer fails on a text: a fault of the tokenizer, but nothing else than another text helps."""
+    """The model's tokenizer fails on a text. That is the tokenizer's bug, but only another text avoids it."""
 
     def __init__(self, field: str) -> None:
         super().__init__(f"{field} cannot be read by the model's tokenizer: leave out what is unusual in it", field)
 
 
 class UnsupportedEncoding(RequestError):
-    """The body has a Content-Encoding that is not understood."""
+    """The body has a Content-Encoding other than gzip, deflate or identity."""
 
     code = "unsupported_encoding"
 
@@ -158,7 +158,7 @@ class RequestTimeout(RequestError, TimeoutError):
 
 
 class HeadTooLarge(RequestError):
-    """The request's line and headers are longer than any client's should be."""
+    """The request line and headers have more bytes than the server reads."""
 
     code = "head_too_large"
 
@@ -176,7 +176,7 @@ class MalformedHttp(RequestError):
 
 
 class BodyTooLarge(RequestError):
-    """The body, inflated where it is compressed, is over `api.max_body_bytes`. The rest is never held in memory."""
+    """The body, decompressed, has more bytes than `api.max_body_bytes`. The bytes over the limit are not kept."""
 
     code = "body_too_large"
 
@@ -194,7 +194,7 @@ class Unauthorized(RequestError):
 
 
 class NotFound(RequestError):
-    """No such path."""
+    """The server has no such path."""
 
     code = "not_found"
 
@@ -217,7 +217,7 @@ class UnknownVersion(NotFound):
 
 
 class MethodNotAllowed(RequestError):
-    """The path exists, with another method."""
+    """The path exists, but not for this method."""
 
     code = "method_not_allowed"
 
@@ -237,12 +237,12 @@ class Overloaded(RequestError):
 
     @property
     def retry_after(self) -> int:
-        """In whole seconds, at least one."""
+        """`retry_after_s` in whole seconds, rounded up, at least 1."""
         return max(1, math.ceil(self.retry_after_s))
 
 
 class BodiesFull(Overloaded):
-    """The bodies of all requests together hold `api.max_buffered_bytes`. Nothing of this one is kept."""
+    """The bodies of all requests together have `api.max_buffered_bytes` bytes. This body is dropped."""
 
     def __init__(self, limit: int) -> None:
         RequestError.__init__(
@@ -252,7 +252,7 @@ class BodiesFull(Overloaded):
 
 
 class ConnectionsFull(Overloaded):
-    """As many requests as `api.max_connections` allows are being answered."""
+    """`api.max_connections` requests are being answered."""
 
     def __init__(self, limit: int) -> None:
         RequestError.__init__(self, f"{limit} requests are being answered (api.max_connections): try again in 1 s")
@@ -260,7 +260,7 @@ class ConnectionsFull(Overloaded):
 
 
 class DeadlineExceeded(RequestError, TimeoutError):
-    """The request took longer than `api.timeout_s`. Its queued work was dropped."""
+    """The request took longer than `api.timeout_s`. Its windows were removed from the backlog."""
 
     code = "deadline_exceeded"
 

@@ -140,7 +140,7 @@ def _relative_positions_kept(model: Any, length: int) -> Iterator[None]:
         return result
 
     for module in linears:
-        module.forward = partial(forward, module, [])  # type: ignore[method-assign]
+        module.forward = partial(forward, module, [])  # type: ignore[method-assign]  # undone below
     try:
         yield
     finally:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from bento.api.lifecycle import Lifecycle
 from bento.cli import app as cli
 from deploy import cli as deployer
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ModuleNotFoundError:  # Python 3.10
+else:
     import tomli as tomllib
 
 FOLDER = Path(__file__).resolve().parent / "reference"
@@ -141,8 +142,9 @@ def _route(method: str, path: str, operation: Mapping[str, Any]) -> str:
             rows.append((f"body, `{media}`", _type(schema), schema.get("description", "")))
     asked = table(("request", "type", "meaning"), rows)
     answers = [
-        (status, _type(next(iter(answer.get("content", {}).values()), {}).get("schema", {})), answer["description"])
+        (status, _type(next(iter(bodies.values()))["schema"] if bodies else {}), answer["description"])
         for status, answer in sorted(operation["responses"].items())
+        for bodies in [answer.get("content")]
     ]
     parts = (f"### {method.upper()} {path}", operation["summary"] + ".", about, asked.rstrip("\n"))
     return "\n\n".join(part for part in (*parts, table(("status", "body", "when"), answers)) if part)

@@ -79,7 +79,7 @@ def _temperature_of(model: Path, labelled: Path) -> float:
 
 
 def _counts(lengths: Sequence[int]) -> list[int]:
-    return np.histogram(lengths, [*EDGES, max(*EDGES, *lengths) + 1])[0].tolist()  # type: ignore[no-any-return]
+    return [int(count) for count in np.histogram(lengths, [*EDGES, max(*EDGES, *lengths) + 1])[0]]
 
 
 def _told(lengths: Sequence[int]) -> str:

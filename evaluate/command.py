@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from evaluate import figures, report
@@ -27,8 +28,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - what the command takes
             name = scored.version if scored.version not in judged else f"{scored.version} ({one})"
             judged[name] = Judged(texts, scored)
     columns: dict[str, dict[str, Interval]] = {
-        name: figures.with_intervals(lambda counts, one=one: figures.measure(one, counts), len(texts))  # type: ignore[misc]
-        for name, one in judged.items()
+        name: figures.with_intervals(partial(figures.measure, one), len(texts)) for name, one in judged.items()
     }
     if against is not None:
         columns["difference"] = figures.difference(*judged.values())

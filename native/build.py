@@ -94,7 +94,7 @@ def zig(machine: str) -> tuple[str, ...]:
 
 def sources(machine: str) -> dict[Path, tuple[str, ...]]:
     """Every file to compile for this machine, with the flags that are its own."""
-    found = {}
+    found: dict[Path, tuple[str, ...]] = {}
     for path in sorted(HERE.glob("[!t]*/*.cpp")):  # not those of tests/
         if path.stem not in FLAGS:
             found[path] = ()

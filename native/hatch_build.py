@@ -19,7 +19,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 HOME = ("service.py", "shared_config.yaml", "models/wordtell-small")
 
 
-class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+class NativeBuildHook(BuildHookInterface):
     """Builds the operators first."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

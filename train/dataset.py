@@ -1,4 +1,4 @@
-"""Documents with a label for every word: human passages, in parts of which a machine, or another human, goes on."""
+"""Composes documents with a label for every word: human passages with parts by a machine or by another person."""
 
 import random
 import re
@@ -32,7 +32,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Splice:
-    """Put `text`, all of one label, in the place of the characters from `start` to `end`."""
+    """Replaces the characters from `start` to `end` by `text`, whose words all have the same label."""
 
     start: int
     end: int
@@ -41,9 +41,9 @@ class Splice:
 
 
 def splice(text: str, splices: Sequence[Splice], first: int = 0, last: int | None = None) -> Example:
-    """Apply splices, which may not overlap, to the human text between the characters `first` and `last`.
+    """Apply splices to the human text between the characters `first` and `last`.
 
-    The places must lie at the edges of words. Raises ValueError where splices overlap.
+    Splices begin and end at the edges of words. Raises ValueError if they overlap.
     """
     pieces: list[tuple[str, int]] = []
     at = first
@@ -59,7 +59,7 @@ def splice(text: str, splices: Sequence[Splice], first: int = 0, last: int | Non
 
 @dataclass(frozen=True)
 class _Kind:
-    """What there is of one kind of prose. whole: spans that are long enough to be a text; openers: begin a sentence."""
+    """The spans of one kind of prose. whole: those long enough for a text. openers: those that begin a sentence."""
 
     names: list[str]
     weights: list[int]
@@ -77,9 +77,9 @@ class _Kind:
 
 
 class Composer:
-    """Composes examples from the documents of one split and the machine spans that stand in them, each kind as often.
+    """Composes examples from the documents of one split and their machine spans; all kinds are equally frequent.
 
-    transplant: also set spans beside human text that they do not continue, as training does for variety.
+    transplant: also put spans into human text that they do not continue, as training does for variety.
     """
 
     def __init__(self, documents: Sequence[Document], spans: Sequence[Span], transplant: bool = False) -> None:
@@ -110,7 +110,7 @@ class Composer:
         return splice(self.documents[name].text, self._splices(rng, name, of, first, last), first, last)
 
     def _machine(self, rng: random.Random, length: int, of: "_Kind") -> Example:
-        """Draw a long span and go on with others, of the same document first, until about `length` words are there."""
+        """Draw a long span, and append others, from the same document first, up to about `length` words."""
         first = rng.choice(of.whole or of.openers)
         others = rng.sample(of.openers, min(60, len(of.openers)))
         others.sort(key=lambda span: span.document != first.document)
@@ -124,7 +124,7 @@ class Composer:
         return Example(" ".join(words), (MACHINE,) * len(words))
 
     def _passage(self, rng: random.Random, length: int, of: "_Kind", around: bool) -> tuple[str, int, int]:
-        """Draw a run of sentences of about `length` words, with a machine span's place in it if `around`."""
+        """Draw consecutive sentences of about `length` words, around the place of a machine span if `around`."""
         if around:
             span = rng.choice(of.spans)
             name, start = span.document, span.start
@@ -140,7 +140,7 @@ class Composer:
         return name, first, bounds[stop][1]
 
     def _splices(self, rng: random.Random, name: str, of: "_Kind", first: int, last: int) -> list[Splice]:
-        """Draw machine spans at their places (and, transplanted, at others), and humans' sentences from elsewhere."""
+        """Draw machine spans at their places (if `transplant`, also at others), and human sentences from elsewhere."""
         inside = [b for b in self.bounds[name] if first < b[0] and b[1] <= last]
         share = rng.uniform(0.3, 1.0)
         drawn = [(s.start, self._part(rng, s), MACHINE) for s in self.by_document[name] if first <= s.start < last]
@@ -158,7 +158,7 @@ class Composer:
         chosen: list[Splice] = []
         ends = [end for _, end in self.bounds[name] if end <= last]
         for start, text, label in drawn:
-            # About as much human text goes as other text comes, up to the end of a sentence.
+            # The human text that is replaced is about as long as the new one, and ends with a sentence.
             later = [end for end in ends if end > start]
             if not text or not later:
                 continue
@@ -172,7 +172,7 @@ class Composer:
         return " ".join(whole[: rng.randint(1, len(whole))])
 
     def _foreign(self, rng: random.Random, of: "_Kind", how: str) -> str:
-        """Draw 1 to 4 sentences of another place; with `how` "tail" the first is cut after a comma."""
+        """Draw 1 to 4 sentences from another place; if `how` is "tail", the first begins after a comma."""
         name = rng.choices(of.names, of.weights)[0]
         bounds, text = self.bounds[name], self.documents[name].text
         index = rng.randrange(len(bounds))

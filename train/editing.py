@@ -1,6 +1,6 @@
-"""What a person does to a text that is there: a synonym, a typo, a cut. By rule, on both classes alike.
+"""Edits texts by rule as a person would: synonyms, typos, cuts, in human and machine text alike.
 
-So neither a typo nor a gap tells who wrote the words around it, and a person's word stands in a machine's sentence.
+So a typo or a gap does not tell who wrote the words around it, and a machine's sentence may have a person's word.
 """
 
 import random
@@ -31,7 +31,7 @@ SYNONYMS = {
 
 
 def typo(word: str, rng: random.Random) -> str:
-    """Return the word with two of its inner letters the other way round, one twice, or one less."""
+    """Return the word with two inner letters swapped, or with one doubled, or without one."""
     at = rng.randrange(1, len(word) - 1)
     kind = rng.randrange(3)
     middle = word[at + 1] + word[at] if kind == 0 else word[at] * 2 + word[at + 1] if kind == 1 else word[at + 1]
@@ -39,7 +39,7 @@ def typo(word: str, rng: random.Random) -> str:
 
 
 def edited(example: Example, rng: random.Random) -> Example:
-    """Return the example as a person left it. A synonym is the person's word, a typo leaves the word its writer's."""
+    """Return an edited example. A synonym gets the label of a person's word; a typo does not change a label."""
     words, labels = example.words, list(example.labels)
     for place, word in enumerate(words):
         plain = word.rstrip(".,;:!?")

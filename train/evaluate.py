@@ -1,4 +1,4 @@
-"""The command that says how good the embedded model is; what it measures is in `measure`, the card is in `card`."""
+"""The command that measures the embedded model with `measure`, and writes its card with `card`."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ FOLDER, EXACT = Path("models/wordtell-small"), Path("models/wordtell-small-fp32"
 
 
 def trained_on(folder: Path) -> list[str]:
-    """Return the kinds of prose whose labels a model learnt: all, if `choice.py` chose its checkpoint; else one."""
+    """Return the kinds of prose whose labels a model was trained on: all if `choice.py` chose it, else one."""
     return list(KINDS) if load(folder).manifest.source.get("checkpoint") == "chosen" else ["addresses"]
 
 

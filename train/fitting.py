@@ -1,4 +1,4 @@
-"""The training loop: AdamW over the batches of steps, checked, saved and resumable."""
+"""The training loop: AdamW, with checks, saved states and resumption."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ A validation split of a few hundred spans does not tell them apart.
 
 
 def bfloat16() -> torch.autocast:
-    """Products in bfloat16, 1.6 times as fast, on CPUs with AMX; weights and sums stay float32."""
+    """Multiply in bfloat16 on CPUs with AMX, which is 1.6 times as fast; weights and sums stay float32."""
     return torch.autocast("cpu", torch.bfloat16, enabled=cpu.instruction_set() == "amx")
 
 
@@ -27,9 +27,9 @@ def bfloat16() -> torch.autocast:
 class Stage:
     """One stage of training.
 
-    rate: the learning rate at its highest, after the first 6 % of the steps.
-    state: the file that an interrupted run resumes from; it is good for a run with equal `depends` only.
-    remedy: what starts a run anew. measure: what a check measures.
+    rate: the highest learning rate, which is reached after 6 % of the steps.
+    state: the file from which an interrupted run resumes, if its `depends` are equal.
+    remedy: the command that starts a run anew. measure: the name of the figure that a check returns.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Stage:
     measure: str = "validation AUC"
 
     def restore(self) -> dict[str, Any] | None:
-        """Read the state, if there is one. Raises `Unfit` where it belongs to another recipe."""
+        """Read the state, if there is one. Raises `Unfit` if it belongs to another recipe."""
         if not self.state.exists():
             return None
         kept: dict[str, Any] = torch.load(self.state, weights_only=True)
@@ -53,13 +53,13 @@ class Stage:
         return kept
 
     def keep(self, kept: dict[str, Any]) -> None:
-        """Write the state; a stop in the middle of it leaves the one before."""
+        """Write the state in one step: after an interruption the file has the earlier state."""
         torch.save({**kept, "depends": self.depends}, f"{self.state}.new")
         Path(f"{self.state}.new").replace(self.state)
 
 
 def parameters(model: torch.nn.Module, decay: float = 0.01) -> Iterator[dict[str, Any]]:
-    """Yield the optimizer's groups: matrices decay, biases and norms do not."""
+    """Yield the optimizer's groups: weight decay applies to matrices, not to biases and norms."""
     for decays in (True, False):
         chosen = [p for p in model.parameters() if (p.dim() > 1) == decays]
         yield {"params": chosen, "weight_decay": decay if decays else 0.0}
@@ -71,11 +71,11 @@ def fit(
     loss: Callable[[int], torch.Tensor],
     check: Callable[[], float] | None = None,
 ) -> None:
-    """Minimise `loss(step)`, warming up and then cooling to nothing; leave the best weights in `model`.
+    """Minimise `loss(step)` with a learning rate that rises and then falls to 0; leave the best weights in `model`.
 
-    A step's batch and dropout depend on the seed and the step alone, so that an interrupted run, gone on with, ends
-    with the same weights. Best is the last whose `check` comes within `NOISE` of the highest, and without a check what
-    came last; training stops early when none has come so near for `patience` checks.
+    The batch and dropout of a step depend only on the seed and the step, so that a resumed run ends with the same
+    weights. The best weights are the last ones whose `check` is at most `NOISE` below the highest, or the last ones if
+    there is no check. Training stops early after `patience` checks below that.
     """
     optimizer = torch.optim.AdamW(parameters(model), lr=stage.rate, betas=(0.9, 0.98), eps=1e-6)
     step, best, since, mean, weights = 0, float("-inf"), 0, 0.0, None
@@ -93,7 +93,7 @@ def fit(
             model.train()
             with bfloat16():
                 value = loss(step)
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""Machine text: a small language model continues real contexts; every span is kept with its seed and its place."""
+"""Generates machine text: a small language model continues real contexts. Each span has its seed and its place."""
 
 import argparse
 import gzip
@@ -55,7 +55,7 @@ _STOP = re.compile(r"[.!?][\"')]*$")
 
 @dataclass(frozen=True)
 class Span:
-    """Machine text to stand in `document` from character `start` on. style: a name of `prompts.STYLES`."""
+    """Machine text for the place `start` (in characters) of `document`. style: a name of `prompts.STYLES`."""
 
     document: str
     start: int
@@ -70,12 +70,12 @@ Writer = Callable[[Sequence[str], int, float, float, int], list[str]]
 
 
 def clean(raw: str, style: str, human: str = "") -> str:
-    """Return the whole sentences with which an answer begins, normalised, up to the first that betrays itself.
+    """Return the whole sentences at the begin of an answer, normalised, up to the first unfit one.
 
-    That is one with markup or an assistant's phrase, one that was there before, the third of a word 4-gram, one that
-    copies COPIED words running of the `human` text around its place, one that is cut off or a heading. Empty where the
-    first letter does not fit the place: a clause goes on in lower case. The words with which an assistant announces
-    its answer, and quotes around the whole of it, are no part of it.
+    A sentence is unfit if it has markup or an assistant's phrase, repeats an earlier one, has a word 4-gram for the
+    third time, copies COPIED consecutive words of the `human` text around its place, is cut off, or is a heading. The
+    result is empty if the first letter does not fit the place, where a clause continues in lower case. An assistant's
+    introduction and quotes around the whole answer are removed.
     """
     kept: list[str] = []
     grams: Counter[tuple[str, ...]] = Counter()
@@ -109,9 +109,9 @@ def _runs(text: str) -> set[tuple[str, ...]]:
 
 
 def jobs(documents: Sequence[Document], tokens: int, batch: int = BATCH) -> Iterator[tuple[int, str, list[Place]]]:
-    """Yield (job id, style, places) until `tokens` are asked for; a job depends on its id alone.
+    """Yield (job id, style, places) for `tokens` tokens in all. A job depends only on its id.
 
-    The kinds of prose take turns; each goes through the styles in turn, and through the samplings.
+    Jobs cycle through the kinds of prose; each kind cycles through the styles and the samplings.
     """
     pools = {kind: [d for d in documents if d.kind == kind] for kind in dict.fromkeys(d.kind for d in documents)}
     job = asked = 0
@@ -125,7 +125,7 @@ def jobs(documents: Sequence[Document], tokens: int, batch: int = BATCH) -> Iter
 
 
 def finished(path: Path) -> dict[int, list[Span]]:
-    """Return the raw continuations of each job in a progress file; a last line that was never finished is cut off."""
+    """Return the raw continuations of each job in a progress file; an incomplete last line is cut off the file."""
     if not path.exists():
         return {}
     done = path.read_bytes()
@@ -137,7 +137,7 @@ def finished(path: Path) -> dict[int, list[Span]]:
 
 
 def write(documents: Sequence[Document], tokens: int, path: Path, writer: Writer, batch: int = BATCH) -> None:
-    """Run the jobs that the progress file lacks; one job is one line, so that a stop loses one job at most."""
+    """Run the jobs that the progress file lacks. A job is one line, so an interruption loses at most one job."""
     done = finished(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     todo = [job for job in jobs(documents, tokens, batch) if job[0] not in done]
@@ -154,7 +154,7 @@ def write(documents: Sequence[Document], tokens: int, path: Path, writer: Writer
 
 
 def pack(documents: Sequence[Document], progress: Path, path: Path, packages: Sequence[str] = PACKAGES) -> int:
-    """Write the committed corpus from a progress file, in the order of the jobs; return the number of spans."""
+    """Write the committed corpus from a progress file, in the order of the jobs. Return the number of spans."""
     done = finished(progress)
     raw = [span for job in sorted(done) for span in done[job]]
     texts = {d.name: d.text for d in documents}
@@ -182,7 +182,7 @@ def pack(documents: Sequence[Document], progress: Path, path: Path, packages: Se
 
 
 def load(documents: Iterable[Document], path: Path = SPANS) -> list[Span]:
-    """Read a packed corpus. Raises `Unfit` where it is missing or its offsets belong to other texts."""
+    """Read a packed corpus. Raises `Unfit` if it is missing or its offsets belong to other texts."""
     if not path.exists():
         raise Unfit(f"{path} is missing; run: make corpus")
     with gzip.open(path, "rt") as lines:
@@ -196,12 +196,12 @@ def load(documents: Iterable[Document], path: Path = SPANS) -> list[Span]:
 
 
 def everything(documents: Sequence[Document]) -> list[Span]:
-    """Return all committed spans of the documents. Raises `Unfit` where one corpus is missing or of other texts."""
+    """Return all committed spans of the documents. Raises `Unfit` if a corpus is missing or of other texts."""
     return [*load(documents), *load(documents, KINDS_SPANS)]
 
 
 def main() -> None:
-    """Write machine text for every kind of prose, resuming where an earlier run stopped, and pack it."""
+    """Write machine text for every kind of prose, from where an earlier run stopped, and pack it."""
     parser = argparse.ArgumentParser(prog="python -m train.generate", description=main.__doc__)
     parser.add_argument(
         "--tokens", type=int, default=1_500_000, help="how many tokens to ask for (default %(default)s)"

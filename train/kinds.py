@@ -1,4 +1,4 @@
-"""The kinds of human prose that the embedded model knows, from which packages, and under which licences."""
+"""The kinds of human prose that the embedded model is trained on, with their packages and licences."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -15,9 +15,8 @@ from train.pages import documentation, essays
 class Kind:
     """One kind of prose.
 
-    genre: what a prompt calls it. source, licence: as the card tells them.
-    free: in the public domain, so that what a machine made by rewriting it may be committed. Of the others only what a
-    machine wrote by itself is.
+    genre: its name in prompts. source, licence: as in the model card. free: it is in the public domain, so rewritten
+    passages of it may be committed. Of the other kinds only machine text that rewrites no passage is committed.
     """
 
     read: Callable[[], Sequence[Document]]
@@ -62,7 +61,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def documents(split: str, kinds: Sequence[str] = tuple(KINDS)) -> list[Document]:
-    """Return the documents of one split of some kinds. Raises `Unfit` where a package is missing, or for no kind."""
+    """Return the documents of one split of some kinds. Raises `Unfit` for a missing package or an unknown kind."""
     for name in kinds:
         if name not in KINDS:
             raise Unfit(f"no kind of prose is called {name!r}; the kinds are {', '.join(KINDS)}")
@@ -70,7 +69,7 @@ def documents(split: str, kinds: Sequence[str] = tuple(KINDS)) -> list[Document]
 
 
 def main() -> None:
-    """Print what the corpus holds, by kind and split."""
+    """Print the sizes of the corpus, by kind and split."""
     argparse.ArgumentParser(prog="python -m train.kinds", description=main.__doc__).parse_args()
     print(f"{'kind':<15}{'split':<12}{'documents':>10}{'sentences':>11}{'words':>11}")
     for kind, prose in KINDS.items():

@@ -1,4 +1,4 @@
-"""What the embedded model learns, in order: a vocabulary, masked tokens, word labels, a temperature."""
+"""The stages of training the embedded model: vocabulary, masked tokens, word labels, temperature."""
 
 import json
 import random
@@ -28,7 +28,7 @@ TOGETHER = 8
 
 @dataclass(frozen=True)
 class Corpora:
-    """The documents and machine spans that a run may see: none of the test split."""
+    """The documents and machine spans of a run, without those of the test split."""
 
     pretrain: list[Document]
     train: list[Document]
@@ -37,13 +37,13 @@ class Corpora:
 
 
 def corpora(kinds: Sequence[str] = tuple(KINDS)) -> Corpora:
-    """Load what training on these kinds of prose may see. Raises `Unfit` where a package or a corpus is missing."""
+    """Load the corpora of these kinds of prose. Raises `Unfit` if a package or a corpus is missing."""
     train, validation = documents("train", kinds), documents("validation", kinds)
     return Corpora(by_split("pretrain"), train, validation, everything(train + validation))
 
 
 def composed(data: Corpora, tokenizer: Tokenizer, recipe: Recipe) -> tuple[Callable[[int], Example], list[Example]]:
-    """Return what draws the example of a number, and the held-out ones. Every `EDITED`-th is as a person left it."""
+    """Return a function from a number to an example, and the held-out examples. Every `EDITED`-th one is edited."""
     composer, judge = Composer(data.train, data.spans, transplant=True), Composer(data.validation, data.spans)
     draw = random.Random(recipe.seed)
     held_out = [trim(tokenizer, judge.compose(draw)) for _ in range(recipe.validation_examples)]
@@ -57,7 +57,7 @@ def composed(data: Corpora, tokenizer: Tokenizer, recipe: Recipe) -> tuple[Calla
 
 
 def encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], list[int]]:
-    """Return ids and labels of an example's tokens, as many as the window holds; no word, no label."""
+    """Return the ids and labels of the tokens that fit the window. A token of no word has no label (-100)."""
     encoded = tokenizer.encode(example.text)
     owners = word_of_token(example.text, encoded.offsets)
     labels = [IGNORED if word is None else example.labels[word] for word in owners]
@@ -65,7 +65,7 @@ def encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], list[int]
 
 
 def pretrain(model: DebertaV2ForTokenClassification, blocks: list[list[int]], recipe: Recipe, state: Path) -> None:
-    """Pretrain the encoder on blocks of token ids, drawn in a new order in every round."""
+    """Pretrain the encoder on blocks of token ids, in a new order in every round."""
     masked, rows = Masked(model), recipe.pretrain_rows
 
     def loss(step: int) -> torch.Tensor:
@@ -83,9 +83,9 @@ def pretrain(model: DebertaV2ForTokenClassification, blocks: list[list[int]], re
 def label(
     model: DebertaV2ForTokenClassification, tokenizer: Tokenizer, data: Corpora, recipe: Recipe, state: Path
 ) -> None:
-    """Train word labels on examples composed anew at every step, until validation AUC stops rising.
+    """Train word labels on examples that are composed anew at every step, until validation AUC stops rising.
 
-    Then the temperature that fits validation best is folded into the classifier, so that serving needs nothing new.
+    Then the temperature that fits validation best is folded into the classifier: a server need not know of it.
     """
     example_of, held_out = composed(data, tokenizer, recipe)
     cross_entropy = torch.nn.CrossEntropyLoss(ignore_index=IGNORED)
@@ -95,7 +95,7 @@ def label(
         examples = [example_of(number) for number in range(first, first + recipe.label_rows)]
         rows = sorted((encode(tokenizer, example) for example in examples), key=lambda row: len(row[0]))
         logits, labels = [], []
-        # Texts of like length go together: padding all to the longest would nearly double the work.
+        # Batches of texts of similar length: padding all texts to the longest would nearly double the work.
         for part in (rows[at : at + TOGETHER] for at in range(0, len(rows), TOGETHER)):
             ids = pad([ids for ids, _ in part])
             logits.append(model(ids, attention_mask=(ids != PAD).long()).logits.float().flatten(0, 1))
@@ -115,7 +115,7 @@ def label(
 
 
 def begin(data: Corpora, recipe: Recipe, folder: Path) -> tuple[Tokenizer, DebertaV2ForTokenClassification]:
-    """Return the vocabulary and the pretrained encoder, from the state that `folder` holds where there is one."""
+    """Return the vocabulary and the pretrained encoder, from the state in `folder` if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = [document.text for document in data.pretrain + data.train]
     tokenizer = vocabulary.train((text[a:b] for text in texts for a, b in sentences(text)), recipe.vocabulary)
@@ -127,7 +127,7 @@ def begin(data: Corpora, recipe: Recipe, folder: Path) -> tuple[Tokenizer, Deber
 
 
 def make(data: Corpora, recipe: Recipe, folder: Path) -> Path:
-    """Go through every stage, from the states that `folder` holds where there are some; return the checkpoint."""
+    """Run every stage, from the states in `folder` if there are any; return the checkpoint."""
     tokenizer, model = begin(data, recipe, folder)
     label(model, tokenizer, data, recipe, folder / "label.pt")
     checkpoint = folder / "checkpoint"

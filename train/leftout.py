@@ -1,10 +1,10 @@
-"""How good the embedded model would be on a kind of prose whose labels it had never seen: each kind in turn.
+"""Measures, for each kind of prose, a model that was trained without the labels of that kind.
 
     python -m train.leftout
 
-The labels of the other kinds teach the pretrained encoder of `make train`, whose masked tokens are of every kind; then
-it is judged on the test documents of the kind that was left out, in PyTorch. A kind that is done is in
-build/train/left-out, and is not done again.
+The pretrained encoder of `make train`, whose masked tokens are of every kind, is trained on the labels of the other
+kinds, and judged on the test documents of the kind that was left out, in PyTorch. The results are in
+build/train/left-out; a kind with a result is not trained again.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def left_out(kind: str, recipe: Recipe, count: int) -> Figures:
 
 
 def known() -> dict[str, Figures]:
-    """Return the figures of the kinds that are done."""
+    """Return the figures of the kinds that have a result."""
     return {kind: json.loads(done.read_text()) for kind in KINDS if (done := FOLDER / f"{kind}.json").exists()}
 
 

@@ -1,4 +1,4 @@
-"""Human prose from e-mail: the wanted messages of SpamAssassin's public corpus, of 2002."""
+"""Human prose from e-mail: the messages of SpamAssassin's public corpus that are not spam, of 2002."""
 
 import email
 import email.policy
@@ -24,10 +24,10 @@ _REPLY = re.compile(r"^(?:\s*(?:re|fwd?)(?:\[\d+\])?:|\s*\[[^\]]*\])+", re.IGNOR
 
 
 def body(raw: bytes) -> tuple[str, str]:
-    """Return a message's subject, without marks of replies, and what its sender wrote, normalised.
+    """Return a message's subject, without "Re:", and the prose of its sender, normalised.
 
-    Gone are quotations, everything from a signature on, and paragraphs that hold addresses, links, code or hours.
-    Empty where the message is not plain text.
+    Quotations, the signature and what follows it, and paragraphs with addresses, links, code or times are removed. The
+    prose is empty if the message is not plain text.
     """
     message = email.message_from_bytes(raw, policy=email.policy.compat32)
     subject = " ".join(_REPLY.sub("", str(message["subject"] or "")).split()).lower()
@@ -45,7 +45,7 @@ def body(raw: bytes) -> tuple[str, str]:
 
 @cache
 def mail() -> tuple[Document, ...]:
-    """Return the messages, each once; those of one subject are of one split. Raises `Unfit`."""
+    """Return the messages without duplicates; those of one subject are in one split. Raises `Unfit`."""
     found: dict[str, tuple[str, str]] = {}
     with tarfile.open(MESSAGES.package()) as archive:
         for member in archive:

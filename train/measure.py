@@ -1,4 +1,4 @@
-"""How good a checkpoint is: word-level and document-level figures, plots, and a detector to compare with."""
+"""Measures a checkpoint: word-level and document-level figures, plots, and another detector for comparison."""
 
 import random
 import sys
@@ -37,7 +37,7 @@ Curve = tuple[list[int], list[float]]
 
 
 def compose(texts: list[Document], spans: list[Span], count: int, tokenizer: Tokenizer) -> dict[str, list[Example]]:
-    """Draw the documents to judge: half mixed, a quarter wholly human, a quarter wholly machine."""
+    """Draw the documents to judge: a half mixed, a quarter human, a quarter machine."""
     composer, rng = Composer(texts, spans), random.Random(SEED)
     shares = {"mixed": count // 2, "human": count // 4, "machine": count // 4}
     return {kind: [trim(tokenizer, composer.compose(rng, kind)) for _ in range(n)] for kind, n in shares.items()}
@@ -49,7 +49,7 @@ def words_of(examples: list[Example], scores: list[list[float]]) -> Curve:
 
 
 def bootstrap(examples: list[Example], scores: list[list[float]]) -> list[float]:
-    """Return the 95 % interval of the word-level AUC over redrawn documents, since the words of one hang together."""
+    """Return the 95 % interval of the word-level AUC by bootstrap over documents, whose words are dependent."""
     truth, values = words_of(examples, scores)
     counts = [len(example.labels) for example in examples]
     rounds = (np.repeat(drawn, counts) for drawn in judging.draws(len(examples)))
@@ -57,7 +57,7 @@ def bootstrap(examples: list[Example], scores: list[list[float]]) -> list[float]
 
 
 def measure(kinds: dict[str, list[Example]], scores: dict[str, list[list[float]]]) -> Figures:
-    """Return the figures of one domain; the word-level ones are over the three kinds of documents together."""
+    """Return the figures of one domain; the word-level ones are of all three kinds of documents together."""
     examples = [example for kind in kinds for example in kinds[kind]]
     every = [text for kind in kinds for text in scores[kind]]
     truth, values = words_of(examples, every)
@@ -81,10 +81,9 @@ def measure(kinds: dict[str, list[Example]], scores: dict[str, list[list[float]]
 
 
 def surface(learned: dict[str, list[Example]], kinds: dict[str, list[Example]]) -> float:
-    """Return the word-level AUC that a word's length, capitals, digits and punctuation reach by themselves.
+    """Return the word-level AUC of a logistic regression on a word's length, capitals, digits and punctuation.
 
-    A logistic regression learns them on training documents. Far above one half it would mean that the corpus gives
-    the machine away by typography.
+    It is fitted on training documents. An AUC far above 0.5 would mean that typography tells the classes apart.
     """
 
     def features(word: str) -> list[float]:
@@ -104,9 +103,9 @@ def surface(learned: dict[str, list[Example]], kinds: dict[str, list[Example]]) 
 
 
 def slop(kinds: dict[str, list[Example]]) -> float | None:
-    """Return the document-level AUC of `is-it-slop` on the same wholly human and wholly machine documents.
+    """Return the document-level AUC of `is-it-slop` on the same human and machine documents.
 
-    None, with a word of why, where its compiled part does not load: it wants glibc 2.38 or newer.
+    Prints the reason and returns None if its compiled part, which needs glibc 2.38, cannot be loaded.
     """
     try:
         from is_it_slop import predict_batch  # noqa: PLC0415 - its compiled part does not load everywhere
@@ -119,7 +118,7 @@ def slop(kinds: dict[str, list[Example]]) -> float | None:
 
 
 def plot(domains: dict[str, Curve], folder: Path) -> None:
-    """Draw the ROC curves and the reliability of the word scores, one line a domain."""
+    """Draw the ROC curves and the reliability of the word scores, one line per domain."""
     matplotlib.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
     for name, title, labels in (
@@ -142,13 +141,13 @@ def plot(domains: dict[str, Curve], folder: Path) -> None:
 
 
 def edited_auc(folder: Path, mixed: list[Example]) -> float:
-    """Return the word-level AUC in mixed documents after a person's synonyms, typos and cuts."""
+    """Return the word-level AUC in mixed documents with synonyms, typos and cuts (`editing`)."""
     changed = [edited(example, random.Random(f"{SEED}-{number}")) for number, example in enumerate(mixed)]
     return auc(*words_of(changed, served(folder, {"mixed": changed})["mixed"]))
 
 
 def wikipedia(tokens: int) -> tuple[list[Document], list[Span]]:
-    """Return Wikipedia documents and spans that continue them, which the generator writes now if it has not yet."""
+    """Return Wikipedia documents and the machine spans in them, which are generated if they are missing."""
     texts, progress, packed = introductions(), BUILD / "wikipedia.jsonl", BUILD / "wikipedia_spans.jsonl.gz"
     if not packed.exists():
         from train.smollm2 import writer  # noqa: PLC0415 - only this branch needs the machine
@@ -160,13 +159,13 @@ def wikipedia(tokens: int) -> tuple[list[Document], list[Span]]:
 
 
 def served(folder: Path, kinds: dict[str, list[Example]]) -> dict[str, list[list[float]]]:
-    """Return every word's score of every document as the server answers it from a model folder."""
+    """Return the score of every word of every document, as a server of the model folder answers it."""
     found = {kind: score(str(folder), [e.text for e in kinds[kind]]).scores for kind in kinds}
     return {kind: [text.tolist() for text in texts] for kind, texts in found.items()}
 
 
 def parameters(exact: Path) -> int:
-    """Return how many numbers the model learned, from a folder in FP32, whose graph holds each once."""
+    """Return the number of parameters of a model folder in FP32, whose graph has each weight once."""
     constants = ir.load(exact / artifact.MODEL).graph.initializers.values()
     weights = [value.const_value for value in constants if not (value.name or "").startswith("constant_")]
     return sum(weight.size for weight in weights if weight is not None and weight.dtype == ir.DataType.FLOAT)
@@ -174,8 +173,8 @@ def parameters(exact: Path) -> int:
 
 @dataclass(frozen=True)
 class Asked:
-    """What to judge on: `count` documents a domain, of these kinds of prose; `wikipedia` tokens to generate, 0 leaves
-    that domain out; `compare` adds is-it-slop. trained: the kinds whose labels the model learnt.
+    """What to judge on: `count` documents per domain, of these kinds of prose; `wikipedia` tokens to generate (0 leaves
+    that domain out); `compare`: also is-it-slop. trained: the kinds whose labels the model was trained on.
     """
 
     count: int

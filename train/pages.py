@@ -1,4 +1,4 @@
-"""Human prose from pages of HTML: manuals of Debian (documentation) and An Anarchist FAQ (essays)."""
+"""Human prose from HTML pages: manuals of Debian (documentation) and An Anarchist FAQ (essays)."""
 
 import re
 from functools import cache
@@ -20,7 +20,7 @@ _SPACE = re.compile(r"\s+")
 
 
 class _Paragraphs(HTMLParser):
-    """Collects the text of a page, a line a block; what a reader would not read as prose is left out."""
+    """Collects the text of a page, one line per block, without headings, tables and code."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class _Paragraphs(HTMLParser):
 
 
 def text_of(page: str) -> str:
-    """Return the prose of a page of HTML, normalised."""
+    """Return the prose of an HTML page, normalised."""
     parser = _Paragraphs()
     parser.feed(page)
     return prose("".join(parser.parts))

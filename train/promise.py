@@ -1,8 +1,8 @@
-"""The embedded model's calibration, and what it does on other texts: `make calibrate`.
+"""Calibrates the embedded model, and counts what the thresholds mark in other texts: `make calibrate`.
 
-The thresholds are ranked on passages of the validation split of the kinds of prose that the model was trained on, cut
-to lengths drawn evenly from each group; then the share of passages that are marked is counted on the test split of
-each, and on Wikipedia introductions: another population, of which nothing is promised.
+The thresholds come from passages of the validation split of the kinds of prose that the model was trained on, with
+lengths that are uniform within each group of lengths. The share of marked passages is then counted on the test split of
+each kind, and on Wikipedia introductions, which are another population: the calibration promises nothing about them.
 """
 
 import argparse
@@ -31,12 +31,12 @@ POPULATIONS = {"addresses": "addresses of American presidents (years ending in 8
 
 
 def population(kinds: list[str]) -> str:
-    """Return the name of the population that the promise is about."""
+    """Return the name of the population that is calibrated for."""
     return f"passages of {', '.join(POPULATIONS.get(kind, kind) for kind in kinds)}"
 
 
 def passages(texts: list[Document]) -> Iterator[str]:
-    """Passages of the documents, up to `MOST` in each group of length; those of one group do not overlap."""
+    """Passages of the documents, at most `MOST` per group of lengths; those of one group do not overlap."""
     rng = random.Random(SEED)
     for least, stop in pairwise((10, *EDGES[1:])):
         found = []
@@ -49,7 +49,7 @@ def passages(texts: list[Document]) -> Iterator[str]:
 
 
 def marked(folder: Path, texts: list[str]) -> dict[str, tuple[int, int]]:
-    """For each group of length: how many texts are marked, and how many the calibration has a threshold for."""
+    """For each group of lengths: the number of marked texts, and the number of texts that have a threshold."""
     scored = score(str(folder), texts)
     counts: dict[str, tuple[int, int]] = {}
     for values, threshold in zip(scored.scores, scored.thresholds, strict=True):
@@ -62,7 +62,7 @@ def marked(folder: Path, texts: list[str]) -> dict[str, tuple[int, int]]:
 
 
 def main() -> None:
-    """Calibrate the embedded model in both precisions, and count what it marks on the test split and on Wikipedia."""
+    """Calibrate the embedded model in both precisions; count the marked texts of the test split and of Wikipedia."""
     argparse.ArgumentParser(prog="python -m train.promise", description=main.__doc__).parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
     kinds = trained_on(FOLDER)

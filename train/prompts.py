@@ -1,4 +1,4 @@
-"""How the machine is asked to write: to go on with a text, to rewrite a passage, or to follow an instruction."""
+"""Prompts for machine text: continue a text, rewrite a passage, or follow an instruction."""
 
 import random
 import re
@@ -40,7 +40,7 @@ _COMMA, _SPACE = re.compile(r"[a-z], (?=[a-z])"), re.compile(r"[a-z] (?=[a-z])")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a span begins: the character offset in the document's text, and the prompt that it answers."""
+    """The place of a span: its character offset in the document, and the prompt that it answers."""
 
     document: str
     start: int
@@ -48,13 +48,13 @@ class Place:
 
 
 def style_of(turn: int, kind: str) -> str:
-    """Return the style of a kind's job: what is not in the public domain is not rewritten but gone on with."""
+    """Return the style of a job. Prose that is not in the public domain is continued instead of rewritten."""
     style = TURNS[turn % len(TURNS)]
     return "span" if style == "rewrite" and not (kind in KINDS and KINDS[kind].free) else style
 
 
 def choose(documents: Sequence[Document], style: str, count: int, rng: random.Random) -> list[Place]:
-    """Draw places to write at; long documents are drawn no more often than ones of 60,000 characters."""
+    """Draw places for spans. A document's weight is its length, at most 60,000 characters."""
     weights = [min(len(d.text), 60_000) for d in documents]
     places: list[Place] = []
     cut: dict[str, list[tuple[int, int]]] = {}
@@ -79,7 +79,7 @@ def choose(documents: Sequence[Document], style: str, count: int, rng: random.Ra
 
 
 def _prompt(document: Document, before: int, start: int, after: int, style: str, rng: random.Random) -> str:  # noqa: PLR0913, PLR0917 - a place in its text
-    """Return what the machine is shown: the text from `before` to the place, or, to rewrite, from there to `after`."""
+    """Return the prompt, with the text from `before` to `start`, or, for a rewrite, from `start` to `after`."""
     if style == "rewrite":
         shown = " ".join(document.text[start:after].split()[:CONTEXT_WORDS])
     else:

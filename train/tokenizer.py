@@ -1,4 +1,4 @@
-"""The vocabulary of the embedded model: SentencePiece Unigram in the manner of DeBERTa-v2, as a fast tokenizer."""
+"""The vocabulary of the embedded model: SentencePiece Unigram like DeBERTa-v2's, as a fast tokenizer."""
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,10 +17,10 @@ WINDOW = 512
 
 
 def untrained() -> Tokenizer:
-    """Return a tokenizer that has everything but a vocabulary.
+    """Return a tokenizer without a vocabulary.
 
-    It does to typography what `corpus.normalise` does, so that the quotes and dashes of a user's text look as they
-    did in training; it drops no character, so that every word keeps a token.
+    It normalises typography as `corpus.normalise` does, so that the quotes and dashes of a user's text are those of
+    the training. It drops no character, so that every word has a token.
     """
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence(
@@ -42,9 +42,9 @@ def untrained() -> Tokenizer:
 
 
 def train(texts: Iterable[str], size: int) -> Tokenizer:
-    """Train a vocabulary of `size` pieces, the special tokens among them, on sentences.
+    """Train a vocabulary of `size` pieces, special tokens included, on sentences.
 
-    SentencePiece trains it, in one thread, because the trainer of `tokenizers` makes another vocabulary every time.
+    SentencePiece trains it in one thread, because the trainer of `tokenizers` is not deterministic.
     """
     tokenizer, model = untrained(), io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -76,12 +76,12 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
     """Write tokenizer.json and tokenizer_config.json as transformers' AutoTokenizer reads them."""
     names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
     settings: dict[str, Any] = {"tokenizer_object": tokenizer, "model_max_length": WINDOW, **names}
-    fast = PreTrainedTokenizerFast(**settings)  # type: ignore[no-untyped-call]
+    fast = PreTrainedTokenizerFast(**settings)
     fast.save_pretrained(folder)
 
 
 def blocks(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> Iterator[list[int]]:
-    """Yield the texts' token ids, run together, in blocks of `length` ids that begin with [CLS] and end with [SEP]."""
+    """Yield the concatenated token ids of the texts in blocks of `length` ids, each from [CLS] to [SEP]."""
     ids = [i for e in tokenizer.encode_batch(list(texts), add_special_tokens=False) for i in e.ids]
     inner = length - 2
     for at in range(0, len(ids) - inner + 1, inner):

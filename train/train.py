@@ -1,4 +1,4 @@
-"""The command that trains the embedded model; what it does is in `learning`, and its numbers are in `recipe`."""
+"""The command that trains the embedded model, with the stages of `learning` and the numbers of `recipe`."""
 
 import argparse
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from train.recipe import Recipe
 
 
 def main() -> None:
-    """Train the embedded model; an interrupted run goes on where it stopped."""
+    """Train the embedded model. An interrupted run is resumed."""
     parser = argparse.ArgumentParser(prog="python -m train.train", description=main.__doc__)
     for name, value in asdict(Recipe()).items():
         option = f"--{name.replace('_', '-')}"

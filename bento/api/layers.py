@@ -38,8 +38,8 @@ def replace() -> None:
     BentoML's configuration names an exporter: without one, its four spans of a request are not sent, and cost the event
     loop as much as everything else that a refusal needs.
     """
-    traffic.TimeoutMiddleware = _Nothing  # type: ignore[misc, assignment]
+    traffic.TimeoutMiddleware = _Nothing  # type: ignore[misc, assignment]  # replaced
     if tracing.wanted():
-        asgi.OpenTelemetryMiddleware = _traced  # type: ignore[misc, assignment]
+        asgi.OpenTelemetryMiddleware = _traced  # type: ignore[misc, assignment]  # replaced
     elif BentoMLContainer.tracing.exporter_type.get() is None:
-        asgi.OpenTelemetryMiddleware = _Nothing  # type: ignore[misc, assignment]
+        asgi.OpenTelemetryMiddleware = _Nothing  # type: ignore[misc, assignment]  # replaced

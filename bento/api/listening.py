@@ -12,7 +12,7 @@ from bento.settings import ApiSettings
 try:
     import resource
 except ImportError:  # Windows has no such limits
-    resource = None  # type: ignore[assignment]
+    resource = None  # type: ignore[assignment]  # asked before it is used
 
 logger = logging.getLogger("wordtell")
 

@@ -11,7 +11,7 @@ try:
     from fcntl import ioctl
     from termios import FIONREAD
 except ImportError:  # Windows has none of these
-    ioctl = None  # type: ignore[assignment]
+    ioctl = None  # type: ignore[assignment]  # asked before it is used
 
 # What Linux calls a connection whose other end is closed.
 _LEFT = getattr(select, "POLLRDHUP", None)

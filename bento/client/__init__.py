@@ -1,4 +1,4 @@
-"""A client of a wordtell server: `Client`, and `AsyncClient` with the same methods to await (the extra `client`)."""
+"""Clients of a wordtell server (extra `client`): `Client`, and `AsyncClient`, which has the same methods to await."""
 
 from bento.client.clients import AsyncClient, AsyncJobs, Client, Jobs
 from bento.client.errors import ClientError, Refused, Unreachable

@@ -1,8 +1,8 @@
-"""What a client says to a server, without saying it: generators of steps that a sync and an async client both walk.
+"""The protocol of the clients, without input and output: generators of steps, which both clients carry out.
 
-A generator yields a `Send`, and is sent the response (or None where none came); a `Piece`, and is sent the next bytes
-of the response that was last opened (or None where it ended or broke); a `Wait`, and is sent None; or a result, which
-is anything else and the caller's.
+For a `Send`, the client makes the request and sends the response to the generator, or None if none came. For a `Piece`,
+it sends the next bytes of the response that was opened last, or None if it has ended or the connection was lost. For a
+`Wait`, it waits and sends None. Anything else that a generator yields is a result for the caller.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import httpx
 
 from bento.client.errors import Refused, Unreachable
 
-# What another moment may change: overload, a model that loads, a gateway whose server restarts, a deadline.
+# A later attempt may succeed: overload, a model that is loading, a gateway whose server restarts, a deadline.
 _AGAIN = frozenset({408, 429, 502, 503, 504})
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 
@@ -26,9 +26,9 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Send:
-    """A request to make. json: its body; or pieces: a call that gives it from its beginning, as often as asked.
+    """A request to make. json: its body. pieces: instead, a function that returns the pieces of a body from the start.
 
-    opened: the answer is read piece by piece, if it is a success.
+    opened: a successful response is read by `Piece` steps.
     """
 
     method: str
@@ -41,14 +41,14 @@ class Send:
 
 @dataclass(frozen=True)
 class Wait:
-    """Seconds to wait."""
+    """A wait of so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Piece:
-    """The next bytes of the opened response are wanted."""
+    """Asks for the next bytes of the opened response."""
 
 
 Answer = httpx.Response | bytes | None
@@ -58,14 +58,14 @@ Asking = Generator[Send | Wait | Piece | Found, Answer, httpx.Response]
 
 @dataclass(frozen=True)
 class Subject:
-    """What an error names. index: of a text."""
+    """What errors name. index: the place of a text."""
 
     name: str
     index: int | None = None
 
 
 def asked(send: Send, subject: Subject, patience_s: float) -> Asking[Any]:
-    """Send until there is an answer that another moment would not change. Raises Unreachable."""
+    """Send until an answer has a status that is not in _AGAIN. Raises Unreachable after `patience_s` of waits."""
     waited = 0.0
     for attempt in itertools.count():
         response = yield send
@@ -82,18 +82,18 @@ def asked(send: Send, subject: Subject, patience_s: float) -> Asking[Any]:
 
 
 def fault(response: httpx.Response) -> tuple[str, str, str]:
-    """Code, message and field of an error; the code is "" where there is none."""
+    """The code, message and field of an error; the code of a success is ""."""
     if response.is_success:
         return "", "", ""
     try:
         error = response.json()["error"]
         return str(error["code"]), str(error["message"]), str(error.get("field") or "")
-    except (ValueError, KeyError, TypeError, AttributeError):  # whatever stands before the server
+    except (ValueError, KeyError, TypeError, AttributeError):  # from a proxy or gateway
         return "http", response.reason_phrase, ""
 
 
 def granted(response: httpx.Response, subject: Subject) -> httpx.Response:
-    """The same. Raises Refused where it is an error."""
+    """The response itself, if it is a success. Raises Refused."""
     code, message, _ = fault(response)
     if code:
         raise Refused(subject.name, response.status_code, code, message, subject.index)
@@ -101,9 +101,9 @@ def granted(response: httpx.Response, subject: Subject) -> httpx.Response:
 
 
 def _wait(response: httpx.Response | None, attempt: int) -> float:
-    """Seconds until the next attempt: what the server asks for, else doubled each time; up to half as long again.
+    """Seconds until the next attempt: the server's Retry-After, else 0.5 s, doubled each time up to 30 s.
 
-    So clients which were refused together do not come back together.
+    The time is multiplied by a random factor of 1 to 1.5, so that clients that were refused together come back apart.
     """
     seconds = min(_FIRST_WAIT_S * 2.0**attempt, _LONGEST_WAIT_S)
     if response is not None:

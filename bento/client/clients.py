@@ -1,4 +1,4 @@
-"""The sync and the async client: they walk the same steps, each with its own way to send and to wait."""
+"""The sync and the async client. Both carry out the same steps, each with its own way to send and to wait."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class _Base:
         patience_s: float = 300.0,
         timeout_s: float = 150.0,
     ) -> None:
-        """address: the server's, with its base path if it has one. key: an API key.
+        """address: the URL of the server, with its base path if it has one. key: an API key.
 
-        include: any of offsets, spans and summary. max_texts, max_words: the most texts of a request, and words of a
-        text in it (a longer one is sent as a document). patience_s: the most seconds that are waited for a server that
-        is busy or away, for one request. timeout_s: the most for one answer.
+        include: any of offsets, spans and summary. max_texts: the most texts of a request. max_words: the most words of
+        a text in it; a longer text is sent as a document. patience_s: the most seconds of waits for a server that is
+        busy or cannot be reached, per request. timeout_s: the most seconds for one answer.
         """
         self._exchange = Exchange(checked(include), max_texts, max_words, patience_s)
         self._jobs = jobs.Exchange(patience_s)
@@ -59,7 +59,7 @@ class Client(_Base):
         self._http.close()
 
     def score(self, texts: Iterable[str]) -> Iterator[Result]:
-        """Results in the order of the texts, as they come. Raises Refused and Unreachable, which name the text."""
+        """The results in the order of the texts. Raises Refused and Unreachable, which name the text."""
         return self._walk(self._exchange.steps(texts))
 
     def _walk(self, steps: Steps[Found]) -> Iterator[Found]:
@@ -90,39 +90,39 @@ class Client(_Base):
 
 
 class Jobs:
-    """`client.jobs`: texts that the server keeps, and scores in the background."""
+    """`client.jobs`: texts that the server keeps and scores in the background."""
 
     def __init__(self, client: Client) -> None:
         self._exchange, self._walk = client._jobs, client._walk
 
     def submit(self, source: Source, key: str | None = None) -> Job:
-        """Make a job of a JSON Lines file (a path), or of texts or pairs of an id and a text; a text's id is its index.
+        """Make a job of a JSON Lines file (a path), of texts (whose ids are their places), or of pairs of id and text.
 
-        key: an Idempotency-Key; by default of the body's SHA-256, so that the same texts again are the same job, as
-        long as the server keeps it. Raises Refused, Unreachable and OSError.
+        key: the Idempotency-Key; by default the body's SHA-256, so that the same texts are the same job while the
+        server keeps it. Raises Refused, Unreachable and OSError.
         """
         body = jobs.opened(source)
         with closing(body.file):
             return _last(self._walk(self._exchange.submit(body, key)))
 
     def get(self, job: Job | str) -> Job:
-        """How far it is. Raises Refused and Unreachable, as all below."""
+        """The state of a job. This and the methods below raise Refused and Unreachable."""
         return _last(self._walk(self._exchange.get(_id(job))))
 
     def watch(self, job: Job | str) -> Iterator[Job]:
-        """How far it is, every few seconds until it has ended."""
+        """The state of a job, every 0.5 to 15 seconds until it has ended."""
         return self._walk(self._exchange.watch(_id(job)))
 
     def wait(self, job: Job | str) -> Job:
-        """How it ended: `done`, or `failed` with its reason."""
+        """Wait until a job has ended, and return its state: `done`, or `failed` with its reason."""
         return _last(self.watch(job))
 
     def results(self, job: Job | str, start: int = 0) -> Iterator[JobResult]:
-        """The results of all texts in their order, as they come; start: leave out so many of the first."""
+        """The results in the order of the texts; waits for those that are missing. start: the place of the first."""
         return self._walk(self._exchange.results(_id(job), start))
 
     def delete(self, job: Job | str) -> Job:
-        """End and forget it, with its texts and results. How far it was."""
+        """Cancel a job if it has not ended, and delete its texts and results. Returns its last state."""
         return _last(self._walk(self._exchange.delete(_id(job))))
 
 
@@ -138,7 +138,7 @@ class AsyncClient(_Base):
         await self._http.aclose()
 
     def score(self, texts: Iterable[str]) -> AsyncIterator[Result]:
-        """Results in the order of the texts, as they come. Raises Refused and Unreachable, which name the text."""
+        """The results in the order of the texts. Raises Refused and Unreachable, which name the text."""
         return self._walk(self._exchange.steps(texts))
 
     async def _walk(self, steps: Steps[Found]) -> AsyncIterator[Found]:
@@ -169,13 +169,13 @@ class AsyncClient(_Base):
 
 
 class AsyncJobs:
-    """`client.jobs` of an AsyncClient: what Jobs has, to await, and to iterate by `async for`."""
+    """`client.jobs` of an AsyncClient: the methods of Jobs, for `await` and `async for`."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._exchange, self._walk = client._jobs, client._walk
 
     async def submit(self, source: Source, key: str | None = None) -> Job:
-        """As Jobs.submit; the source is read in a thread of its own."""
+        """As Jobs.submit; the source is read on another thread."""
         body = await asyncio.to_thread(jobs.opened, source)
         with closing(body.file):
             return await _async_last(self._walk(self._exchange.submit(body, key)))

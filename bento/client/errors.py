@@ -1,8 +1,8 @@
 """What a client raises.
 
 ClientError
-├── Refused      the server will not answer, however often it is asked
-└── Unreachable  the server did not answer within the client's patience
+├── Refused      the server refuses the request, and would refuse it again
+└── Unreachable  the server was busy or could not be reached for `patience_s` seconds
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bento.errors import WordtellError
 
 
 class ClientError(WordtellError):
-    """A text has no scores, or a job no answer. index: which of the texts; those before it have been answered."""
+    """A text has no scores, or a job no answer. index: the text's place; the texts before it have been answered."""
 
     def __init__(self, message: str, subject: str, index: int | None = None) -> None:
         super().__init__(message, subject)
@@ -19,7 +19,7 @@ class ClientError(WordtellError):
 
 
 class Refused(ClientError, ValueError):
-    """The server refuses a request. server_code, server_status: the server's own."""
+    """The server refuses a request. server_status, server_code: the HTTP status and the error code of its answer."""
 
     def __init__(self, subject: str, status: int, code: str, message: str, index: int | None = None) -> None:
         super().__init__(f"{subject}: {code} ({status}): {message}", subject, index)
@@ -28,7 +28,7 @@ class Refused(ClientError, ValueError):
 
 
 class Unreachable(ClientError, ConnectionError):
-    """The server was busy or away for longer than the client's patience."""
+    """The server was busy or could not be reached for `patience_s` seconds."""
 
     def __init__(self, subject: str, patience_s: float, reason: str, index: int | None = None) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""How texts are scored by requests: cut to the server's limits, in order."""
+"""The steps that score texts by requests within the server's limits, in the order of the texts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bento.client.errors import Refused
 from bento.passages import INCLUDABLE, Offsets, Span, Summary, Threshold
 
 _SENTENCES, _DOCUMENT = "/api/v1/predict/sentences", "/api/v1/predict/document"
-# What a smaller request may change.
+# Errors that a smaller request may avoid.
 _TOO_MUCH = frozenset({"too_many_sentences", "text_too_long", "too_many_words", "body_too_large"})
-_REQUEST_CHARACTERS = 500_000  # of all texts of a request: well below 4 MiB, however they are escaped
+_REQUEST_CHARACTERS = 500_000  # of all texts of a request: a body below api.max_body_bytes, 4 MiB
 
 
 class Result(BaseModel):
-    """The answer for one text; index: which of the texts it was. The lower fields are those that were asked for."""
+    """The answer for one text. index: its place among the texts. The fields from `offsets` on are set if asked for."""
 
     index: int
     text: str
@@ -39,9 +39,9 @@ _Numbered = list[tuple[int, str]]
 class Exchange:
     """How texts are sent.
 
-    include: what is asked for besides the probabilities. max_texts, max_words: of a request, and of a text in it; a
-    longer text goes as a document. Where the server's limits are lower, it says so, and the request is halved.
-    patience_s: the most seconds that are waited for one request's turn, over all its retries.
+    include: what is asked for besides the probabilities. max_texts: the most texts of a request. max_words: the most
+    words of a text in it; a longer text is sent as a document. If the server's limits are lower, its error says so, and
+    the request is halved. patience_s: the most seconds of waits for one request, over all its attempts.
     """
 
     include: tuple[str, ...]
@@ -50,7 +50,7 @@ class Exchange:
     patience_s: float
 
     def steps(self, texts: Iterable[str]) -> Steps[Result]:
-        """Score texts, which are read as they are needed; results come in their order."""
+        """Score texts. They are read when they are needed; the results are in their order."""
         for batch in self._batches(texts):
             pending = [batch]
             while pending:
@@ -113,13 +113,13 @@ class Exchange:
 
 
 def _place(field: str, count: int) -> int:
-    """Which text of a request its error names; the first where it names none."""
+    """The place of the text that an error's field names; 0 if it names none."""
     found = re.search(r"\[(\d+)\]", field)
     return min(int(found[1]), count - 1) if found else 0
 
 
 def checked(include: Sequence[str]) -> tuple[str, ...]:
-    """Raises ValueError for what cannot be asked for."""
+    """The names as a tuple. Raises ValueError for a name that is not in INCLUDABLE."""
     if unknown := set(include) - set(INCLUDABLE):
         raise ValueError(f"include has {', '.join(sorted(unknown))}: it may have {', '.join(INCLUDABLE)}")
     return tuple(include)

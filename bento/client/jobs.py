@@ -1,4 +1,4 @@
-"""How jobs are made, waited for and read: through lost connections and servers that restart on the way."""
+"""The steps that make, watch and read jobs, through lost connections and restarts of the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bento.jobs.told import Job
 
 _PATH, _MEDIA_TYPE = "/api/v1/jobs", "application/x-ndjson"
 _PIECE = 256 * 1024
-# Seconds between two looks at a job: half of the time that is left, within these.
+# Seconds between two requests for the state of a job: half of its estimated rest, within these bounds.
 _SOONEST_S, _LATEST_S = 0.5, 15.0
 
 Texts = Iterable[str | tuple[str | int, str]]
@@ -34,7 +34,7 @@ class JobError(BaseModel):
 
 
 class JobResult(BaseModel):
-    """The result for one text: its probabilities, one a word, or an error. index: which of the job's texts it is."""
+    """The result for one text: the probability of each word, or an error. index: the text's place in the job."""
 
     index: int
     id: str | int
@@ -44,21 +44,21 @@ class JobResult(BaseModel):
 
 @dataclass(frozen=True)
 class Body:
-    """A body that can be sent again. digest: its SHA-256."""
+    """A request body that can be sent more than once. digest: its SHA-256."""
 
     file: BinaryIO
     digest: str
     compressed: bool
 
     def pieces(self) -> Iterator[bytes]:
-        """From its beginning."""
+        """The body from its beginning, in pieces of at most 256 KiB."""
         self.file.seek(0)
         while piece := self.file.read(_PIECE):
             yield piece
 
 
 def opened(source: Source) -> Body:
-    """JSON Lines of a file (also .gz), or of texts, which go into a temporary file. Raises OSError."""
+    """The body of a JSON Lines file (also .gz), or of texts, by way of a temporary file. Raises OSError."""
     if isinstance(source, (str, os.PathLike)):
         file: Any = Path(source).open("rb")  # noqa: SIM115 - whoever has the body closes it
     else:
@@ -80,18 +80,18 @@ def opened(source: Source) -> Body:
 def _line(value: dict[str, Any]) -> bytes:
     try:
         return f"{json.dumps(value, ensure_ascii=False)}\n".encode()
-    except UnicodeEncodeError:  # half of a surrogate pair: the job will have an error there, and its other texts scores
+    except UnicodeEncodeError:  # half of a surrogate pair: only this text's result will be an error
         return f"{json.dumps(value)}\n".encode()
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """What is said of jobs. patience_s: the most seconds that are waited for one answer, over all its retries."""
+    """Requests about jobs. patience_s: the most seconds of waits for one answer, over all its attempts."""
 
     patience_s: float
 
     def submit(self, body: Body, key: str | None) -> Steps[Job]:
-        """Make a job, once, however often its body has to be sent."""
+        """Make a job. Its Idempotency-Key makes it one job even if the body is sent several times."""
         headers = {"Content-Type": _MEDIA_TYPE, "Idempotency-Key": key or f"sha256-{body.digest}"}
         if body.compressed:
             headers["Content-Encoding"] = "gzip"
@@ -99,15 +99,15 @@ class Exchange:
         yield (yield from self._answer(send, Subject("job")))
 
     def get(self, job: str) -> Steps[Job]:
-        """How far it is."""
+        """The state of a job."""
         yield (yield from self._now(job))
 
     def delete(self, job: str) -> Steps[Job]:
-        """End and forget it."""
+        """Cancel a job if it has not ended, and delete it."""
         yield (yield from self._answer(Send("DELETE", f"{_PATH}/{job}"), Subject(f"job {job}")))
 
     def watch(self, job: str) -> Steps[Job]:
-        """How far it is, each time that it is looked at, until it has ended."""
+        """The state of a job, again and again until it has ended."""
         while True:
             now = yield from self._now(job)
             yield now
@@ -116,7 +116,7 @@ class Exchange:
             yield Wait(_pause(now))
 
     def results(self, job: str, start: int) -> Steps[JobResult]:
-        """Every text's, from `start` on; waits for those that are not there yet, and goes on behind the last."""
+        """The results from place `start` on. Waits for missing ones, and goes on after the last one if a read fails."""
         subject = Subject(f"job {job}")
         while True:
             now = yield from self._now(job)

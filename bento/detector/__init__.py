@@ -1,4 +1,4 @@
-"""The pipeline, top to bottom: words -> tokens -> windows -> lanes -> stitch -> words."""
+"""A detector turns texts into scores of words: texts -> tokens -> windows -> lanes -> logits -> scores of words."""
 
 from bento.detector.detector import Detector
 from bento.detector.requests import Scores

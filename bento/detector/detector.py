@@ -1,4 +1,4 @@
-"""One model, loaded: what answers requests and what scores files."""
+"""A loaded model, which scores the texts of requests and of files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class Detector:
     """Scores texts with one model."""
 
     def __init__(self, folder: ModelFolder, runner: Runner, settings: Settings, reason: str = "") -> None:
-        """`runner` runs the model of `folder`; reason: why it does. Raises ConfigError when the settings do not fit."""
+        """`runner` computes the model of `folder`; `reason` says why it was chosen.
+
+        Raises ConfigError when the settings do not fit the model.
+        """
         self._folder = folder
         self.manifest = folder.manifest
         self.name = settings.model.name or folder.manifest.name
@@ -49,7 +52,7 @@ class Detector:
 
     @classmethod
     def load(cls, settings: Settings) -> Detector:
-        """Read the model folder that the settings name, and score once. Raises ArtifactError and ConfigError."""
+        """Read the model folder that the settings name, and warm up. Raises ArtifactError and ConfigError."""
         started = time.perf_counter()
         if settings.model.require_signature:
             signing.verify(settings.model.checkpoint_dir, settings.model.require_signature)
@@ -63,22 +66,23 @@ class Detector:
 
     @property
     def whole(self) -> bool:
-        """Whether everything that answers requests still runs."""
+        """Whether all threads that answer requests still run."""
         return self._scheduler.whole
 
     @property
     def calibration(self) -> Calibration | None:
-        """The model folder's, if it has one."""
+        """The model folder's calibration; None if it has none."""
         return self._folder.calibration
 
     def threshold_for(self, words: int) -> Threshold:
-        """The threshold of passages for a text of so many words, and what it promises."""
+        """The threshold of passages for a text of so many words, with what the calibration promises there."""
         return passages.threshold_for(self._folder.calibration, words)
 
     def expect_room(self, characters: int) -> None:
-        """Raises Overloaded when the backlog has no room for half of so much text: before anything is paid for it.
+        """Raises Overloaded when the backlog has no room for half of the tokens that so many characters usually have.
 
-        Half, because texts that are known, and characters that a body has escaped, cost less than its length says.
+        The server calls it before it reads a body. It counts half, because cached texts cost nothing, and because
+        escaped characters make a body longer than its texts.
         """
         self._requests.expect_room(characters)
 
@@ -92,14 +96,14 @@ class Detector:
         bounded: bool = False,
         background: bool = False,
     ) -> Scores:
-        """Score every word of every text, up to the limits of a text and a request in tokens.
+        """Score every word of every text.
 
-        Equal texts are scored once, and texts that were lately seen of this owner not at all. `on_window` is called
-        from another thread after each window. When the caller is cancelled, work that has not begun is dropped.
+        Equal texts are scored once, and texts whose scores are cached for this owner are not scored again. `on_window`
+        is called after each window, on another thread. If the caller is cancelled, its waiting windows are dropped.
 
-        owner: whose texts these are; nothing of them is told to another. field: what the caller calls the list.
-        bounded: whether the limits hold, as they do for a server's clients. background: requests go before it, and none
-        is refused for it. Raises Overloaded, TextTooLong and Untokenisable.
+        owner: the client's identity; the cache and running work are shared only within one owner. field: the name of
+        the list in errors. bounded: apply the limits in tokens of a text and of a request. background: run after all
+        requests, and do not count for their admission. Raises Overloaded, TextTooLong and Untokenisable.
         """
         names = {text: f"{field}[{index}]" for index, text in reversed(list(enumerate(texts)))}
         limits = self._api if bounded else None
@@ -107,27 +111,27 @@ class Detector:
         return await self._requests.score(request, texts)
 
     async def score_document(self, text: str, partial: Partial, *, owner: str = "", field: str = "text") -> Scores:
-        """Score one text within the limit of a document; `partial` is told its scores while they come.
+        """Score one text within the limit of a document; `partial` gets the scores of each window as it is computed.
 
-        Raises what `score` raises.
+        Raises the errors of `score`.
         """
         request = Request(owner, {text: field}, lambda: None, self._api, tracing.current(), partial)
         return await self._requests.score(request, [text])
 
     def begin(self, texts: Sequence[str]) -> list[Future[FloatArray]]:
-        """Tokenise texts on this thread and queue them together: the way for files, whose reader waits for its results.
+        """Tokenise texts on this thread and queue their windows; for files, whose reader waits for the results.
 
-        Nothing is refused, limited or cached: the caller bounds what it has begun. One future a text: its scores
-        [words], or Untokenisable. Raises ModelNotReady once closed.
+        No limit is applied and nothing is cached; the caller limits how many texts are queued. Returns one future per
+        text, which gets its scores [words] or Untokenisable. Raises ModelNotReady after `close`.
         """
         return files.begin(self._preparation, self._scheduler, texts)
 
     def window_tokens(self, text: str) -> tuple[int, ...]:
-        """Tokens of each window of a text, special ones included: `on_window` will be called once for each."""
+        """The number of tokens of each window of a text, special tokens included."""
         return self._preparation.window_tokens(text)
 
     def warm_up(self) -> None:
-        """Run every lane twice, so that their speed is known. Raises ArtifactError when the graph cannot run."""
+        """Run every lane twice, to measure its speed. Raises ArtifactError when the graph cannot be run."""
         try:
             for again in range(2):
                 texts = [
@@ -140,6 +144,6 @@ class Detector:
             raise ArtifactError(self._folder.model, f"the model cannot be run ({reason})") from error
 
     def close(self) -> None:
-        """Drop what waits, finish what runs."""
+        """Drop the windows that wait, and finish the runs that have begun."""
         self._scheduler.close()
         self._requests.close()

@@ -1,4 +1,4 @@
-"""The door for files: their reader waits for its results, so nothing is refused, limited or cached."""
+"""Scores the texts of files, without limits and cache: the reader of a file waits for its results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def begin(preparation: Preparation, scheduler: Scheduler, texts: Sequence[str]) 
 def _deliver(
     preparation: Preparation, request: Request, text: Prepared, found: Future[FloatArray], work: Future[Done]
 ) -> None:
-    """On the lane that ran a text's last window."""
+    """Called on the lane that ran the last window of a text."""
     if work.cancelled():
         found.cancel()
         return
@@ -46,4 +46,4 @@ def _deliver(
 
 
 def _nothing() -> None:
-    """A window has been run, and nobody asked."""
+    """The `on_window` of files, which count no windows."""

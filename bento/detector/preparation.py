@@ -1,4 +1,4 @@
-"""Texts -> words, tokens and windows within a request's limits; and the model's answers -> scores of words."""
+"""Turns texts into words, tokens and windows, within the limits of a request; and logits into scores of words."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from bento.types import Encoding, FloatArray, Window
 
 @dataclass
 class Request:
-    """What is asked of a detector at once, and how many tokens it has had. names: each text as its caller calls it.
+    """Texts that are scored together, and the number of their tokens so far. names: how errors call each text.
 
-    limits: those of a server's clients; None: none. partial: who wants the scores of its only text while they come.
-    span: the one of its trace, if it is traced. align_s: what each text took to align, from the lanes.
+    limits: None for no limits. partial: gets the scores of a document window by window. span: the trace's span, if the
+    request is traced. align_s: for each text, the seconds that its alignment took.
     """
 
     owner: str
@@ -39,26 +39,26 @@ class Request:
     tokens: int = 0
 
     def add(self, text: str, encoding: Encoding) -> None:
-        """One more text. Raises TextTooLong when all of them together are over the limit."""
+        """Count the tokens of one more text. Raises TextTooLong when their sum is over `api.max_request_tokens`."""
         self.tokens += len(encoding)
-        # A document's own limit, which may be above this one, is that of its request.
+        # A document has its own limit, api.max_document_tokens, which may be higher.
         if self.limits is not None and self.partial is None and self.tokens > self.limits.max_request_tokens:
             raise TextTooLong.in_all(self.names[text], self.tokens, self.limits.max_request_tokens)
 
     def text_limit(self) -> tuple[str, int | None]:
-        """The setting that bounds the tokens of a text, and its value."""
+        """The setting that limits the tokens of a text, and its value."""
         name = "max_text_tokens" if self.partial is None else "max_document_tokens"
         return name, getattr(self.limits, name, None)
 
     def on_piece(self, index: int, logits: FloatArray) -> None:
-        """A lane has run one window of a text."""
+        """Called when a lane has run the window `index` of a text."""
         self.on_window()
         if self.partial is not None:
             self.partial.add(index, logits)
 
 
 class Preparation:
-    """By one model's tokenizer and windows. longest: a window's tokens at most, special ones included."""
+    """Uses the tokenizer and windows of one model. longest: the most tokens of a window, special ones included."""
 
     def __init__(self, folder: ModelFolder, settings: Settings) -> None:
         """Raises ConfigError when the settings do not fit the model."""
@@ -74,7 +74,7 @@ class Preparation:
             )
 
     def prepare(self, request: Request, texts: Sequence[str]) -> list[Prepared]:
-        """Raises TextTooLong and Untokenisable."""
+        """Tokenise texts and cut them into windows. Raises TextTooLong and Untokenisable."""
         started = time.perf_counter()
         try:
             setting, most = request.text_limit()
@@ -93,7 +93,7 @@ class Preparation:
         return prepared
 
     def align(self, request: Request, text: Prepared, done: Done) -> FloatArray:
-        """A text's scores [words] of its windows' logits. Raises ArithmeticError when one is not a number."""
+        """The scores [words] of a text, from the logits of its windows. Raises ArithmeticError if one is not finite."""
         started = time.perf_counter()
         scores = self.alignment.score(text, list(map(self.alignment.probabilities, done.logits)))
         seconds = time.perf_counter() - started
@@ -104,7 +104,7 @@ class Preparation:
         return scores
 
     def window_tokens(self, text: str) -> tuple[int, ...]:
-        """Tokens of each window of a text, special ones included."""
+        """The number of tokens of each window of a text, special tokens included."""
         special = self._tokenizer.special_tokens
         return tuple(len(window) + special for window in self._windows(self._tokenizer.encode(text)))
 
@@ -113,7 +113,7 @@ class Preparation:
 
 
 def _longest(manifest: Manifest, settings: Settings) -> int:
-    """Tokens of the longest window. Raises ConfigError when the model or the scheduler takes no such one."""
+    """The most tokens of a window. Raises ConfigError when it is over the model's or the scheduler's limit."""
     longest = settings.model.max_tokens or manifest.max_tokens
     most = manifest.position_limit
     if most is not None and longest > most:

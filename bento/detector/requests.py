@@ -1,4 +1,4 @@
-"""The door for a server: a text is scored once, however often it is asked for, and only when there is room."""
+"""Scores the texts of requests: each different text once, and only if the backlog has room."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from operator import methodcaller
 
 from bento import metrics, tracing
 from bento.alignment import Prepared
@@ -18,18 +19,18 @@ from bento.scheduling.flights import Abandoned, Flight, Flights
 from bento.scheduling.lanes import Scheduler
 from bento.types import FloatArray
 
-# Texts are tokenised so many characters at a time, one or two milliseconds, and requests take turns: the lanes run the
-# first while the next are made, and a short request does not wait for all of a long one's.
+# Texts are tokenised this many characters at a time, which takes 1 to 2 ms, and requests take turns. The lanes run the
+# first windows while the next are tokenised, and a short request does not wait for the whole of a long one.
 _PART_CHARACTERS = 4_000
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What `Detector.score` found.
+    """The result of `Detector.score`.
 
-    words: for each text, one probability [words] for each word of `text.split()`.
-    queue_s: seconds that the request waited for a lane.
-    cached: how many texts' scores were already known.
+    words: for each text, the probabilities [words] of the words of `text.split()`.
+    queue_s: the seconds that the request waited for a lane.
+    cached: the number of texts whose scores were cached.
     """
 
     words: tuple[FloatArray, ...]
@@ -38,12 +39,12 @@ class Scores:
 
     @property
     def total_words(self) -> int:
-        """Words in all texts."""
+        """The number of words in all texts."""
         return sum(len(scores) for scores in self.words)
 
 
 class Requests:
-    """Scores requests, with what is known of earlier texts and what is under way."""
+    """Scores requests with a cache of earlier texts' scores and a table of the texts that are being scored."""
 
     def __init__(self, preparation: Preparation, scheduler: Scheduler, cache_bytes: int) -> None:
         self._preparation = preparation
@@ -59,7 +60,7 @@ class Requests:
         self._scheduler.expect_room(likely // 2, likely)
 
     def close(self) -> None:
-        """Once the scheduler is closed."""
+        """To be called after the scheduler is closed."""
         self._pool.shutdown()
 
     async def score(self, request: Request, texts: Sequence[str]) -> Scores:
@@ -71,7 +72,7 @@ class Requests:
             scored, waited = await self._score_unknown(request, wanted)
             known |= scored
             queue_s += waited
-            wanted = [text for text in wanted if text not in known]  # whoever was to score these failed
+            wanted = [text for text in wanted if text not in known]  # the request that was scoring these failed
         scores = tuple(known[text] for text in texts)
         if request.align_s:
             tracing.stage("align", sum(request.align_s), [request.span], texts=len(request.align_s))
@@ -81,9 +82,10 @@ class Requests:
         return Scores(scores, queue_s, cached)
 
     async def _score_unknown(self, request: Request, texts: Sequence[str]) -> tuple[dict[str, FloatArray], float]:
-        """Scores of texts that differ, by text, and the longest that one waited for a lane.
+        """The scores by text, and the longest time that one of the texts waited for a lane, in seconds.
 
-        Those that are being scored for the same owner are waited for; without those that were abandoned there.
+        The texts are different. If another request of this owner is scoring a text, this one waits for its result; the
+        text is missing from the scores if that request was cancelled.
         """
         joined = {text: self._flights.join(request.owner, text) for text in texts}
         flights = {text: flight for text, (flight, _) in joined.items()}
@@ -96,7 +98,7 @@ class Requests:
             faults = [future.exception() for future in finished]
             if fault := next((fault for fault in faults if fault and not isinstance(fault, Abandoned)), None):
                 raise fault
-            if len(finished) < len(futures):  # an abandoned one ended the wait: the others are still to come
+            if len(finished) < len(futures):  # a cancelled one ended the wait: wait for the others
                 await asyncio.wait(futures)
             done = {text: flight for text, flight in flights.items() if flight.found.exception() is None}
             queue_s = max((flight.queue_s for flight in done.values()), default=0.0)
@@ -106,7 +108,7 @@ class Requests:
                 self._flights.leave(flight)
 
     async def _begin(self, request: Request, flights: Mapping[str, Flight]) -> None:
-        """Tokenise texts, a part at a time, and queue their windows. Raises Overloaded before any work is done."""
+        """Tokenise texts, a part at a time, and queue their windows. Raises Overloaded before the first part."""
         loop = asyncio.get_running_loop()
         expected = self._density.tokens(sum(map(len, flights)))
         try:
@@ -127,15 +129,15 @@ class Requests:
             raise
 
     def _end(self, request: Request, text: str, flight: Flight, prepared: Prepared, work: Future[Done]) -> None:
-        """On the lane that ran a text's last window: its scores to all who wait for them."""
+        """Called on the lane that ran the last window of a text: give its scores to all requests that wait for them."""
         if work.cancelled():
             self._flights.end_from_thread(flight, lambda future: future.set_exception(Abandoned()))
             return
         try:
             scores = self._preparation.align(request, prepared, work.result())
         except BaseException as error:
-            # Bound here: a variable of this frame would hold the error, whose trace holds the frame.
-            self._flights.end_from_thread(flight, lambda future, error=error: future.set_exception(error))  # type: ignore[misc]
+            # Not a closure: this frame would hold the error, whose traceback holds the frame.
+            self._flights.end_from_thread(flight, methodcaller("set_exception", error))
             return
         flight.queue_s = work.result().queue_s
         self._cache.put(request.owner, text, scores)
@@ -143,7 +145,7 @@ class Requests:
 
 
 def _parts(texts: Iterable[str]) -> Iterator[list[str]]:
-    """The texts in order, as few as have the characters of a part at a time."""
+    """The texts in order, in lists that each have at least _PART_CHARACTERS characters, except the last."""
     part: list[str] = []
     for text in texts:
         part.append(text)

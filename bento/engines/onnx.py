@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import onnxruntime as ort
 from bento import cpu
 from bento.artifact import ModelFolder
 from bento.engines import Abilities, Batching
-from bento.engines.saturation import saturates
+from bento.engines.saturation import REMEDIED, remedied, saturates
 from bento.errors import ArtifactError
 from bento.types import FloatArray, IntArray
 
+logger = logging.getLogger("wordtell")
 INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "logits"
 
@@ -30,6 +32,13 @@ class OnnxRunner:
             batching=Batching.SINGLE if folder.manifest.precision == "int8" else Batching.PADDED,
             lanes=lanes,
         )
+        if folder.manifest.precision == "int8" and saturates() and not remedied():
+            logger.warning(
+                "scores are slightly wrong: INT8 products saturate on this processor, and onnxruntime %s cannot prevent"
+                " it; use onnxruntime %d.%d or newer (Python 3.11 or newer), or an FP32 model",
+                ort.__version__,
+                *REMEDIED,
+            )
         self._session = session(folder.model, INPUTS, threads)
 
     def run(self, windows: Sequence[IntArray], wide: bool = False) -> list[FloatArray]:
@@ -56,7 +65,7 @@ def session(
     # A spinning worker would take the core of another lane, or of whoever comes between two runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if saturates():
+    if saturates() and remedied():
         # Turns s8 weights to u8 while the graph is loaded: exact, and slower, so it is not set on processors with VNNI.
         options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 3

@@ -1,12 +1,12 @@
-"""shared_config.yaml and the environment -> one frozen Settings, read once.
+"""Loads the settings from shared_config.yaml and the environment into one frozen `Settings`.
 
-A field is set, in rising order of precedence, by its default in sections.py, by the file, or by
-`WORDTELL_<SECTION>__<FIELD>` (bento/sources.py says how each is read). The file is the one that `WORDTELL_CONFIG`
-names, else shared_config.yaml beside service.py, else none. An unknown key is an error in both.
-A relative path is relative to the file that names it, or to the working directory when the environment does.
+The value of a setting is that of the variable `WORDTELL_<SECTION>__<FIELD>`, else that of the file, else the default in
+sections.py; bento/sources.py says how both are read. The file is the one that `WORDTELL_CONFIG` names, else
+shared_config.yaml beside service.py, else none. An unknown key is an error in both. A relative path is relative to the
+file that names it, or, in the environment, to the working directory.
 
-A model folder that is mounted at /mnt/models, where KServe puts it, or the only one a level below, is served instead of
-one that lies beside the code, unless the environment names `model.checkpoint_dir`.
+If a model folder is mounted at /mnt/models (where KServe puts it), or if /mnt/models has exactly one model folder, it
+is served instead of the model folder in models/, unless the environment names `model.checkpoint_dir`.
 """
 
 from bento.settings.loading import MOUNT, Loaded, Origin, load, pin

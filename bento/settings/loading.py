@@ -1,4 +1,4 @@
-"""The file and the environment -> one frozen Settings, read once."""
+"""Reads the file and the environment, checks the values, and keeps the origin of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOUNT = Path("/mnt/models")
 
 @dataclass(frozen=True)
 class Origin:
-    """One effective setting: its dotted key, its value, and where that came from."""
+    """A setting in effect: its dotted key, its value, and the source of the value."""
 
     key: str
     value: object
@@ -29,16 +29,16 @@ class Origin:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The settings, with the origin of each."""
+    """The settings, and the origin of each."""
 
     settings: Settings
     origins: tuple[Origin, ...]
 
 
 def load(environ: Mapping[str, str] | None = None, mount: Path = MOUNT) -> Loaded:
-    """Read the file and the environment. Raises ConfigError, naming the key, where it stands and the remedy.
+    """Read the file and the environment. Raises ConfigError, which names the key, its source and the remedy.
 
-    `mount` is where a model folder may be mounted.
+    mount: the folder where a model folder may be mounted.
     """
     environ = os.environ if environ is None else environ
     kinds = {key: Kind.of(field) for key, field in fields()}
@@ -65,7 +65,7 @@ def load(environ: Mapping[str, str] | None = None, mount: Path = MOUNT) -> Loade
 
 
 def pin(environ: MutableMapping[str, str]) -> None:
-    """Make the paths of the environment absolute, for a process that is started in another folder."""
+    """Make the paths in the environment absolute, for a process that is started in another folder."""
     paths = (variable(key) for key, field in fields() if Kind.of(field).path)
     for name in (CONFIG_VARIABLE, *paths):
         if (text := environ.get(name, "")).strip():
@@ -83,12 +83,12 @@ def _config_path(environ: Mapping[str, str]) -> Path | None:
 
 
 def _may_be_replaced(folder: Path, source: str) -> bool:
-    """Is the model folder one of ours, named by nobody but our own file?"""
+    """Whether the model folder is one in models/, and the environment does not name it."""
     return not source.startswith("environment") and folder.is_relative_to(ROOT / "models")
 
 
 def _fault(error: Mapping[str, Any], kinds: Mapping[str, Kind], sources: Mapping[str, str]) -> ConfigError:
-    """What pydantic found, in one line, with the value unless it is a secret."""
+    """The error of pydantic in one line, with the value unless it is a secret."""
     key = ".".join(map(str, error["loc"][:2]))
     item = "".join(f"[{part}]" for part in error["loc"][2:] if isinstance(part, int))
     if ours := error.get("ctx", {}).get("error"):
@@ -100,7 +100,7 @@ def _fault(error: Mapping[str, Any], kinds: Mapping[str, Kind], sources: Mapping
 
 
 def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
-    """What a single field cannot know."""
+    """Check what concerns two fields. Raises ConfigError."""
     model = settings.model
     if model.max_tokens is not None and model.window_overlap * 2 > model.max_tokens:
         raise ConfigError(

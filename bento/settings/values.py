@@ -1,4 +1,4 @@
-"""What one value of a setting may be, beyond its type; each error is the end of a line that names the setting."""
+"""Types of settings' values, with their checks. Each message is the end of a line that names the setting."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 _KEY_CHARACTERS = 8
-# Letters, digits and a few marks: what stands in an address, and in the page's HTML, without being escaped.
+# Characters that need no escape in an address or in the page's HTML.
 _BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[\w.~+@:-]+)*", re.ASCII)
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[^\s/?#@:,\[\]*]+)(?::\d+)?")
 
 
 def _listed(value: Any) -> Any:
-    """A lone text is a list of one."""
+    """A single string is a list of one."""
     return (value,) if isinstance(value, (str, SecretStr)) else value
 
 
@@ -49,9 +49,9 @@ def _database_url(url: SecretStr) -> SecretStr:
 
 
 Positive = Annotated[int, Field(ge=1)]
-# 0: sized from the cores.
+# 0 means: derived from the number of cores.
 Auto = Annotated[int, Field(ge=0, le=1024)]
-# Of a tuple: a lone text is a list of one.
+# For a tuple: a single string is a list of one.
 Listed = BeforeValidator(_listed)
 Key = Annotated[SecretStr, AfterValidator(_key)]
 BasePath = Annotated[str, AfterValidator(_base_path)]

@@ -1,4 +1,4 @@
-// The norm of each instruction set: norm/rows.h, compiled with its flags.
+// The norm for each instruction set: norm/rows.h, compiled with that instruction set's flags.
 #pragma once
 
 #include "norm/norm.h"

@@ -1,4 +1,4 @@
-// LayerNorm of a sum, and the quantised rows that the next linear layer wants, in one pass.
+// LayerNorm of a sum, and its quantised rows for the next linear layer.
 #pragma once
 
 #include <cstdint>
@@ -7,23 +7,23 @@
 
 namespace wordtell {
 
-// y = (v - mean) / sqrt(variance + epsilon) * gain + bias over each row v = x + residual; the variance is over `width`.
-// x, residual, sum and y are [rows, width] without gaps; y may be x or residual. What is null is left out.
+// y = (v - mean) / sqrt(variance + epsilon) * gain + bias for each row v = x + residual, with the variance over
+// `width` values. x, residual, sum and y are contiguous [rows, width]; y may be x or residual. residual, bias, smooth,
+// sum and quantized may be null.
 struct LayerNorm {
   const float* x;
   const float* residual;
   const float* gain;    // [width]
   const float* bias;    // [width]
-  const float* smooth;  // [width], of the quantised rows only
+  const float* smooth;  // [width], for the quantised rows only
   float epsilon;
   int rows, width;
   float* y;
-  float* sum;  // v itself
-  // Each row of y * smooth is also quantised to it as quantize_rows would, while it is in the nearest cache:
-  // quantized_stride(width) bytes a row (linear/linear.h).
+  float* sum;  // v
+  // The rows of y * smooth as quantize_rows writes them, quantized_stride(width) bytes per row (linear/linear.h).
   uint8_t* quantized;
 
-  // The same for some of its rows.
+  // The same for `count` of its rows.
   LayerNorm rows_from(int begin, int count) const;
 };
 

@@ -1,4 +1,4 @@
-// LayerNorm over the vectors of cpu/lanes.h; compiled once for each instruction set.
+// LayerNorm with the vectors of cpu/lanes.h; compiled once for each instruction set.
 #pragma once
 
 #include "linear/rows.h"
@@ -19,9 +19,9 @@ inline void store_up_to(float* to, Floats value, int count) {
   }
 }
 
-// Three passes over a row that stays in the first-level cache: the sum and its mean; the variance about that mean
-// (never as a difference of squares, which would lose all digits to a large mean); the scaled values and their range.
-// `unroll` sums apart in the first two, so that an addition need not wait for the last.
+// Three passes over a row, which stays in the first-level cache: the sum and its mean; the variance about that mean (a
+// difference of squares would lose all digits if the mean is large); the scaled values and their range. The first two
+// passes have `unroll` separate sums, so that an addition need not wait for the one before.
 inline void add_layer_norm_row(const LayerNorm& norm, int row, ptrdiff_t quantized_stride) {
   const int width = norm.width;
   const ptrdiff_t at = static_cast<ptrdiff_t>(row) * width;

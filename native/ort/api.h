@@ -1,9 +1,9 @@
-// The part of ONNX Runtime's C interface that a custom-operator library needs. Its wheels ship no headers.
+// The part of ONNX Runtime's C interface that a custom-operator library needs. Its wheels contain no headers.
 //
-// The interface is append-only: OrtApi is a table of function pointers whose places never change, and a struct of
-// callbacks says which version it was written for. What stands here is that of version 17 (ONNX Runtime 1.17), the
-// first with KernelContext_ParallelFor; `RegisterCustomOps` asks the runtime for it and refuses an older one.
-// The places are those of include/onnxruntime/core/session/onnxruntime_c_api.h of microsoft/onnxruntime.
+// The interface only grows: OrtApi is a table of function pointers whose places never change, and a struct of
+// callbacks has the version that it was written for. This file has version 17 (ONNX Runtime 1.17), the first with
+// KernelContext_ParallelFor; `RegisterCustomOps` asks the runtime for it and refuses an older runtime. The places are
+// those of include/onnxruntime/core/session/onnxruntime_c_api.h of microsoft/onnxruntime.
 #pragma once
 
 #include <cstddef>
@@ -70,7 +70,7 @@ struct OrtApiBase {
   const char* (*GetVersionString)();
 };
 
-// What ONNX Runtime calls of an operator, in its order, up to version 17.
+// The callbacks of an operator, in ONNX Runtime's order, up to version 17.
 struct OrtCustomOp {
   uint32_t version;
   void* (*CreateKernel)(const OrtCustomOp*, const OrtApi*, const OrtKernelInfo*);

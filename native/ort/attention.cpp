@@ -1,4 +1,4 @@
-// Attention: glue between ONNX Runtime and attention/attention.h.
+// The operator Attention: checks its inputs, and calls attention/attention.h.
 
 #include <string>
 #include <vector>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr Presence optional = Presence::optional;
 
-// The rows of a position table [heads, positions, head_size]: FP32, or s8 with a scale a row, widened into `space`.
+// The rows of a position table [heads, positions, head_size] in FP32. s8 with a scale per row is converted in `space`.
 const float* widened(const Tensor& table, const Tensor& scales, std::vector<float>& space) {
   if (!table) return nullptr;
   if (table.type() == ElementType::f32) return table.data<const float>();
@@ -26,12 +26,12 @@ const float* widened(const Tensor& table, const Tensor& scales, std::vector<floa
   return space.data();
 }
 
-// query, key, value, boundaries, buckets, position keys, position queries, the scales of both, bias
-// -> the context of every token
+// Inputs: query, key, value, boundaries, buckets, position keys, position queries, the scales of both, bias.
+// Output: the context of every token [tokens, heads * head_size].
 //
-// query, key and value are all FP32 or all bfloat16, [tokens, heads * head_size]. Position tables are FP32, or s8 with
-// scales [heads * positions]: what is packed here is not wanted in each session as well, four times as wide. The bias is
-// FP32 [heads, positions]. Buckets are wanted as soon as there is one of these three.
+// query, key and value are all FP32 or all bfloat16, [tokens, heads * head_size]. Window i is the tokens from
+// boundaries[i] to boundaries[i + 1]. Position tables are FP32, or s8 with scales [heads * positions], a quarter of the
+// size in a graph. The bias is FP32 [heads, positions]. With any of these three, buckets are required.
 class AttentionOperator {
  public:
   static constexpr const char* name = "Attention";
@@ -158,7 +158,7 @@ class AttentionOperator {
   std::shared_ptr<const Attention> attention_;
 };
 
-// The name that it has in graphs converted before it did more than DeBERTa's attention.
+// The operator's name in graphs that were converted when it had DeBERTa's attention only.
 class DisentangledAttention : public AttentionOperator {
  public:
   static constexpr const char* name = "DisentangledAttention";

@@ -16,18 +16,18 @@
 #define WORDTELL_EXPORT __attribute__((visibility("default")))
 #endif
 
-// Called by a session that is told of this library. An error refuses the library, not the process.
+// Called when a session registers this library. An error refuses the library; the process goes on.
 extern "C" WORDTELL_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
   const OrtApi* api = base->GetApi(kApiVersion);
   if (api == nullptr) {
-    // Without the table of our version only the first slots are sure: version 1 has CreateStatus.
+    // Only the slots of version 1 are certain to exist here; CreateStatus is one.
     const OrtApi* first = base->GetApi(1);
     return first == nullptr ? nullptr
                             : first->get<CreateStatus>()(OrtErrorCode::fail, "needs ONNX Runtime 1.17 or newer");
   }
   return wordtell::guarded(*api, [&] {
-    wordtell::best_isa();  // an instruction set that does not exist is refused before a graph is read
-    // The runtime keeps pointers to the domain and its operators for as long as any session lives: for ever.
+    wordtell::best_isa();  // throws before a graph is read if WORDTELL_ISA is unknown
+    // The runtime keeps pointers to the domain and its operators as long as any session exists, so it is never freed.
     static OrtCustomOpDomain* const domain = [&] {
       OrtCustomOpDomain* made = nullptr;
       wordtell::check(*api, api->get<CreateCustomOpDomain>()("wordtell", &made));
@@ -42,8 +42,8 @@ extern "C" WORDTELL_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* optio
   });
 }
 
-// The instruction set whose kernels run in this process: scores of one model differ slightly between some of them.
-// When WORDTELL_ISA names none, that is null and wordtell_isa_error says why.
+// The instruction set of the kernels in this process; scores of one model differ slightly between some of them.
+// Null if WORDTELL_ISA is not a known name; wordtell_isa_error then has the message.
 extern "C" WORDTELL_EXPORT const char* wordtell_isa() {
   try {
     return wordtell::name(wordtell::best_isa());
@@ -62,10 +62,10 @@ extern "C" WORDTELL_EXPORT const char* wordtell_isa_error() {
   return message;
 }
 
-// What the processor has and the system refuses; empty when there is nothing to tell.
+// Features that the processor has and the operating system refuses; empty if there are none.
 extern "C" WORDTELL_EXPORT const char* wordtell_isa_refused() { return wordtell::features().refused; }
 
-// See cpu/peak.h; valid until this thread calls it again. Null when something is thrown: a thread cannot be had, say.
+// See cpu/peak.h. Valid until this thread calls it again. Null after an exception, as when no thread can be started.
 extern "C" WORDTELL_EXPORT const char* wordtell_peak(const char* type, int threads, double seconds) {
   thread_local std::string found;
   try {

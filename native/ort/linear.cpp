@@ -1,4 +1,4 @@
-// QuantizedLinear and AddLayerNorm: glue between ONNX Runtime and linear/linear.h, norm/norm.h.
+// The operators QuantizedLinear and AddLayerNorm: check their inputs, and call linear/linear.h and norm/norm.h.
 
 #include <algorithm>
 #include <string>
@@ -15,10 +15,10 @@ namespace {
 
 constexpr Presence optional = Presence::optional;
 
-// A block of the output that one thread computes: its slice of the weights stays in cache while the rows pass.
-constexpr int kColumns = 192;  // a multiple of every panel, and of the two that AMX takes together
+// The block of the output that one task computes. Its columns' weights stay in the cache for all of its rows.
+constexpr int kColumns = 192;  // a multiple of every panel's width, and of two panels of AMX
 constexpr int kRows = 512;
-// Rows that one thread quantises or normalises at a time.
+// Rows that one task quantises or normalises.
 constexpr int kTokens = 16;
 
 size_t pieces(int64_t whole, int64_t piece) { return static_cast<size_t>((whole + piece - 1) / piece); }
@@ -33,11 +33,11 @@ Activation activation_of(const KernelInfo& info) {
   throw std::invalid_argument("activation \"" + name + "\" is none of gelu, gelu_tanh, relu, silu");
 }
 
-// activations, weight s8 [depth, columns], scale [columns], bias [columns], smooth [depth]
-// -> [tokens, columns], or half as wide when gated, in FP32, in bfloat16
+// Inputs: activations, weight s8 [depth, columns], scale [columns], bias [columns], smooth [depth].
+// Outputs: the product in FP32, and in bfloat16: [tokens, columns], or half as wide if gated. The graph names one.
 //
 // Activations are FP32 or bfloat16 [tokens, depth], or the quantised rows of another operator, u8
-// [tokens, quantized_stride(depth)]. Of the outputs the graph names the one that it uses.
+// [tokens, quantized_stride(depth)].
 class Linear {
  public:
   static constexpr const char* name = "QuantizedLinear";
@@ -116,10 +116,10 @@ class Linear {
   std::shared_ptr<const QuantizedLinear> linear_;
 };
 
-// a [tokens, width], b [tokens, width], gain [width], bias [width], smooth [width]
-// -> layer_norm(a + b), quantised rows of that times smooth, a + b
+// Inputs: a [tokens, width], b [tokens, width], gain [width], bias [width], smooth [width].
+// Outputs: y = layer_norm(a + b), the quantised rows of y * smooth, a + b.
 //
-// Of the inputs b, bias and smooth may be left out, of the outputs the last two.
+// The inputs b, bias and smooth, and the last two outputs, may be left out.
 class Norm {
  public:
   static constexpr const char* name = "AddLayerNorm";

@@ -1,6 +1,6 @@
-// A thin C++ face of ort/api.h: tensors, attributes, and one operator from one class.
+// C++ wrappers of ort/api.h: tensors, attributes, and `custom_op`, which makes an operator of a class.
 //
-// A class `K` becomes an operator by what it has:
+// The class `K` of an operator has these members:
 //   static constexpr const char* name;
 //   static constexpr Argument inputs[], outputs[]; an input whose type is undefined takes any
 //   K(const KernelInfo&)               reads attributes and constants; may throw std::exception
@@ -23,7 +23,7 @@ struct Argument {
   Presence presence = Presence::required;
 };
 
-// Throws what the runtime says, and gives the status back.
+// Throws the runtime's message if there is an error, and releases the status.
 inline void check(const OrtApi& api, OrtStatus* status) {
   if (status == nullptr) return;
   std::string message = api.get<GetErrorMessage>()(status);
@@ -31,7 +31,7 @@ inline void check(const OrtApi& api, OrtStatus* status) {
   throw std::runtime_error(message);
 }
 
-// A tensor of somebody else. Empty when an optional argument was left out.
+// A tensor that the runtime owns. Empty if an optional argument was left out.
 class Tensor {
  public:
   Tensor() = default;
@@ -97,7 +97,7 @@ class KernelInfo {
     check(api, api.get<KernelInfoGetAttributeFloat>()(info_, name, &value));
     return value;
   }
-  // Of attributes that may be left out.
+  // For optional attributes.
   int64_t integer(const char* name, int64_t otherwise) const {
     int64_t value = 0;
     return found(api.get<KernelInfoGetAttributeInt>()(info_, name, &value)) ? value : otherwise;
@@ -114,7 +114,7 @@ class KernelInfo {
     value.resize(size - 1);  // the size counts the zero at the end
     return value;
   }
-  // A constant of the graph; empty when it was left out. Throws when it is no constant.
+  // A constant of the graph; empty if it is optional and was left out. Throws if the input is not a constant.
   Tensor constant(size_t input, const char* what, Presence presence = Presence::required) const {
     int is_constant = 0;
     const OrtValue* value = nullptr;
@@ -148,15 +148,15 @@ class KernelContext {
     check(api_, api_.get<KernelContextGetInput>()(context_, index, &value));
     return {api_, value};
   }
-  // Null when the graph has no use for an optional output.
+  // Null if the graph does not use this optional output.
   template <typename T>
   T* output(size_t index, std::vector<int64_t> shape) const {
     OrtValue* value = nullptr;
     check(api_, api_.get<KernelContextGetOutput>()(context_, index, shape.data(), shape.size(), &value));
     return Tensor(api_, value).data<T>();
   }
-  // Calls `task` for 0 ... total-1 on the threads of the session that runs this kernel, and waits. What a task throws
-  // must not pass through the runtime's pool: the first of it is thrown here, and tasks that had not begun are left out.
+  // Calls `task` for 0 ... total-1 on the threads of the session that runs this kernel, and waits. Exceptions must not
+  // pass through the runtime's pool: the first one is thrown again here, and tasks that have not begun are not called.
   template <typename Task>
   void parallel(size_t total, const Task& task) const {
     struct Shared {
@@ -173,7 +173,7 @@ class KernelContext {
         if (!all.failed.exchange(true)) all.error = std::current_exception();
       }
     };
-    // As many batches as tasks: a thread that wakes late takes fewer of them.
+    // One batch per task, so that a thread that starts late computes fewer of them.
     check(api_, api_.get<KernelContextParallelFor>()(context_, call, total, total, &shared));
     if (shared.error) std::rethrow_exception(shared.error);
   }
@@ -183,7 +183,7 @@ class KernelContext {
   OrtKernelContext* context_;
 };
 
-// No exception may pass through the runtime's C interface.
+// Turns an exception into a status, because none may pass through the runtime's C interface.
 template <typename Work>
 OrtStatus* guarded(const OrtApi& api, const Work& work) {
   try {

@@ -1,6 +1,6 @@
 // The operators that convert/fused.py writes, in domain "wordtell".
 //
-// Activations are FP32 [tokens, width]. Every operator gives a token the same bits whatever its neighbours are.
+// Activations are [tokens, width]. An operator's result for a token has the same bits whatever its neighbours are.
 #pragma once
 
 #include "ort/api.h"

@@ -1,4 +1,4 @@
-// Packed constants that sessions of the same model share: a lane's session and the wide one hold one copy.
+// Packed constants, of which all sessions of a model share one copy.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace wordtell {
 
-// 128 bits of everything that a packed constant is made of. Two lanes of multiply-and-rotate over eight bytes at a
-// time: weights of hundreds of megabytes are hashed while they are read, and nobody chooses them to collide.
+// A hash of 128 bits of the data of a packed constant: two multiply-and-rotate hashes over eight bytes at a time,
+// fast enough for hundreds of megabytes of weights. It need not resist an attacker who chooses the weights.
 class Key {
  public:
   Key& add(const void* data, size_t bytes) {
@@ -44,7 +44,7 @@ class Key {
   uint64_t a_ = 0x243F6A8885A308D3u, b_ = 0x13198A2E03707344u;
 };
 
-// The one object of this type and key that is alive, made if there is none. Making may throw.
+// The existing object of this type and key, or a new one by `make`, which may throw.
 template <typename T, typename Make>
 std::shared_ptr<const T> shared(const Key& key, const Make& make) {
   static std::mutex mutex;

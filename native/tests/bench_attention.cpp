@@ -1,5 +1,5 @@
-// How long attention takes on one core: milliseconds of CPU time a layer of sixteen heads, and GMAC a second; with
-// DeBERTa's position tables, and with none (as BERT).
+// The time of attention on one core: milliseconds of CPU time for a layer of sixteen heads, and GMAC per second; with
+// DeBERTa's position tables, and without (like BERT).
 //
 //   bench_attention [length ...]
 

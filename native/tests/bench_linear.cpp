@@ -1,4 +1,4 @@
-// Billions of multiply-accumulates a second of each instruction set and shape, by CPU time of the one thread.
+// Billions of multiply-accumulates per second of each instruction set and shape, by the CPU time of one thread.
 // Usage: bench_linear [instruction set [rows...]]
 #include <time.h>
 
@@ -21,7 +21,7 @@ double cpu_seconds() {
   return now.tv_sec + now.tv_nsec * 1e-9;
 }
 
-// The least CPU time of one call among those of a third of a second.
+// The least CPU time of one call, of all calls within a third of a second.
 template <typename Work>
 double seconds_of(Work work) {
   double least = 1e9, total = 0;
@@ -41,7 +41,7 @@ struct Shape {
   Activation activation;
 };
 
-// Of encoders 1,024 wide, and 768.
+// Shapes of encoders with hidden sizes of 1,024 and 768.
 constexpr Shape shapes[] = {{"qkv", 1024, 3072, Activation::none},    {"out", 1024, 1024, Activation::none},
                             {"up+gelu", 1024, 4096, Activation::gelu}, {"down", 4096, 1024, Activation::none},
                             {"qkv", 768, 2304, Activation::none},     {"out", 768, 768, Activation::none},
@@ -58,7 +58,7 @@ void measure(Isa isa, const Shape& shape, const std::vector<int>& all_rows) {
   for (const int rows : all_rows) {
     std::vector<float> x(static_cast<size_t>(rows) * shape.depth), y(static_cast<size_t>(rows) * shape.columns);
     for (auto& value : x) value = normal(random);
-    // Aligned, as the operators have it: a tile that crosses cache lines takes several times as long to load.
+    // Aligned, as in the operators: a tile that crosses cache lines takes several times as long to load.
     void* const scratch = std::aligned_alloc(64, (linear.scratch_bytes(rows) + 63) / 64 * 64);
     const double quantise = seconds_of([&] { linear.quantize(x.data(), shape.depth, 0, rows, scratch); });
     const double multiply = seconds_of([&] { linear.multiply(scratch, 0, rows, y.data(), shape.columns); });

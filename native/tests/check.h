@@ -1,5 +1,4 @@
-// CHECK(condition[, format, ...]) says where a condition does not hold and lets the program go on; `return failures()`
-// ends main.
+// CHECK(condition[, format, ...]) prints where a condition does not hold, and continues. `return failures()` ends main.
 #pragma once
 
 #include <cmath>
@@ -33,8 +32,8 @@ inline int failures() {
   return failure_count() == 0 ? 0 : 1;
 }
 
-// The largest distance of results from what was expected, in units of what is allowed. NaN, where a number was
-// expected, is further than any: comparisons with it are false, and a maximum would forget it.
+// The largest distance of results from expected ones, in units of the allowed distance. NaN instead of a number counts
+// as infinite; a plain maximum would lose it, because comparisons with NaN are false.
 class Worst {
  public:
   void take(double found, double expected, double unit = 1) {
@@ -52,7 +51,7 @@ class Worst {
 struct Arguments {
   int shapes;
   unsigned seed;
-  bool brief;  // leave the long ones out
+  bool brief;  // without long shapes
   std::vector<Isa> isas;
 };
 inline Arguments arguments(int count, char** words) {

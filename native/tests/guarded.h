@@ -1,4 +1,4 @@
-// Memory whose last byte is followed by a page that nobody may touch: whoever reads or writes behind it is stopped.
+// Memory that ends at a protected page, so that a read or write beyond its end stops the program.
 #pragma once
 
 #include <sys/mman.h>
@@ -14,7 +14,7 @@ namespace wordtell {
 template <typename T>
 class Guarded {
  public:
-  // Filled with 0xff, NaN as floats: what is read before it is written is seen.
+  // Filled with 0xff, which is NaN as floats, so that a read before the first write shows in the result.
   explicit Guarded(size_t count) {
     const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE)), bytes = count * sizeof(T);
     whole_ = (bytes + page - 1) / page * page + page;

@@ -5,13 +5,13 @@
 Each variant compiles the kernels once and runs every test_*.cpp:
   built       with the flags of native/build.py and this machine's compiler, as `make serve` has them
   shipped     as they ship, on this processor
-  sanitizers  under the address and undefined-behaviour sanitizers
-  tiles       the kernels for AMX on tiles in software, with the same sanitizers, where there is AVX-512 with bfloat16
-  haswell     an x86-64 processor that has no more than AVX2, under qemu-user
+  sanitizers  with the address and undefined-behaviour sanitizers
+  tiles       the kernels for AMX on tiles in software, with the same sanitizers; needs AVX-512 with bfloat16
+  haswell     on an emulated x86-64 processor with AVX2 and no AVX-512, under qemu-user
   aarch64     cross-compiled, under qemu-user
 
-shipped needs the compiler that `make wheel` installs; haswell and aarch64 are compiled by it where it is there.
-A variant whose tools or processor are not there is skipped, and the reason is printed. The seed is printed, too.
+shipped needs the compiler that `make wheel` installs; haswell and aarch64 use it if it is installed. A variant that
+this machine cannot run is skipped, with the reason. The seed is printed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ARM = "aarch64-linux-gnu"
 
 @dataclass(frozen=True)
 class Variant:
-    """How the tests are compiled and run; `missing` is why not, if they cannot be."""
+    """How the tests are compiled and run. missing: why they cannot be, or empty."""
 
     name: str
     compiler: tuple[str, ...]
@@ -61,7 +61,7 @@ def builder() -> ModuleType:
 
 
 def variants(build: ModuleType) -> list[Variant]:
-    """All of them, with what this machine lacks."""
+    """All variants, with what this machine lacks for each."""
     host = build.compiler()
     if host is None:
         sys.exit("the kernels' tests need a C++ compiler: install g++ or clang++")
@@ -82,12 +82,12 @@ def variants(build: ModuleType) -> list[Variant]:
 
 
 def qemu(program: str) -> str:
-    """What is missing of it."""
+    """Why the program cannot be run; empty if it can."""
     return "" if shutil.which(program) else f"there is no {program}: install qemu-user"
 
 
 def arm(build: ModuleType) -> Variant:
-    """For aarch64: as it ships where there is a C library for it, else by a cross compiler."""
+    """The variant aarch64: by the shipping compiler if a C library for it is installed, else by a cross compiler."""
     system, runner = Path("/usr", ARM), "qemu-aarch64"
     if build.has_zig() and system.exists():
         return Variant(
@@ -99,7 +99,7 @@ def arm(build: ModuleType) -> Variant:
 
 
 def test(build: ModuleType, variant: Variant, shapes: int, seed: int) -> bool:
-    """Compile and run every test; whether they passed."""
+    """Compile and run every test. Returns whether all passed."""
     started = time.monotonic()
     emulated = bool(variant.runner) or "-DWORDTELL_SOFTWARE_TILES" in variant.flags
     with tempfile.TemporaryDirectory() as scratch:
@@ -109,7 +109,7 @@ def test(build: ModuleType, variant: Variant, shapes: int, seed: int) -> bool:
             program = Path(scratch, source.stem)
             command = [*variant.compiler, *build.COMMON, *variant.flags, str(source), *map(str, kernels)]
             subprocess.run([*command, "-pthread", "-o", str(program)], check=True)
-            # What is emulated is ten to a hundred times slower: fewer shapes. The long ones are tested as shipped.
+            # Emulation is 10 to 100 times slower, so it tests fewer shapes. `built` and `shipped` test the long ones.
             length = "short" if variant.flags or variant.runner else "long"
             words = [str(shapes // 4 if emulated else shapes), str(seed), length, *variant.isas]
             done = subprocess.run([*variant.runner, program, *words], check=False, capture_output=True, text=True)

@@ -85,7 +85,7 @@ Data make(const Case& c, unsigned seed) {
   return data;
 }
 
-// Every head of every row turned by its position.
+// Rotates every head of every row by the row's position.
 std::vector<double> rotated(const Case& c, const std::vector<float>& rows) {
   std::vector<double> turned(rows.begin(), rows.end());
   const int half = c.head_size / 2, width = c.heads * c.head_size;
@@ -170,7 +170,7 @@ void try_case(const Case& c, unsigned seed) {
     // Three products of about unit variance, each with errors of half a step of 1/127 of a row's largest.
     const double rough = distance(want, narrow);
     CHECK(rough < (takes_bfloat16(isa) ? 0.05 : 0.2), "%s: INT8 is off by %g", text(c, isa).c_str(), rough);
-    if (takes_bfloat16(isa)) continue;  // bfloat16: other roundings, and fewer
+    if (takes_bfloat16(isa)) continue;  // bfloat16 has fewer digits
     if (first.empty()) {
       first.assign(narrow.begin(), narrow.end());
     } else {
@@ -190,7 +190,7 @@ std::vector<Bfloat16> upper_halves(const std::vector<float>& values) {
   return halves;
 }
 
-// Numbers that bfloat16 can hold give the same bits in either type.
+// Inputs that bfloat16 represents exactly give the same bits in both types.
 void same_from_halves() {
   for (const Case& c : {Case{2, 64, 45, 32, 63, true, true, true}, Case{1, 40, 17, 32, 63, true, true, true},
                         Case{3, 8, 33, 16, 31, true, true, false}}) {
@@ -214,7 +214,7 @@ void same_from_halves() {
   }
 }
 
-// The same added to every score of a row changes nothing, even where e^score is no float.
+// A number that is added to every score of a row changes nothing, even if e^score overflows.
 void scores_of_any_size() {
   const Case c{1, 64, 90, 32, 63, true, true, true};
   for (const float shift : {-40.0f, -12.0f, 12.0f, 40.0f}) {
@@ -230,14 +230,14 @@ void scores_of_any_size() {
     for (const Isa isa : isas) {
       const double exact = distance(want, computed(c, data, Precision::fp32, isa));
       CHECK(exact < 1e-3, "%s: FP32 is off by %g when scores shift by %g", name(isa), exact, 8 * shift);
-      if (!takes_bfloat16(isa)) continue;  // one large number takes all of 8 bits' steps
+      if (!takes_bfloat16(isa)) continue;  // with 8 bits one large number leaves no steps for the others
       const double rough = distance(want, computed(c, data, Precision::int8, isa));
       CHECK(rough < 0.05, "%s: INT8 is off by %g when scores shift by %g", name(isa), rough, 8 * shift);
     }
   }
 }
 
-// A text alone, and the same text inside [tokens, 3 heads head_size] with NaN before, behind and beside it.
+// A text alone gives the same bits as within [tokens, 3 * heads * head_size] with NaN around it.
 void same_whatever_stands_beside() {
   for (const int size : {40, 64}) {
     const Case c{2, size, 45, 32, 63, true, true, true};
@@ -255,7 +255,7 @@ void same_whatever_stands_beside() {
         const std::vector<float> alone = computed(c, data, precision, isa);
         const Attention attention(data.constants, precision, isa);
         for (int head = 0; head < c.heads; ++head) {
-          // The other head's columns are spoilt in turn: each head is its own work.
+          // The columns of each head in turn are NaN: the other head's result must not change.
           std::vector<float> mine = packed, out(size_t(all) * width, 7);
           for (int i = 0; i < all; ++i) {
             for (int part = 0; part < 3; ++part) {
@@ -281,7 +281,7 @@ void same_whatever_stands_beside() {
   }
 }
 
-// NaN in a value reaches every row that attends to it; in a query its own row, in a key all.
+// NaN in a value reaches every row that attends to it; in a query only its own row; in a key all rows.
 void what_is_no_number() {
   for (const Case& c : {Case{1, 64, 45, 32, 63, true, true, true}, Case{1, 40, 20, 1, 1, false, false, false},
                         Case{1, 24, 70, 16, 31, true, false, false, true, 9, 100.0f}}) {
@@ -290,7 +290,7 @@ void what_is_no_number() {
         Data data = make(c, 3);
         const int row = c.length / 2;
         (part == 0 ? data.q : part == 1 ? data.k : data.v)[size_t(row) * c.head_size + 3] = bad;
-        if (part == 1 && bad == INFINITY) continue;  // some scores are -infinity then: shares of zero
+        if (part == 1 && bad == INFINITY) continue;  // some scores are -infinity then, and their shares are 0
         for (const Isa isa : isas) {
           for (const Precision precision : {Precision::fp32, Precision::int8}) {
             const std::vector<float> out = computed(c, data, precision, isa);
@@ -305,7 +305,7 @@ void what_is_no_number() {
                 every &= !number;
               }
               if (hit) CHECK(all ? every : any, "%s: row %d of part %d", text(c, isa).c_str(), i, part);
-              // Rows of one block share its keys; what lies beyond the window may be NaN there.
+              // Rows of one block share its keys, so a row may be NaN from keys outside its own window.
               if (!hit && part == 0) CHECK(!any, "%s: row %d of part %d", text(c, isa).c_str(), i, part);
             }
           }

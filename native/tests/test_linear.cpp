@@ -1,4 +1,4 @@
-// The quantised linear of every instruction set that this processor has, against exact integers and double precision.
+// QuantizedLinear in every instruction set that this processor has, against exact integers and double precision.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -70,7 +70,7 @@ ReferenceRow quantize(const float* x, int depth) {
   return row;
 }
 
-// Quantises and multiplies in one go; the output has `spare` values behind each row, which must stay as they were.
+// Quantises and multiplies. The output has `spare` values after each row, which must not change.
 std::vector<float> run(const QuantizedLinear& linear, const std::vector<float>& x, int rows, int spare = 3) {
   const int stride = linear.columns() + spare;
   Guarded<float> from(x);
@@ -96,7 +96,7 @@ double activated(Activation activation, double x) {
   }
 }
 
-// The outputs that the formula gives for quantised rows, and what rounding may add to each.
+// The outputs by the formula for quantised rows, and the allowed rounding error of each.
 void compare(const Problem& p, const std::vector<float>& y) {
   const int outputs = p.gated ? p.columns / 2 : p.columns;
   Worst worst;
@@ -157,7 +157,7 @@ void test_shapes(Isa isa) {
   }
 }
 
-// Whole numbers with scales of 1 come back as exact integers, at the edges of u8 and s8 too.
+// Integers with scales of 1 give exact integers, also at the limits of u8 and s8.
 void test_exact_sums(Isa isa) {
   for (const int low : {0, -128, -255}) {
     Problem p = make_problem(19, 500, 70);
@@ -190,7 +190,7 @@ void test_quantized_bytes(Isa isa) {
       p.x[6 * depth + k] = std::fabs(p.x[6 * depth + k]);             // one sign
       p.x[7 * depth + k] = -std::fabs(p.x[7 * depth + k]);
     }
-    p.x[8 * depth + depth / 2] = 1e9f;  // an outlier drowns its row and no other
+    p.x[8 * depth + depth / 2] = 1e9f;  // an outlier leaves few steps for its own row only
     const ptrdiff_t stride = quantized_stride(depth);
     std::vector<uint8_t> rows(9 * stride, 99);
     quantize_rows(p.x.data(), depth, 9, depth, rows.data(), isa);
@@ -204,13 +204,13 @@ void test_quantized_bytes(Isa isa) {
       CHECK(scale == row.scale && zero_point == row.zero_point);
     }
     for (const float value : run(p.pack(isa), p.x, 9)) CHECK(!std::isnan(value));
-    p.x.erase(p.x.begin() + 5 * depth, p.x.begin() + 6 * depth);  // its products may be infinite
+    p.x.erase(p.x.begin() + 5 * depth, p.x.begin() + 6 * depth);  // its products may overflow
     p.rows = 8;
     compare(p, run(p.pack(isa), p.x, p.rows));
   }
 }
 
-// The same bits alone, in company, and in any blocks of rows and columns.
+// A row gives the same bits alone, with others, and in any blocks of rows and columns.
 void test_independence(Isa isa) {
   for (const auto& shape : {std::vector<int>{75, 130, 200}, {40, 1024, 96}, {9, 64, 64}, {230, 4096, 70}}) {
     if (brief && shape[0] > 100) continue;
@@ -232,7 +232,7 @@ void test_independence(Isa isa) {
       }
     }
     CHECK(same_bits(parts.data(), whole.data(), whole.size()));
-    // Two threads at once, each with its share of the columns.
+    // Two threads at the same time, each with half of the columns.
     const int middle = p.columns / 2 / linear.panel() * linear.panel();
     std::fill(parts.begin(), parts.end(), -1.0f);
     std::thread left([&] { linear.multiply(scratch.data(), 0, p.rows, 0, middle, parts.data(), p.columns); });
@@ -256,7 +256,7 @@ float widened(Bfloat16 half) {
   return value;
 }
 
-// Outputs in bfloat16 are those in FP32, rounded; and activations in bfloat16 quantise as the same numbers in FP32.
+// Outputs in bfloat16 are the rounded ones in FP32; activations in bfloat16 quantise like the same numbers in FP32.
 void test_halves(Isa isa) {
   for (int i = 0; i < 30; ++i) {
     const Problem p = make_problem(pick(1, 70), pick(1, 300), pick(1, 200), pick(0, 1) ? Activation::gelu : Activation::none);
@@ -293,7 +293,7 @@ void test_activation(Isa isa, Activation activation) {
   CHECK(worst.within(1), "activation %d: %g", static_cast<int>(activation), worst.value());
 }
 
-// NaN and infinity make their own row NaN and no other, whatever follows the product, and from either type.
+// NaN and infinity make their own row NaN and no other, with every activation function and in both types.
 void test_what_is_no_number(Isa isa) {
   for (const float bad : {NAN, INFINITY, -INFINITY}) {
     for (int a = 0; a < 5; ++a) {

@@ -47,12 +47,12 @@ void test_layer_norm(Isa isa, int rows, int width, float scale, float shift, Par
     std::vector<double> sum(width);
     for (int i = 0; i < width; ++i) {
       const size_t at = static_cast<size_t>(r) * width + i;
-      sum[i] = parts.residual ? x[at] + residual[at] : x[at];  // the sum itself is FP32
+      sum[i] = parts.residual ? x[at] + residual[at] : x[at];  // the sum is FP32
       if (parts.sum) CHECK(total[at] == sum[i]);
       mean += sum[i] / width;
     }
     for (int i = 0; i < width; ++i) variance += (sum[i] - mean) * (sum[i] - mean) / width;
-    // What rounding of the mean to FP32 may do where the variance is small beside it.
+    // The error from rounding the mean to FP32, if the variance is small beside it.
     const double slack = 1e-5 + 4e-7 * std::fabs(mean) / std::sqrt(variance + norm.epsilon);
     Worst worst;
     for (int i = 0; i < width; ++i) {
@@ -69,7 +69,7 @@ void test_layer_norm(Isa isa, int rows, int width, float scale, float shift, Par
   again.quantized = nullptr;
   add_layer_norm(again, isa);
   CHECK(std::memcmp(in_place.data(), y.data(), size * sizeof(float)) == 0);
-  std::vector<float> alone(width), alone_sum(width);  // the last row alone: the same bits
+  std::vector<float> alone(width), alone_sum(width);  // the last row alone must give the same bits
   LayerNorm last = norm.rows_from(rows - 1, 1);
   last.y = alone.data();
   last.sum = parts.sum ? alone_sum.data() : nullptr;

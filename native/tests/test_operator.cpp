@@ -1,4 +1,4 @@
-// What tasks throw on a pool's threads arrives at the caller, never at the pool, whose frames are C.
+// An exception of a task on a pool's thread reaches the caller and does not pass through the pool, whose code is C.
 #include <atomic>
 #include <new>
 #include <stdexcept>
@@ -13,7 +13,7 @@ using namespace wordtell;
 
 namespace {
 
-// As the runtime's: `total` calls on several threads, and a wait.
+// Like the runtime's: `total` calls on several threads, then a wait.
 OrtStatus* on_threads(const OrtKernelContext*, void (*task)(void*, size_t), size_t total, size_t, void* data) {
   std::atomic<size_t> next{0};
   std::vector<std::thread> threads;

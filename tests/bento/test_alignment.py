@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ def prepare(tokenizer: Tokenizer, text: str) -> Prepared:
 
 
 @given(text=TEXTS, order=st.randoms(use_true_random=False))
-def test_parts_are_beginnings_of_the_whole(fake_folder: ModelFolder, text: str, order) -> None:  # type: ignore[no-untyped-def]
+def test_parts_are_beginnings_of_the_whole(fake_folder: ModelFolder, text: str, order: Random) -> None:
     tokenizer = Tokenizer(fake_folder.tokenizer)
     alignment = Alignment(tokenizer, fake_folder.manifest)
     prepared = prepare(tokenizer, text)

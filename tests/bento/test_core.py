@@ -32,7 +32,7 @@ from hypothesis.stateful import (
 )
 from starlette.requests import ClientDisconnect
 
-from bento.api.body import Bodies
+from bento.api.body import Bodies, Hold
 from bento.api.scoring import Turn
 from bento.detector import Detector, Scores
 from bento.engines import Batching
@@ -205,8 +205,8 @@ class CoreMachine(RuleBasedStateMachine):
         return self.ask(asked.texts, asked.owner)
 
     def ask(self, texts: list[str], owner: str) -> _Asked:
-        gone = Gone(self.loop)
-        turn = Turn(gone, self.detector, owner, LIMITS, Bodies(1), asyncio.Lock(), time.perf_counter())  # type: ignore[arg-type]
+        gone: Any = Gone(self.loop)  # as much of a request as a turn needs
+        turn = Turn(gone, self.detector, owner, LIMITS, Hold(Bodies(1)), asyncio.Lock(), time.perf_counter())
         task = self.loop.create_task(turn.score(texts, "sentences"))
         asked = _Asked(texts, owner, gone, task, closed=self.closed)
         self.asked.append(asked)

@@ -303,7 +303,7 @@ def test_a_config_file_that_is_not_there(tmp_path: Path) -> None:
 def test_settings_are_frozen() -> None:
     loaded = settings.load({}).settings
     with pytest.raises(ValueError, match="frozen"):
-        loaded.api.max_words = 3  # type: ignore[misc]
+        loaded.api.max_words = 3  # type: ignore[misc]  # what must fail
 
 
 def test_every_setting_says_what_it_means() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from random import Random
 
 import numpy as np
 import pytest
@@ -68,7 +69,9 @@ def test_they_are_those_of_the_rule(scores: NDArray[np.float64], threshold: floa
 
 
 @given(SCORES, THRESHOLDS, st.randoms(use_true_random=False))
-def test_a_score_that_stays_on_its_side_changes_nothing(scores: NDArray[np.float64], threshold: float, chance) -> None:  # type: ignore[no-untyped-def]
+def test_a_score_that_stays_on_its_side_changes_nothing(
+    scores: NDArray[np.float64], threshold: float, chance: Random
+) -> None:
     levels = [0.0, threshold / 2, threshold, 1.0]
     moved = scores.copy()
     for index, score in enumerate(scores):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,8 @@ def read(fast: Fast, folder: Path) -> Tokenizer:
 @pytest.mark.parametrize("make", [wordpiece, byte_level, unigram])
 @pytest.mark.parametrize("typed", [*CONTROLS, "<s>", "</s>", "<pad>", "<unk>", "<mask>"])
 @pytest.mark.parametrize("around", ["a {} b", "{}", "a{}b", "  {}  ", "{0}{0}"])
-def test_typed_control_tokens_are_text(make: object, typed: str, around: str, tmp_path: Path) -> None:
-    fast = make()  # type: ignore[operator]
+def test_typed_control_tokens_are_text(make: Callable[[], Fast], typed: str, around: str, tmp_path: Path) -> None:
+    fast = make()
     controls = {fast.token_to_id(token) for token in (*CONTROLS, "<s>", "</s>", "<pad>", "<mask>")} - {None}
     unknown = {fast.token_to_id("[UNK]"), fast.token_to_id("<unk>")}  # what a vocabulary says of a letter it lacks
     found = set(read(fast, tmp_path).encode(around.format(typed)).ids.tolist())
@@ -62,8 +63,8 @@ def test_typed_control_tokens_are_text(make: object, typed: str, around: str, tm
 
 
 @pytest.mark.parametrize("make", [wordpiece, byte_level, unigram])
-def test_all_other_texts_are_tokenised_as_they_were(make: object, tmp_path: Path) -> None:
-    fast = make()  # type: ignore[operator]
+def test_all_other_texts_are_tokenised_as_they_were(make: Callable[[], Fast], tmp_path: Path) -> None:
+    fast = make()
     tokenizer = read(fast, tmp_path)
     for text in ("a b ab zz", "the cement's end.", "[sep", "éa 你好 👍", "", " \n "):
         theirs, ours = fast.encode(text, add_special_tokens=False), tokenizer.encode(text)

@@ -22,25 +22,21 @@ CORPUS = [
 VOCABULARY = 300
 
 
-class _Few:
-    """`texts.verification` with a tenth of its words, so that a conversion takes seconds; `full` is the real one."""
-
-    full = staticmethod(texts.verification)
-
-    def __call__(self, least: int) -> tuple[texts.Text, ...]:
-        return self.full(min(least, 500))
+# Before `few_texts` replaces it.
+verification = texts.verification
 
 
 @pytest.fixture(autouse=True)
 def few_texts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts, "verification", _Few())
+    """At most 500 words to verify with, so that a conversion takes seconds."""
+    monkeypatch.setattr(texts, "verification", lambda least: verification(min(least, 500)))
     monkeypatch.setattr(sensitivity, "MOST_TEXTS", 4)
     if "every_set" not in request.keywords:
         monkeypatch.setattr(verify, "lower_instruction_sets", lambda _: ())
 
 
 # Big enough that rounding shows, small enough for seconds. Long positions, for lengths that a test asks for.
-SMALL = {
+SMALL: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 64,
     "num_hidden_layers": 2,

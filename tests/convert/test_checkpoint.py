@@ -28,7 +28,7 @@ def edit(folder: Path, name: str = "config.json", **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def reweigh(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:
+def reweigh(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
     weights = safetensors.torch.load_file(folder / WEIGHTS)
     change(weights)
     safetensors.torch.save_file(weights, folder / WEIGHTS, {"format": "pt"})
@@ -224,15 +224,15 @@ def test_a_sentencepiece_model_becomes_the_same_fast_tokenizer(make_checkpoint: 
         model_writer=trained,
         vocab_size=36,
         model_type="unigram",
-        **{
-            "pad_id": 0,
-            "pad_piece": "[PAD]",
-            "bos_id": 1,
-            "bos_piece": "[CLS]",
-            "eos_id": 2,
-            "eos_piece": "[SEP]",
-        },
-        **{"unk_id": 3, "unk_piece": "[UNK]", "minloglevel": 2},
+        pad_id=0,
+        pad_piece="[PAD]",
+        bos_id=1,
+        bos_piece="[CLS]",
+        eos_id=2,
+        eos_piece="[SEP]",
+        unk_id=3,
+        unk_piece="[UNK]",
+        minloglevel=2,
     )
     (folder / "spm.model").write_bytes(trained.getvalue())
     fast = tokenizers.Tokenizer.from_str(checkpoint.read(str(folder)).tokenizer)

@@ -14,6 +14,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -106,11 +107,11 @@ def test_errors_are_one_line_with_their_own_code(make_checkpoint: MakeCheckpoint
     assert left(tmp_path) == {"checkpoint", "mine"}
 
 
-def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
+def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
     given = [str(argument) for argument in arguments]
     # Tests that run in the background of a shell inherit an ignored Ctrl-C, and Python then leaves it ignored.
     options.setdefault("preexec_fn", partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
-    return subprocess.Popen([*COMMAND, *given, "--verify-words", "200"], stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen([*COMMAND, *given, "--verify-words", "200"], stderr=subprocess.PIPE, text=True, **options)
 
 
 @pytest.mark.parametrize(

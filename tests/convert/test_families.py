@@ -61,10 +61,10 @@ def test_rows_of_the_table_of_positions_are_the_limit(
     assert checkpoint.read(str(make_checkpoint(kind))).position_limit == limit
 
 
-def pieces(**names_of_pieces: str) -> bytes:
+def pieces() -> bytes:
     trained = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([*CORPUS, "find"]), model_writer=trained, vocab_size=36, minloglevel=2, **names_of_pieces
+        sentence_iterator=iter([*CORPUS, "find"]), model_writer=trained, vocab_size=36, minloglevel=2
     )
     return trained.getvalue()
 

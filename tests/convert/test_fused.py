@@ -124,9 +124,10 @@ def test_fp32_differs_by_rounding_alone_in_company(converted: Converted) -> None
 def test_both_graphs_read_the_same_weights(converted: Converted) -> None:
     for whole in converted.folders.values():
         sizes = {name: record.bytes for name, record in whole.manifest.files.items()}
-        values = [ir.load(path).graph.initializers.values() for path in (whole.model, whole.fused)]  # type: ignore[arg-type]
+        assert whole.fused is not None
+        values = [ir.load(path).graph.initializers.values() for path in (whole.model, whole.fused)]
         outside = {
-            (value.const_value.location, value.const_value.offset, value.const_value.length)
+            (value.const_value.location, value.const_value.offset, value.const_value.length or 0)
             for graph in values
             for value in graph
             if isinstance(value.const_value, ir.ExternalTensor)

@@ -78,7 +78,8 @@ def test_the_same_checkpoint_gives_the_same_bytes(make_checkpoint: MakeCheckpoin
 
 def test_every_layer_of_mpnet_adds_one_bias_that_is_gathered_once(make_checkpoint: MakeCheckpoint) -> None:
     graph = export.export(checkpoint.read(str(make_checkpoint("mpnet"))), "fp32").graph
-    tables = [node for node in graph if node.op_type == "Gather" and "of_distances" in (node.inputs[0].name or "")]  # type: ignore[union-attr]
+    gathered = [node.inputs[0] for node in graph if node.op_type == "Gather"]
+    tables = [table for table in gathered if table is not None and "of_distances" in (table.name or "")]
     assert len(tables) == 1
     assert len(mpnet.buckets()) == 2 * mpnet.FARTHEST + 1
     # Beyond the farthest distance no bucket is new.

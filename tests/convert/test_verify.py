@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -26,7 +25,7 @@ from convert.errors import TextsError, VerificationError
 from convert.figures import Figures, Limits, Variant
 from convert.measure import Measurement
 from convert.order import Order
-from tests.convert.conftest import LABELS, MakeCheckpoint
+from tests.convert.conftest import LABELS, MakeCheckpoint, verification
 
 FIGURES = Figures(
     words=100,
@@ -46,7 +45,7 @@ FIGURES = Figures(
 )
 
 
-def quiet(_title: str, _parts: int | None = None) -> Any:
+def quiet(title: str, parts: int | None = None) -> AbstractContextManager[Callable[[], None]]:
     return nullcontext(lambda: None)
 
 
@@ -109,7 +108,7 @@ def test_without_a_flip_the_bound_is_not_zero() -> None:
 
 
 def test_no_text_both_calibrates_and_verifies() -> None:
-    asked = {text.text for text in texts.verification.full(10**9)}  # type: ignore[attr-defined]
+    asked = {text.text for text in verification(10**9)}
     used = set(texts.calibration(10**3))
     assert not asked & used
     assert sum(len(words.split(text)) for text in asked) >= 20_000
@@ -119,7 +118,7 @@ def test_no_text_both_calibrates_and_verifies() -> None:
 @pytest.mark.parametrize("sort", ["numbers", "code", "names", "scripts"])
 def test_verification_has_texts_of_every_kind(sort: str) -> None:
     kind = {text for name, text in made.texts(80, seed=0) if name == sort}
-    assert kind & {text.text for text in texts.verification.full(20_000)}  # type: ignore[attr-defined]
+    assert kind & {text.text for text in verification(20_000)}
 
 
 def test_ranks_share_their_ties() -> None:

@@ -94,7 +94,7 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def score(served: Tokenizer, text: str, values: np.ndarray, rule: WordScore) -> list[float]:
     encoding = served.encode(text)
     marks = served.marks(encoding) if rule == "first" else None
-    return words.score(words.split(text), encoding.offsets, values, rule, marks).tolist()
+    return list(words.score(words.split(text), encoding.offsets, values, rule, marks))
 
 
 def test_the_first_token_is_that_of_training_word_by_word(kind: tuple[Any, Tokenizer]) -> None:

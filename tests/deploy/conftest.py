@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from deploy import cli, waiting
+from deploy.types import Object
 from tests.deploy import controllers
 from tests.deploy.api_server import ApiServer
 
@@ -29,11 +30,21 @@ class Done:
     err: str
 
 
+Deploy = Callable[..., Done]
+
+
 def node(name: str = "big", cpu: str = "16", memory: str = "64Gi", **labels: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": {},
         "status": {"allocatable": {"cpu": cpu, "memory": memory}, "conditions": [{"type": "Ready", "status": "True"}]},
     }  # fmt: skip
+
+
+def existing(server: ApiServer, plural: str, name: str) -> Object:
+    """As `server.find`, for an object that must be there."""
+    found = server.find(plural, name)
+    assert found is not None, f"{plural}/{name}"
+    return found
 
 
 @pytest.fixture
@@ -63,9 +74,7 @@ def cluster(kubeconfig: Path) -> Any:
 
 
 @pytest.fixture
-def wordtell_deploy(
-    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Done]:
+def wordtell_deploy(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Deploy:
     """Run the command as a shell would."""
     pytest.importorskip("kubernetes", reason=NEEDS)
     pytest.importorskip("helm_python", reason=NEEDS)

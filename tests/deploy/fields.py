@@ -134,7 +134,8 @@ def _paths(tree: Object, path: Path = ()) -> Iterator[Path]:
 
 
 def _is_named(keys: tuple[str, ...], value: Any) -> bool:
-    return bool(keys) and keys[-1] in _NAMED and isinstance(value, list) and value and all("name" in i for i in value)
+    named = bool(keys) and keys[-1] in _NAMED and isinstance(value, list)
+    return named and value != [] and all("name" in one for one in value)
 
 
 def _unset(item: Any, path: Path) -> None:

@@ -35,7 +35,7 @@ def unknown(value: Any, kind: str, path: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    wrong = []
+    wrong: list[str] = []
     for document in json.load(sys.stdin):
         version, name = document["apiVersion"].rpartition("/")[2], document["kind"]
         wrong += unknown(document, f"{version[0].upper()}{version[1:]}{name}", name)

@@ -16,8 +16,9 @@ import yaml
 
 from bento import __version__, metrics
 from bento.settings import ROOT, ApiSettings, Settings, fields, load
+from deploy.render import CHART
 from tests import clients
-from tests.deploy.charts import CHART, CUSTOM, all_values, generator, kinds, only, pod, rendered
+from tests.deploy.charts import CUSTOM, all_values, generator, kinds, only, pod, rendered
 
 # The oldest that the chart allows, one between, and the newest whose schemas there are.
 KUBERNETES = ("1.27", "1.31", kubernetes_validate.latest_version())

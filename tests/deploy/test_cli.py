@@ -6,21 +6,22 @@ import copy
 import io
 import json
 import re
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import yaml
 
 from deploy import needs, preflight, render
-from deploy.types import Release
+from deploy.types import Object, Release
 from tests.deploy import controllers
+from tests.deploy.api_server import ApiServer
+from tests.deploy.conftest import Deploy, existing
 from tests.deploy.wire import Refused
 
 
-def test_apply_then_status_then_delete(wordtell_deploy, server) -> None:
+def test_apply_then_status_then_delete(wordtell_deploy: Deploy, server: ApiServer) -> None:
     done = wordtell_deploy("apply")
     assert done.code == 0, done.err
     assert "wordtell revision 1: ready after" in done.out
@@ -35,14 +36,14 @@ def test_apply_then_status_then_delete(wordtell_deploy, server) -> None:
     assert "nothing is deployed as wordtell in the namespace shop" in wordtell_deploy("status").err
 
 
-def test_the_values_of_an_apply_are_all_of_them(wordtell_deploy, server) -> None:
+def test_the_values_of_an_apply_are_all_of_them(wordtell_deploy: Deploy, server: ApiServer) -> None:
     """Helm would go on with the earlier ones when none are given."""
     assert wordtell_deploy("apply", "--set", "greeting=first").code == 0
     assert wordtell_deploy("apply").code == 0
-    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "hello"}
+    assert existing(server, "configmaps", "wordtell")["data"] == {"greeting": "hello"}
 
 
-def test_wordtells_own_chart_goes_the_same_way(wordtell_deploy, server) -> None:
+def test_wordtells_own_chart_goes_the_same_way(wordtell_deploy: Deploy, server: ApiServer) -> None:
     done = wordtell_deploy("apply", "--chart", str(render.CHART))
     assert done.code == 0, done.err
     assert "Deployment/wordtell: 2 of 2 available" in done.err
@@ -55,10 +56,10 @@ def test_the_pods_of_an_inferenceservice_are_counted_once() -> None:
     objects = render.render(render.Order(Release("wordtell", "shop"), "kserve", sets=values)).objects
     assert {item["kind"] for item in objects} == {"ServingRuntime", "InferenceService"}
     (need,) = needs.needs(objects)
-    assert (need.name.kind, need.replicas, need.requests["cpu"]) == ("InferenceService", 2, 12)
+    assert (need.name.kind, need.replicas, need.requests["cpu"]) == ("InferenceService", 2, Decimal(12))
 
 
-def test_render_prints_nothing_but_yaml(wordtell_deploy) -> None:
+def test_render_prints_nothing_but_yaml(wordtell_deploy: Deploy) -> None:
     done = wordtell_deploy("render", "--set", "greeting=hi", "--namespace", "x")
     kinds = [item["kind"] for item in yaml.safe_load_all(done.out)]
     assert kinds == ["ConfigMap", "Service", "Deployment"]
@@ -75,7 +76,9 @@ def test_render_prints_nothing_but_yaml(wordtell_deploy) -> None:
         (controllers.unschedulable("0/3 nodes are available"), "Unschedulable: 0/3 nodes are available"),
     ],
 )
-def test_a_rollout_that_cannot_work_fails_at_once(wordtell_deploy, server, status, said) -> None:
+def test_a_rollout_that_cannot_work_fails_at_once(
+    wordtell_deploy: Deploy, server: ApiServer, status: Callable[[Object], Object], said: str
+) -> None:
     server.controllers[:] = [controllers.deployment(status)]
     done = wordtell_deploy("apply", "--timeout", "60")
     assert done.code == 1
@@ -83,11 +86,11 @@ def test_a_rollout_that_cannot_work_fails_at_once(wordtell_deploy, server, statu
     assert done.err.startswith("Deployment/wordtell: ") or done.err.startswith("wordtell-deploy: ")
 
 
-def test_a_crash_brings_the_end_of_the_log(wordtell_deploy, server) -> None:
+def test_a_crash_brings_the_end_of_the_log(wordtell_deploy: Deploy, server: ApiServer) -> None:
     ended = {"reason": "Error", "exitCode": 1, "message": "model.onnx: checksum differs"}
     server.controllers[:] = [controllers.deployment(controllers.waiting("CrashLoopBackOff", "", ended))]
 
-    def log(state, item) -> None:
+    def log(state: ApiServer, item: Object) -> None:
         state.logs.update(
             {key[3]: "wordtell: /mnt/models: no manifest.json" for key in state.objects if key[1] == "pods"}
         )
@@ -104,24 +107,26 @@ def test_a_crash_brings_the_end_of_the_log(wordtell_deploy, server) -> None:
     assert "nothing is deployed" in wordtell_deploy("status").err
 
 
-def test_a_failed_rollout_does_not_spoil_the_next(wordtell_deploy, server) -> None:
+def test_a_failed_rollout_does_not_spoil_the_next(wordtell_deploy: Deploy, server: ApiServer) -> None:
     server.controllers[:] = [controllers.deployment(controllers.waiting("ErrImagePull", "no such image"))]
     assert "ErrImagePull: no such image" in wordtell_deploy("apply", "--set", "image.tag=v9").err
     server.controllers[:] = [controllers.deployment()]
     assert wordtell_deploy("apply").code == 0
 
 
-def test_rollback_brings_config_back_and_takes_away_what_was_not_there(wordtell_deploy, server) -> None:
+def test_rollback_brings_config_back_and_takes_away_what_was_not_there(
+    wordtell_deploy: Deploy, server: ApiServer
+) -> None:
     server.put({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"}})
     assert wordtell_deploy("apply", "--set", "greeting=first").code == 0
     second = wordtell_deploy("apply", "--set", "greeting=second,ingress.enabled=true,cache=true")
     assert second.code == 0, second.err
-    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "second"}
+    assert existing(server, "configmaps", "wordtell")["data"] == {"greeting": "second"}
     done = wordtell_deploy("rollback")
     assert done.code == 0, done.err
     assert "Ingress/wordtell deleted" in done.out
     assert "PersistentVolumeClaim/wordtell-cache kept" in done.out
-    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "first"}
+    assert existing(server, "configmaps", "wordtell")["data"] == {"greeting": "first"}
     assert server.find("ingresses", "wordtell") is None
     status = wordtell_deploy("status").out
     assert "3, deployed" in status
@@ -134,24 +139,24 @@ def test_rollback_brings_config_back_and_takes_away_what_was_not_there(wordtell_
     assert server.find("persistentvolumeclaims", "wordtell-cache") is not None, "data stays"
 
 
-def test_a_conflict_is_found_before_anything_is_changed(wordtell_deploy, server) -> None:
+def test_a_conflict_is_found_before_anything_is_changed(wordtell_deploy: Deploy, server: ApiServer) -> None:
     assert wordtell_deploy("apply").code == 0
-    edited = copy.deepcopy(server.find("services", "wordtell"))
+    edited = copy.deepcopy(existing(server, "services", "wordtell"))
     edited["spec"]["ports"] = [{"port": 81}]
     server.put(edited, "kubectl-edit")
     done = wordtell_deploy("apply", "--set", "greeting=other")
     assert done.code == 1
     assert "Service/wordtell: kubectl-edit owns .spec.ports; --force-conflicts" in done.err
     assert "nothing was changed" in done.err
-    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "hello"}
+    assert existing(server, "configmaps", "wordtell")["data"] == {"greeting": "hello"}
     done = wordtell_deploy("apply", "--force-conflicts")
     assert done.code == 0, done.err
-    assert server.find("services", "wordtell")["spec"]["ports"] == [{"port": 80, "targetPort": 3000}]
+    assert existing(server, "services", "wordtell")["spec"]["ports"] == [{"port": 80, "targetPort": 3000}]
 
 
-def test_an_apply_that_stops_half_way_is_taken_back(wordtell_deploy, server) -> None:
+def test_an_apply_that_stops_half_way_is_taken_back(wordtell_deploy: Deploy, server: ApiServer) -> None:
     # The rehearsal passes, and the server fails in the middle of the real one.
-    def fail(state, item) -> None:
+    def fail(state: ApiServer, item: Object) -> None:
         if item["kind"] == "ConfigMap":
             state.controllers.remove(fail)
             state.scripted.append(("PATCH", "services", Refused(500, "InternalError", "etcdserver: request timed out")))
@@ -166,22 +171,22 @@ def test_an_apply_that_stops_half_way_is_taken_back(wordtell_deploy, server) -> 
     server.controllers.append(fail)
     done = wordtell_deploy("apply", "--set", "greeting=other")
     assert "etcdserver: request timed out [rolled back to revision 1, as revision 3]" in done.err
-    assert server.find("configmaps", "wordtell")["data"] == {"greeting": "hello"}
+    assert existing(server, "configmaps", "wordtell")["data"] == {"greeting": "hello"}
 
 
-def test_dry_run_changes_nothing(wordtell_deploy, server) -> None:
+def test_dry_run_changes_nothing(wordtell_deploy: Deploy, server: ApiServer) -> None:
     before = set(server.objects)
     done = wordtell_deploy("apply", "--dry-run")
     assert "the cluster would take all of it" in done.out
     assert set(server.objects) == before
 
 
-def test_create_namespace(wordtell_deploy, server) -> None:
+def test_create_namespace(wordtell_deploy: Deploy, server: ApiServer) -> None:
     done = wordtell_deploy("apply", "-n", "new")
     assert done.code == 1
     assert "kubectl create namespace new, or give --create-namespace" in done.err
     assert wordtell_deploy("apply", "-n", "new", "--create-namespace").code == 0
-    labels = server.find("namespaces", "new")["metadata"]["labels"]
+    labels = existing(server, "namespaces", "new")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
@@ -200,7 +205,9 @@ def test_create_namespace(wordtell_deploy, server) -> None:
         (["--set", "resources.requests.cpu=99,resources.limits.cpu=99"], "no node has 99 cores and 4 GiB allocatable"),
     ],
 )
-def test_bad_input_is_one_line_and_changes_nothing(wordtell_deploy, server, arguments, said) -> None:
+def test_bad_input_is_one_line_and_changes_nothing(
+    wordtell_deploy: Deploy, server: ApiServer, arguments: list[str], said: str
+) -> None:
     before = set(server.objects)
     done = wordtell_deploy("apply", *arguments)
     assert done.code == 1
@@ -209,7 +216,7 @@ def test_bad_input_is_one_line_and_changes_nothing(wordtell_deploy, server, argu
     assert set(server.objects) == before
 
 
-def test_preflight_prints_a_table_and_json(wordtell_deploy, server) -> None:
+def test_preflight_prints_a_table_and_json(wordtell_deploy: Deploy, server: ApiServer) -> None:
     done = wordtell_deploy("preflight")
     assert done.code == 0, done.out
     assert "room for 1 pods with 12 cores and 4 GiB each; 1 wanted" in done.out
@@ -219,51 +226,6 @@ def test_preflight_prints_a_table_and_json(wordtell_deploy, server) -> None:
     by_check = {finding["check"]: finding for finding in json.loads(done.out)}
     assert by_check["permissions"]["message"] == "you may not patch deployments.apps in shop"
     assert by_check["nodes"]["status"] == "warn"
-
-
-@pytest.fixture
-def backend() -> Iterator[ThreadingHTTPServer]:
-    """What a pod of ours answers, in the contract's shape."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            return
-
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            metadata = {
-                "model_version": "tiny-int8-1",
-                "processing_time_ms": 3.2,
-                "engine": "fake",
-                "precision": "int8",
-            }
-            scores = [[0.5] * len(text.split()) for text in asked["sentences"]]
-            body = json.dumps({"probabilities": scores, "metadata": metadata}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as served:
-        thread = threading.Thread(target=served.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield served
-        served.shutdown()
-        thread.join()
-
-
-def test_smoke_through_a_port_forward_and_at_an_address(wordtell_deploy, server, backend) -> None:
-    port = backend.server_address[1]
-    server.backends["3000"] = port
-    assert wordtell_deploy("apply").code == 0
-    done = wordtell_deploy("smoke")
-    assert done.code == 0, done.err
-    assert "15 words, mean probability 0.50, tiny-int8-1 (fake, int8)" in done.out
-    assert "Pod/wordtell-" in done.out
-    assert "answered in" in wordtell_deploy("smoke", "--url", f"http://127.0.0.1:{port}").out
-    assert "not an http" in wordtell_deploy("smoke", "--url", "ftp://x").err
 
 
 def test_the_role_in_the_document_grants_what_preflight_asks_for() -> None:
@@ -283,7 +245,7 @@ def test_the_role_in_the_document_grants_what_preflight_asks_for() -> None:
     assert set(preflight.OWN) | applied <= granted
 
 
-def test_an_old_definition_of_a_custom_resource_stops_it(wordtell_deploy, server) -> None:
+def test_an_old_definition_of_a_custom_resource_stops_it(wordtell_deploy: Deploy, server: ApiServer) -> None:
     server.served["serving.kserve.io/v1alpha1"] = [("InferenceService", "inferenceservices", True)]
     done = wordtell_deploy("apply", "kserve")
     assert done.code == 1
@@ -291,10 +253,10 @@ def test_an_old_definition_of_a_custom_resource_stops_it(wordtell_deploy, server
     assert server.find("configmaps", "wordtell") is None
 
 
-def test_an_inference_service_is_waited_for_by_its_conditions(wordtell_deploy, server) -> None:
+def test_an_inference_service_is_waited_for_by_its_conditions(wordtell_deploy: Deploy, server: ApiServer) -> None:
     server.served["serving.kserve.io/v1beta1"] = [("InferenceService", "inferenceservices", True)]
 
-    def serve(state, item) -> None:
+    def serve(state: ApiServer, item: Object) -> None:
         if item["kind"] == "InferenceService":
             ready = {"type": "Ready", "status": "True"}
             state.put({**item, "status": {"conditions": [ready], "url": "http://w.example.org"}}, "kserve")
@@ -305,7 +267,7 @@ def test_an_inference_service_is_waited_for_by_its_conditions(wordtell_deploy, s
     assert "http://w.example.org, Ready True" in wordtell_deploy("status").out
 
 
-def test_delete_asks(wordtell_deploy, server, monkeypatch) -> None:
+def test_delete_asks(wordtell_deploy: Deploy, server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert wordtell_deploy("apply").code == 0
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     done = wordtell_deploy("delete")

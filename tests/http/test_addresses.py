@@ -56,7 +56,7 @@ def ready(address: str) -> bool:
 
 def healthy(scratch: Path) -> bool:
     """As the image asks: with the standard library alone."""
-    command = [serving_python(), "-S", "bento/api/healthcheck.py"]
+    command: list[str | Path] = [serving_python(), "-S", "bento/api/healthcheck.py"]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "TMPDIR": str(scratch)}, capture_output=True, check=False
     )

@@ -48,7 +48,7 @@ def test_texts_are_split_answered_in_order_and_long_ones_sent_as_documents(serve
 def test_only_what_was_asked_for_comes(server: Server) -> None:
     with Client(address(server)) as client:
         (result,) = client.score(["the word"])
-    assert result.offsets is result.spans is result.summary is result.threshold is None
+    assert (result.offsets, result.spans, result.summary, result.threshold) == (None,) * 4
 
 
 def test_results_come_before_the_last_text_is_read(server: Server) -> None:
@@ -65,7 +65,7 @@ def test_results_come_before_the_last_text_is_read(server: Server) -> None:
 
 
 def test_an_error_names_the_text_and_loses_none_before_it(server: Server) -> None:
-    got = []
+    got: list[int] = []
     with Client(address(server), max_texts=2) as client, pytest.raises(Refused) as caught:
         got.extend(result.index for result in _each(client, ["a", "b", "c", " ", "e"], got))
     assert caught.value.index == 3

@@ -33,7 +33,12 @@ def test_texts_become_a_job_whose_results_are_those_of_requests(server: Server) 
 
 
 def test_the_async_client_does_the_same(server: Server) -> None:
-    pairs = [("a\u2028b", "two words"), (7, "half of a pair \ud800"), ("c", " "), ("d", "")]
+    pairs: list[tuple[str | int, str]] = [
+        ("a\u2028b", "two words"),
+        (7, "half of a pair \ud800"),
+        ("c", " "),
+        ("d", ""),
+    ]
 
     async def ask() -> list[tuple[str | int, int, str]]:
         async with AsyncClient(address(server)) as client:

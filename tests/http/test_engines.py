@@ -34,7 +34,7 @@ DEV = ROOT / ".venv-dev" / "bin" / "python"
 def answer(log: Path, settings: Mapping[str, str], python: Path | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a server says of the texts, and of itself."""
     common = {"WORDTELL_MODEL__WINDOW_OVERLAP": "16"}
-    with Server(log, common | settings, python=python) as server:
+    with Server(log, {**common, **settings}, python=python) as server:
         found = server.client.post(PATH, json={"sentences": TEXTS})
         assert found.status_code == httpx.codes.OK, found.text
         return found.json(), server.client.get("/api/v1/health").json()

@@ -63,7 +63,7 @@ def one_answer(connection: socket.socket) -> bytes:
     while b"\r\n\r\n" not in received:
         received += connection.recv(65536) or pytest.fail("closed without an answer")
     head, _, rest = received.partition(b"\r\n\r\n")
-    length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
+    (length,) = map(int, re.findall(rb"(?i)content-length: (\d+)", head))
     while len(rest) < length:
         rest += connection.recv(65536) or pytest.fail("closed within an answer")
     return head + b"\r\n\r\n" + rest

@@ -104,7 +104,7 @@ def test_infer_in_binary_both_ways(server: Server) -> None:
     sizes = [output["parameters"]["binary_data_size"] for output in answer["outputs"]]
     assert sum(sizes) == len(response.content) - end
     flat = [value for words in expected(server) for value in words]
-    assert np.frombuffer(response.content[end : end + sizes[0]], "<f4").tolist() == np.float32(flat).tolist()
+    assert np.frombuffer(response.content[end : end + sizes[0]], "<f4").tolist() == np.array(flat, np.float32).tolist()
     assert np.frombuffer(response.content[end + sizes[0] :], "<i8").tolist() == [len(text.split()) for text in TEXTS]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import time
+from typing import Any
 
 import httpx
 import numpy as np
@@ -21,7 +22,7 @@ PATH = "/api/v1/predict/sentences"
 EXAMPLES = ROOT / "examples" / "test_120_sentences.json"
 
 
-def predict(server: Server, sentences: list[str]) -> dict[str, object]:
+def predict(server: Server, sentences: list[str]) -> dict[str, Any]:
     response = server.client.post(PATH, json={"sentences": sentences})
     assert response.status_code == 200, response.text
     return dict(response.json())
@@ -53,7 +54,7 @@ def test_scores_are_the_models_own(server: Server) -> None:
     vocabulary = fakes.tokenizer().get_vocab()
     the, a = (1 / (1 + np.exp(-fakes.logit(vocabulary[token]))) for token in ("▁the", "a"))
     # The space before "a" is a token of its own, which overlaps no word.
-    assert answer["probabilities"][0] == pytest.approx([the, a], abs=6e-5)  # type: ignore[index]
+    assert answer["probabilities"][0] == pytest.approx([the, a], abs=6e-5)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_scores_are_the_models_own(server: Server) -> None:
 )
 @pytest.mark.parametrize("model", ["server", "embedded"])
 def test_any_text_is_scored(request: pytest.FixtureRequest, model: str, text: str) -> None:
-    (scores,) = predict(request.getfixturevalue(model), [text])["probabilities"]  # type: ignore[misc]
+    (scores,) = predict(request.getfixturevalue(model), [text])["probabilities"]
     assert len(scores) == len(text.split())
     assert all(0 <= score <= 1 for score in scores)
 
@@ -110,20 +111,20 @@ def test_without_include_the_answer_is_as_ever(server: Server, body: dict[str, l
 
 def test_the_limits_themselves_are_allowed(server: Server) -> None:
     answer = predict(server, long_texts(120, "most"))
-    assert answer["metadata"]["total_words"] == 120 * 350  # type: ignore[index]
+    assert answer["metadata"]["total_words"] == 120 * 350
 
 
 def test_a_text_seen_before_is_known(server: Server) -> None:
     first = predict(server, ["seen before", "and", "seen before"])
     second = predict(server, ["never seen", "seen before"])
-    assert first["metadata"]["cached_sentences"] == 0  # type: ignore[index]
-    assert second["metadata"]["cached_sentences"] == 1  # type: ignore[index]
-    assert second["probabilities"][1] == first["probabilities"][0]  # type: ignore[index]
+    assert first["metadata"]["cached_sentences"] == 0
+    assert second["metadata"]["cached_sentences"] == 1
+    assert second["probabilities"][1] == first["probabilities"][0]
 
 
 def test_scores_do_not_depend_on_neighbours_or_load(embedded: Server) -> None:
     texts = [*json.loads(EXAMPLES.read_bytes())["sentences"][:4], "It was the best of times."]
-    alone = [predict(embedded, [text])["probabilities"][0] for text in texts]  # type: ignore[index]
+    alone = [predict(embedded, [text])["probabilities"][0] for text in texts]
 
     async def crowd() -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=str(embedded.client.base_url), timeout=120) as client:

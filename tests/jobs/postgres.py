@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -28,7 +29,9 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         """`folder` is made, and everybody may enter those above it."""
-        self._bin = programs()
+        found = programs()
+        assert found is not None, "no PostgreSQL is installed"
+        self._bin = found
         self.folder = folder
         self._data = folder / "data"
         self.port = free_port()
@@ -82,7 +85,7 @@ class Postgres:
     def _run(self, program: str, *options: str) -> None:
         subprocess.run([str(self._bin / program), *options], check=True, capture_output=True, **self._user())
 
-    def _user(self) -> dict[str, object]:
+    def _user(self) -> dict[str, Any]:
         if os.geteuid() != 0:
             return {"cwd": self.folder}
         nobody = pwd.getpwnam("nobody")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bento.client import AsyncClient, Client, JobResult
+from bento.client import AsyncClient, Client, Job, JobResult
 from tests.http.server import Server
 from tests.jobs import work
 
@@ -46,7 +46,7 @@ def test_a_server_that_is_killed_while_a_job_is_sent_waited_for_and_read(one: Se
         killed.join()
         again = client.jobs.submit(iter(found))
         assert again.id == job.id
-        states = []
+        states: list[Job] = []
         for state in client.jobs.watch(job):
             if not states:
                 pool.submit(restart, one).result()
@@ -67,7 +67,7 @@ def test_results_are_read_as_they_come_while_the_server_restarts(one: Server) ->
     found = work.texts(COUNT, "async")
 
     async def read() -> list[JobResult]:
-        results = []
+        results: list[JobResult] = []
         async with AsyncClient(address(one), patience_s=120) as client:
             job = await client.jobs.submit(found)
             async for result in client.jobs.results(job):

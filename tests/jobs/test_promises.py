@@ -41,7 +41,7 @@ def scheduler(runner: LookupRunner) -> Iterator[Scheduler]:
     one.close()
 
 
-def windows(count: int, token: int, length: int = 50) -> list[list[np.ndarray]]:  # type: ignore[type-arg]
+def windows(count: int, token: int, length: int = 50) -> list[list[np.ndarray]]:
     return [[np.full(length, token, dtype=np.int64)] for _ in range(count)]
 
 

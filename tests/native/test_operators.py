@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +23,7 @@ TOKENS = int(BEGINS[-1])
 Arrays = dict[str, "np.ndarray[Any, Any] | None"]
 
 
-def run(kind: str, inputs: Arrays, outputs: list[int], constants: tuple[str, ...], **attributes: Any) -> list[Any]:
+def run(kind: str, inputs: Arrays, outputs: Sequence[int], constants: tuple[str, ...], **attributes: Any) -> Any:
     """One node in a session of its own. outputs: element types, 0 for one that is left out; inputs of None are, too."""
     names = [name if value is not None else "" for name, value in inputs.items()]
     node = helper.make_node(
@@ -50,10 +51,12 @@ def turned(x: np.ndarray[Any, Any], base: float) -> np.ndarray[Any, Any]:
     size = x.shape[-1]
     angle = np.arange(len(x))[:, None] * base ** (-2.0 * (np.arange(size) % (size // 2)) / size)
     half = np.concatenate([-x[:, size // 2 :], x[:, : size // 2]], axis=-1)
-    return x * np.cos(angle) + half * np.sin(angle)
+    found: np.ndarray[Any, Any] = x * np.cos(angle) + half * np.sin(angle)
+    return found
 
 
 def expected(q: Any, k: Any, v: Any, heads: int, bias: Any, buckets: Any, window: int, base: float) -> Any:
+    q, k, v = (x.astype(np.float64) for x in (q, k, v))
     size, out = q.shape[1] // heads, np.zeros(q.shape)
     for begin, end in pairwise(BEGINS):
         for head in range(heads):
@@ -79,7 +82,7 @@ def attend(int8: int, narrow: bool, size: int, biased: bool, window: int, base: 
     buckets = random.integers(0, 8, 2 * 20 + 1).astype(np.int32) if biased else None
     if narrow:
         q, k, v = (x.astype(ml_dtypes.bfloat16) for x in (q, k, v))
-    inputs = {"q": q, "k": k, "v": v, "boundaries": BEGINS, "buckets": buckets}
+    inputs: Arrays = {"q": q, "k": k, "v": v, "boundaries": BEGINS, "buckets": buckets}
     inputs |= {"keys": None, "queries": None, "scales": None, "scales2": None, "bias": bias}
     attributes: dict[str, Any] = {"heads": heads, "head_size": size, "int8": int8}
     if window:
@@ -87,10 +90,9 @@ def attend(int8: int, narrow: bool, size: int, biased: bool, window: int, base: 
     if base:
         attributes["rotary_base"] = base
     if narrow:  # NumPy's bfloat16 does not go into a session: the graph narrows
-        return run_narrow(inputs, attributes), expected(
-            *(x.astype(np.float64) for x in (q, k, v)), heads, bias, buckets, window, base
-        )
-    (found,) = run("Attention", inputs, [TensorProto.FLOAT], ("buckets", "bias"), **attributes)
+        found = run_narrow(inputs, attributes)
+    else:
+        (found,) = run("Attention", inputs, [TensorProto.FLOAT], ("buckets", "bias"), **attributes)
     return found, expected(q, k, v, heads, bias, buckets, window, base)
 
 
@@ -98,7 +100,7 @@ def run_narrow(inputs: Arrays, attributes: dict[str, Any]) -> Any:
     casts = [helper.make_node("Cast", [n + "32"], [n], to=TensorProto.BFLOAT16) for n in "qkv"]
     node = helper.make_node("Attention", [n if v is not None else "" for n, v in inputs.items()], ["out"],
                             domain="wordtell", **attributes)  # fmt: skip
-    feeds = {n + "32": inputs[n].astype(np.float32) for n in "qkv"} | {"boundaries": inputs["boundaries"]}  # type: ignore[union-attr]
+    feeds = {n + "32": np.asarray(inputs[n], np.float32) for n in "qkv"} | {"boundaries": BEGINS}
     graph = helper.make_graph(
         [*casts, node],
         "narrow",

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,12 +34,12 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None
     write(DOCUMENTS, TOKENS, whole, fake)
     calls = 0
 
-    def stopping(*arguments: object) -> list[str]:
+    def stopping(*arguments: Any) -> list[str]:
         nonlocal calls
         calls += 1
         if calls == 4:
             raise Stopped
-        return fake(*arguments)  # type: ignore[arg-type]
+        return fake(*arguments)
 
     with pytest.raises(Stopped):
         write(DOCUMENTS, TOKENS, broken, stopping)

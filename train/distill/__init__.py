@@ -1,1 +1,1 @@
-"""A smaller model that scores as a larger one does: `wordtell distill`. Needs the extra `train`."""
+"""`wordtell distill`: train a smaller model to score as a larger one does. Needs the extra `train`."""

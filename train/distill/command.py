@@ -1,4 +1,4 @@
-"""What `wordtell distill` does, from the teacher to the report."""
+"""The steps of `wordtell distill`, from the teacher to the report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROUNDS, _LEAST_STEPS = 3, 300
 
 @dataclass(frozen=True)
 class Asked:
-    """An order, as it was typed. steps, relation_steps: None for as many as the texts ask for. limit: seconds."""
+    """The options of the command. steps, relation_steps: None: derived from the number of texts. limit: in seconds."""
 
     teacher: Path
     files: tuple[Path, ...]
@@ -46,12 +46,12 @@ class Asked:
 
     @property
     def work(self) -> Path:
-        """Where everything is kept until the student is whole."""
+        """The folder of the run's files, until the student is complete."""
         return self.out.with_name(f"{self.out.name}.work")
 
 
 def distill(asked: Asked) -> str:
-    """Write the student to `out` and its report to `out`/report; return the report. Raises WordtellError."""
+    """Write the student to `out` and its report to `out`/report. Returns the report. Raises WordtellError."""
     if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
         raise DistillError(f"{asked.out} is there already: name another folder with --out, or take it away")
     told: Any = transformers.utils.logging
@@ -101,7 +101,7 @@ def _distill(asked: Asked, console: Console) -> str:
 
 
 def _same_run(asked: Asked, run: dict[str, Any]) -> None:
-    """Begin the work folder, or see that it belongs to this run. Raises OtherRun."""
+    """Make the work folder, or check that it belongs to this run. Raises OtherRun."""
     if asked.fresh:
         shutil.rmtree(asked.work, ignore_errors=True)
     asked.work.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def _same_run(asked: Asked, run: dict[str, Any]) -> None:
 
 
 def _lessons(work: Path, teacher: Teacher, small: Checkpoint, found: Texts) -> Lessons:
-    """Pieces that both see whole, as the student's tokens, with the teacher's scores."""
+    """The pieces that fit a window of both models, as the student's tokens with the teacher's scores."""
     own, most = small.fast_tokenizer, small.max_tokens(None)
 
     def fits(text: str) -> bool:

@@ -1,9 +1,9 @@
-"""What is wrong with an order to distil.
+"""Errors of a distillation.
 
 DistillError
-├── TooFewTexts     nothing would be left to choose and to judge by
-├── UnfitStudent    the student is no smaller model of the teacher's kind
-└── OtherRun        what an interrupted run left belongs to another order
+├── TooFewTexts     too few texts to choose the best step and to judge the student
+├── UnfitStudent    the student is not a smaller model of the teacher's kind
+└── OtherRun        the files of an interrupted run belong to other options
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from bento.errors import WordtellError
 
 
 class DistillError(WordtellError, ValueError):
-    """The message names the thing at fault and the remedy."""
+    """A distillation cannot run. The message names the thing at fault and the remedy."""
 
 
 class TooFewTexts(DistillError):
-    """Fewer texts than a tenth of which chooses and a tenth judges."""
+    """There are too few texts: a tenth of them chooses the best step, and a tenth judges the student."""
 
     def __init__(self, found: int, needed: int) -> None:
         super().__init__(
@@ -28,7 +28,7 @@ class TooFewTexts(DistillError):
 
 
 class UnfitStudent(DistillError):
-    """The student that is asked for cannot be made."""
+    """The student cannot be made."""
 
     def __init__(self, fault: str, remedy: str) -> None:
         super().__init__(f"{fault}; {remedy}")

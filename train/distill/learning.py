@@ -1,4 +1,4 @@
-"""The two stages of a student: the teacher's log-odds and gold labels; then relations between words beside them."""
+"""The two stages of a student. First: the teacher's log-odds and gold labels. Second: also relations between words."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from train.fitting import NOISE, Stage, bfloat16, fit
 
 @dataclass(frozen=True)
 class Plan:
-    """steps, relation_steps: of the two stages. rate: the learning rate at its highest. each: texts of a step.
+    """steps, relation_steps: of the first and second stage. rate: the highest learning rate. each: texts per step.
 
-    soft: the weight of the teacher's log-odds. A check comes every `check_every` steps, and a stage ends early after
-    `patience` checks without gain.
+    soft: the weight of the teacher's log-odds in the loss. The student is checked every `check_every` steps. A stage
+    ends early after `patience` checks without gain.
     """
 
     steps: int
@@ -36,7 +36,7 @@ class Plan:
 
 
 class Student:
-    """A checkpoint that learns. positive: the place of the machine's label."""
+    """A checkpoint in training. positive: the index of the machine's label."""
 
     def __init__(self, checkpoint: Checkpoint, positive: int) -> None:
         self.model: Any = checkpoint.model.requires_grad_(True)
@@ -44,7 +44,7 @@ class Student:
         self._positive = positive
 
     def odds(self, batch: rows.Batch, hidden: bool = False) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Log-odds [rows, tokens], and the last hidden states [rows, tokens, width] if asked for."""
+        """Log-odds [rows, tokens], and the last hidden states [rows, tokens, width] if `hidden`."""
         out = self.model(batch.ids, attention_mask=batch.mask, output_hidden_states=hidden)
         logits = out.logits.float()
         margin = logits[..., self._positive] - logits[..., 1 - self._positive]
@@ -53,9 +53,9 @@ class Student:
 
 @dataclass(frozen=True)
 class Lessons:
-    """teach, choose: the student's rows. model: the teacher in PyTorch, None where it is only scores.
+    """teach, choose: rows of the student's tokens. model: the teacher in PyTorch; None if only its scores are known.
 
-    theirs: the rows to teach as that model reads them.
+    theirs: the rows of `teach` as the teacher's tokens.
     """
 
     teach: list[Row]
@@ -65,9 +65,10 @@ class Lessons:
 
 
 def learn(student: Student, lessons: Lessons, plan: Plan, folder: Path, run: dict[str, Any]) -> None:
-    """Go through the stages, from the states that `folder` holds where there are some, which are good for `run` only.
+    """Run the stages, from the states in `folder` if there are any that belong to `run`.
 
-    Relations want the teacher's layers: without them there is one stage. What they made worse is as it was before.
+    The second stage needs the teacher's layers, and is left out without them. If it makes the student worse, the
+    student of the first stage is kept.
     """
 
     def stage(name: str, steps: int) -> Stage:
@@ -119,7 +120,7 @@ def _loss(student: Student, lessons: Lessons, plan: Plan, step: int) -> torch.Te
 
 
 def quality(student: Student, chosen: Sequence[Row]) -> float:
-    """Word-piece ROC-AUC by gold labels where there are both classes, else 1 - the mean distance from the teacher."""
+    """The token ROC-AUC by gold labels, or, without both classes, 1 - the mean distance from the teacher."""
     student.model.eval()
     odds, labels, theirs = [], [], []
     with torch.inference_mode(), bfloat16():

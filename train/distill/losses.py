@@ -1,4 +1,4 @@
-"""What the student is to come near to: the teacher's log-odds, gold labels, and relations between words."""
+"""Losses of the student: the teacher's log-odds, gold labels, and relations between words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEADS = 12
 def soft(student: Tensor, teacher: Tensor) -> Tensor:
     """Kullback-Leibler divergence of two-class distributions at TEMPERATURE, by their log-odds (Hinton et al. 2015).
 
-    student, teacher: [tokens]; where the teacher's is nan it said nothing. 0 where it said nothing at all.
+    student, teacher: [tokens]. Tokens whose teacher's log-odds are nan are left out; without any other the loss is 0.
     """
     known = ~teacher.isnan()
     if not known.any():
@@ -32,7 +32,7 @@ def soft(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def gold(student: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of log-odds [tokens] by labels [tokens], 0 or 1; below 0 nobody said. 0 where nobody did at all."""
+    """Cross-entropy of log-odds [tokens] and labels [tokens]: 0, 1, or -1 for no label. 0 if there is no label."""
     known = labels >= 0
     if not known.any():
         return student.sum() * 0.0
@@ -40,7 +40,7 @@ def gold(student: Tensor, labels: Tensor) -> Tensor:
 
 
 def pool(hidden: Tensor, owners: Tensor) -> Tensor:
-    """The mean hidden state of each word [rows, words, width]; owners: [rows, tokens], the word of a token, or -1."""
+    """The mean hidden state of each word [rows, words, width]. owners: [rows, tokens], the word of a token or -1."""
     rows, _, width = hidden.shape
     count = int(owners.max()) + 1
     place = torch.where(owners < 0, count, owners)
@@ -50,9 +50,9 @@ def pool(hidden: Tensor, owners: Tensor) -> Tensor:
 
 
 def relations(student: Tensor, teacher: Tensor, words: Tensor) -> Tensor:
-    """How far the words' likenesses to each other are from the teacher's (as MiniLMv2, arXiv 2012.15828, has them).
+    """The distance of the student's relations between words from the teacher's (as in MiniLMv2, arXiv 2012.15828).
 
-    student, teacher: [rows, words, width], of any two widths. words: [rows], how many each row has.
+    student, teacher: [rows, words, width]; the widths may differ. words: [rows], the number of words of each row.
     """
     heads = math.gcd(math.gcd(student.shape[-1], teacher.shape[-1]), math.lcm(*range(1, _HEADS + 1)))
     heads = max(count for count in range(1, _HEADS + 1) if heads % count == 0)

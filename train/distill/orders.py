@@ -1,4 +1,4 @@
-"""What student is asked for. Loads nothing heavy, so that a wrong order is told at once."""
+"""The student that the options describe. Imports nothing heavy, so that wrong options are refused at once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ LIKE = {"base": (12, 768), "small": (6, 384), "tiny": (4, 192)}
 
 @dataclass(frozen=True)
 class Order:
-    """`source`, a checkpoint or a pretrained encoder, becomes the student; else one of the teacher's kind is made.
+    """source: the checkpoint or pretrained encoder that is trained; None for a model of the teacher's kind.
 
-    layers, hidden: None for the teacher's own. prune: keep only the part of the vocabulary that the texts use.
+    layers, hidden: None for the teacher's. prune: keep only the part of the vocabulary that the texts use.
     """
 
     layers: int | None = None
@@ -25,7 +25,7 @@ class Order:
 
 
 def ordered(layers: int | None, hidden: int | None, like: str | None, source: Path | None, prune: bool) -> Order:
-    """The order that options make. Raises DistillError where they say the shape twice, or not at all."""
+    """The order of these options. Raises DistillError if they give the shape twice or not at all."""
     told = [like is not None, source is not None, layers is not None or hidden is not None]
     if sum(told) > 1:
         raise DistillError("give one of --like, --student, or --layers and --hidden: each says what the student is")

@@ -1,10 +1,11 @@
-"""Teacher and student side by side: quality, size, speed, and which of them to serve."""
+"""The report that compares teacher and student: quality, size, speed, and which of them to serve."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ _WEIGHTS = (".safetensors", ".bin", ".onnx", ".data")
 
 @dataclass(frozen=True)
 class Served:
-    """A model as it was measured. bytes: of its weights. words_per_second: on this machine, by all of its cores."""
+    """A measured model. bytes: of its weights. words_per_second: on all cores of this machine."""
 
     name: str
     bytes: int
@@ -33,17 +34,17 @@ class Served:
 
     @property
     def seconds(self) -> float:
-        """What a request of REQUEST_WORDS takes."""
+        """The seconds of a request of REQUEST_WORDS words."""
         return REQUEST_WORDS / self.words_per_second
 
 
 def weights(path: Path) -> int:
-    """Bytes of the weights of a checkpoint or a model folder."""
+    """The bytes of the weights of a checkpoint or a model folder."""
     return sum(file.stat().st_size for file in path.iterdir() if file.suffix in _WEIGHTS)
 
 
 def compare(teacher: Path, student: Path, judge: Sequence[Piece], limit: float | None, out: Path) -> str:
-    """Score the texts that neither taught nor chose with both, write the report to `out`, and return it in Markdown."""
+    """Score the judging texts with both models, write the report to `out`, and return it in Markdown."""
     scored = {
         name: score(str(path), [piece.text for piece in judge])
         for name, path in (("teacher", teacher), ("student", student))
@@ -75,7 +76,7 @@ def compare(teacher: Path, student: Path, judge: Sequence[Piece], limit: float |
 def _quality(
     judge: Sequence[Piece], scored: Mapping[str, Scored]
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, Judged]]:
-    """The figures of both on the texts that have labels, if both classes are there, and how near they are in all."""
+    """The figures of both on labelled texts, if both classes occur, and their distance on all texts."""
     places = [index for index, piece in enumerate(judge) if piece.labels is not None]
     texts = [
         Text(judge[index].text, found, np.arange(len(found) + 1), None)
@@ -88,10 +89,7 @@ def _quality(
         for name, one in scored.items():
             some = Scored(one.version, [one.scores[i] for i in places], [one.thresholds[i] for i in places])
             judged[name] = Judged(texts, some)
-            columns[name] = figures.with_intervals(
-                lambda counts, found=judged[name]: figures.measure(found, counts),  # type: ignore[misc]
-                len(texts),
-            )
+            columns[name] = figures.with_intervals(partial(figures.measure, judged[name]), len(texts))
         columns["difference"] = figures.difference(judged["teacher"], judged["student"])
     columns["student"] |= figures.with_intervals(_nearness(scored["teacher"], scored["student"]), len(judge))
     return columns, judged
@@ -124,9 +122,9 @@ def _table(served: Sequence[Served]) -> list[str]:
 
 
 def advise(served: Sequence[Served], columns: Mapping[str, Mapping[str, Interval]], limit: float | None) -> str:
-    """Which of teacher and student to serve, for a time limit of the request if there is one.
+    """Which of teacher and student to serve. limit: the most seconds of a request.
 
-    The more accurate one that keeps the limit; of two that the texts do not tell apart, the faster.
+    The more accurate one that keeps the limit, or the faster one if the texts show no difference in accuracy.
     """
     teacher, student = served
     request = f"{REQUEST_WORDS:,} words"

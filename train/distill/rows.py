@@ -1,4 +1,4 @@
-"""A text as the student's tokens see it, and batches of such rows."""
+"""Texts as rows of a model's tokens, and batches of rows."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ PAD_ROWS = 8
 
 @dataclass(frozen=True)
 class Row:
-    """ids, owners, labels, odds: [tokens], special tokens included; owners: the word of each token, -1 for none;
+    """ids, owners, labels, odds: [tokens], special tokens included. words: the number of words.
 
-    labels: 0, 1, or -1 where nobody said; odds: the teacher's, nan where it said nothing. words: how many there are.
+    owners: the word of each token, or -1. labels: 0, 1, or -1 for no label. odds: the teacher's log-odds, or nan.
     """
 
     ids: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Batch:
-    """ids, mask, owners, labels, odds: [rows, tokens], as in Row. words: [rows]."""
+    """ids, mask, owners, labels, odds: [rows, tokens], as in Row. mask: 0 for padding. words: [rows]."""
 
     ids: torch.Tensor
     mask: torch.Tensor
@@ -50,7 +50,7 @@ class Batch:
 
 
 def rows(tokenizer: Tokenizer, pieces: Sequence[Piece], judgements: Sequence[Judgement] | None = None) -> list[Row]:
-    """The rows of pieces; without judgements, as the teacher itself reads them, no odds."""
+    """The rows of pieces, with the odds of the judgements if they are given."""
     found = []
     for index, (piece, encoded) in enumerate(
         zip(pieces, tokenizer.encode_batch([piece.text for piece in pieces]), strict=True)
@@ -69,7 +69,7 @@ def rows(tokenizer: Tokenizer, pieces: Sequence[Piece], judgements: Sequence[Jud
 
 
 def batch(rows: Sequence[Row], padding: int) -> Batch:
-    """Rows padded to the longest."""
+    """A batch of rows, padded to the longest."""
     width = max(map(len, rows))
 
     def padded(values: Sequence[np.ndarray], fill: float) -> torch.Tensor:
@@ -83,7 +83,7 @@ def batch(rows: Sequence[Row], padding: int) -> Batch:
 
 
 def drawn(count: int, each: int, step: int, seed: int) -> list[int]:
-    """The rows of a step: every row once in each round, in a new order, by seed and step alone."""
+    """The indices of the rows of a step. Each round has every row once, in an order that the seed gives."""
     each = min(each, count)
     turn, place = divmod(step, count // each)
     order = list(range(count))
@@ -92,7 +92,7 @@ def drawn(count: int, each: int, step: int, seed: int) -> list[int]:
 
 
 def groups(chosen: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """The chosen rows in groups of like length."""
+    """The chosen rows in groups of similar length."""
     ordered = sorted(chosen, key=lambda index: lengths[index])
     for at in range(0, len(ordered), PAD_ROWS):
         yield ordered[at : at + PAD_ROWS]

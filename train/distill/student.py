@@ -1,4 +1,4 @@
-"""The student before it has learnt anything: its shape, and the weights that it begins with."""
+"""Makes the untrained student: its shape and its initial weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
 
 def begin(order: Order, teacher: Teacher, texts: Sequence[str], seed: int, out: Path) -> str:
-    """Write the student as a checkpoint to `out`; return in words what it begins with.
+    """Write the untrained student as a checkpoint to `out`. Returns a description of its initial weights.
 
     Raises UnfitStudent and CheckpointError.
     """
@@ -51,7 +51,7 @@ def begin(order: Order, teacher: Teacher, texts: Sequence[str], seed: int, out: 
 
 
 def _from_source(source: Path, teacher: Teacher) -> tuple[Any, str, str]:
-    """A token classifier, or an encoder that gets a new head; with the teacher's tokenizer where it has none."""
+    """A token classifier, or an encoder with a new head; with the teacher's tokenizer if it has none."""
     try:
         known: Any = transformers.AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -89,9 +89,9 @@ def _two_labels(checkpoint: Checkpoint) -> None:
 
 
 def _from_teacher(order: Order, teacher: Teacher) -> tuple[Any, str, str]:
-    """A model of the teacher's family with as many layers, the lower ones from it where the hidden size is its own.
+    """A model of the teacher's family. If its hidden size is the teacher's, its layers are the teacher's lower ones.
 
-    The lower layers are what does best (arXiv 2305.15032). A model folder has none to give: a DeBERTa from nothing.
+    The lower layers are the best choice (arXiv 2305.15032). For a model folder it is a DeBERTa with random weights.
     """
     if not teacher.is_checkpoint:
         if order.layers is None or order.hidden is None:
@@ -118,7 +118,7 @@ def _from_teacher(order: Order, teacher: Teacher) -> tuple[Any, str, str]:
 
 
 def _smaller(old: Any, layers: int, hidden: int) -> Any:
-    """The teacher's configuration with other sizes; the size of a head stays, and the ratio of the inner size."""
+    """The teacher's configuration with other sizes. The size of an attention head and the ratio inner/hidden stay."""
     new = copy.deepcopy(old)
     size = old.hidden_size // old.num_attention_heads
     if hidden % size:
@@ -143,7 +143,7 @@ def _smaller(old: Any, layers: int, hidden: int) -> Any:
 
 
 def _head(checkpoint: Checkpoint, manifest: Manifest) -> dict[str, torch.Tensor]:
-    """The teacher's last layer as (human, machine), where it is one linear layer of one label or two; else nothing."""
+    """The teacher's head as (human, machine), if it is one linear layer with one label or two; else {}."""
     last = getattr(checkpoint.model, "classifier", None)
     if not isinstance(last, torch.nn.Linear) or len(checkpoint.labels) > 2 or len(manifest.positive_indices) > 1:
         return {}
@@ -191,7 +191,7 @@ def _save(model: Any, text: str, source: Path, out: Path) -> None:
     known: dict[str, Any] = {}
     if (source / "tokenizer_config.json").is_file():
         known = json.loads((source / "tokenizer_config.json").read_text(encoding="utf-8"))
-    # Names alone: the ids of the file are those of before.
+    # By name: the ids in the file are those before pruning.
     told = {name: value for name, value in known.items() if name.endswith("_token") and isinstance(value, str)}
     told |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": known.get("model_max_length", 512)}
     (out / "tokenizer_config.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

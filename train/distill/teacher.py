@@ -1,4 +1,4 @@
-"""What the teacher says of every token, scored once by the fastest engine of what it is, and kept on disk."""
+"""The teacher's log-odds of every token, computed once by its fastest engine and kept on disk."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ class Teacher:
 
     @property
     def digest(self) -> str:
-        """Of the files that decide its scores."""
+        """A digest of the files that its scores depend on."""
         return self.folder.manifest.digest
 
     def sees(self, text: str) -> bool:
-        """Whether it sees a text whole, in one window."""
+        """Whether a text fits one window."""
         return len(self.tokenizer.encode(text)) <= self.folder.manifest.max_tokens - self.tokenizer.special_tokens
 
     def judge(self, texts: Sequence[str], folder: Path) -> list[Judgement]:
-        """The judgement of each text, all of which it sees whole, from `folder` where it is there already."""
+        """The judgement of each text, from `folder` if it is there. Every text must fit one window."""
         folder.mkdir(parents=True, exist_ok=True)
         parts = [texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK)]
         files = [folder / f"scores-{number:05}.npz" for number in range(len(parts))]
@@ -87,7 +87,7 @@ class Teacher:
 
 
 def log_odds(probabilities: FloatArray) -> FloatArray:
-    """log(p / (1 - p)), within what floats tell apart."""
+    """log(p / (1 - p)), with p clipped so that the result is finite."""
     with np.errstate(divide="ignore"):
         chance = probabilities.astype(np.float64)
         odds: FloatArray = np.clip(np.log(chance) - np.log1p(-chance), -_CLIP, _CLIP).astype(np.float32)
@@ -97,7 +97,7 @@ def log_odds(probabilities: FloatArray) -> FloatArray:
 def carry(judgement: Judgement, offsets: IntArray) -> FloatArray:
     """The teacher's log-odds for tokens of another tokenizer [tokens]: the mean over their characters.
 
-    nan for a token none of whose characters the teacher has seen. Equal tokens have equal numbers.
+    nan for a token whose characters are in none of the teacher's tokens. If the tokens are equal, so are the numbers.
     """
     if np.array_equal(judgement.offsets, offsets):
         return judgement.odds
@@ -114,7 +114,7 @@ def carry(judgement: Judgement, offsets: IntArray) -> FloatArray:
 
 
 def _keep(file: Path, judgements: Sequence[Judgement]) -> None:
-    """Write beside the place and rename, so that a file that is there is whole."""
+    """Write a temporary file and rename it, so that a file in the folder is always complete."""
     lengths = np.array([len(one.odds) for one in judgements])
     offsets = np.concatenate([one.offsets for one in judgements])
     odds = np.concatenate([one.odds for one in judgements])

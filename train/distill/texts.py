@@ -1,4 +1,4 @@
-"""Files of texts -> those that teach, choose and judge, in pieces that both models see whole."""
+"""Reads the texts, divides them by purpose (teach, choose, judge), and cuts them to pieces that fit one window."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHARE = 10
 
 @dataclass(frozen=True)
 class Piece:
-    """labels: [words], 0 (a person) or 1 (a machine), or None where nobody said."""
+    """labels: [words], 0 (a person) or 1 (a machine); None for a text without labels."""
 
     text: str
     labels: IntArray | None
@@ -29,7 +29,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Texts:
-    """Different texts, by what they are for."""
+    """Different texts, by purpose."""
 
     teach: list[Piece]
     choose: list[Piece]
@@ -37,12 +37,12 @@ class Texts:
 
     @property
     def every(self) -> list[str]:
-        """All of them."""
+        """All texts."""
         return [piece.text for piece in (*self.teach, *self.choose, *self.judge)]
 
     @property
     def digest(self) -> str:
-        """Of every text and label."""
+        """A digest of all texts and labels."""
         total = hashlib.sha256()
         for piece in (*self.teach, *self.choose, *self.judge):
             total.update(piece.text.encode() + b"\0" + (b"" if piece.labels is None else piece.labels.tobytes()))
@@ -50,7 +50,7 @@ class Texts:
 
 
 def read(files: Sequence[Path]) -> Texts:
-    """The texts of the files; the digest of each says what it is for. Raises BadLine, EvaluateError and TooFewTexts."""
+    """The texts of the files. The digest of a text gives its purpose. Raises BadLine, EvaluateError and TooFewTexts."""
     found: dict[str, Piece] = {}
     for file in files:
         for text, labels in reading.read(file):
@@ -63,9 +63,9 @@ def read(files: Sequence[Path]) -> Texts:
 
 
 def cut(piece: Piece, fits: Callable[[str], bool]) -> Iterator[Piece]:
-    """The piece if both models see it whole, else its halves of equal numbers of words, until they do.
+    """The piece itself if it fits, else its halves of equal numbers of words, and so on.
 
-    A single word that they do not see whole is left out.
+    A single word that does not fit is left out.
     """
     if fits(piece.text):
         yield piece

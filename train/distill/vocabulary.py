@@ -1,8 +1,8 @@
-"""The part of a vocabulary that texts use, so that a small model carries no rows that it never reads.
+"""Removes the tokens that texts do not use from a vocabulary, so that a small model has fewer embeddings.
 
-A text that was given is tokenised as before: all that leads to its tokens stays. In any other text a token that is gone
-is put together from others, down to single characters, and each character that was in some token has a token of its
-own (added where there was none): so nothing becomes unknown that was not.
+The given texts are tokenised as before. In another text a removed token is replaced by shorter ones, down to single
+characters. Every character of a removed token has a token of its own (added if there was none), so no character
+becomes unknown.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Added = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class Pruned:
-    """text: the new tokenizer.json. rows: for each new id, the old ids whose embeddings' mean is its own.
+    """text: the new tokenizer.json. rows: for each new id, the old ids; the mean of their embeddings is its embedding.
 
     places: the new id of each old one that stays.
     """
@@ -42,14 +42,14 @@ class Pruned:
 
     @property
     def places(self) -> dict[int, int]:
-        """The new id of each old one that stays."""
+        """The new id of each old id that stays."""
         return {row[0]: place for place, row in enumerate(self.rows) if len(row) == 1}
 
 
 def prune(text: str, texts: Iterable[str], padding: int | None = None) -> Pruned:
-    """A tokenizer.json with what texts use of its vocabulary. padding: the model's padding id.
+    """A tokenizer.json with the tokens that texts use. padding: the model's padding id.
 
-    Raises UnfitStudent for a vocabulary whose tokens are not put together from smaller ones.
+    Raises UnfitStudent for a vocabulary whose tokens are not made of shorter ones.
     """
     document = json.loads(text)
     model = document["model"]
@@ -75,14 +75,14 @@ def prune(text: str, texts: Iterable[str], padding: int | None = None) -> Pruned
 
 
 def _kind(model: Mapping[str, Any]) -> str:
-    """Unigram, WordPiece or BPE; of others the name, with what makes them so."""
+    """Unigram, WordPiece or BPE; of another model the name, with the options that make it another."""
     name = model.get("type") or ("Unigram" if isinstance(model["vocab"], list) else "without a name")
     affix = model.get("end_of_word_suffix") or (model.get("continuing_subword_prefix") if name == "BPE" else None)
     return f"{name} with {affix}" if affix else str(name)
 
 
 def _inside(model: Mapping[str, Any]) -> dict[str, int]:
-    """Id by token, of the model's own tokens."""
+    """The ids of the model's own tokens, by token."""
     vocabulary = model["vocab"]
     return dict(vocabulary) if isinstance(vocabulary, dict) else {one[0]: at for at, one in enumerate(vocabulary)}
 
@@ -93,7 +93,7 @@ def _unknown(model: Mapping[str, Any], inside: Mapping[str, int]) -> int:
 
 
 def _unigram(_: Mapping[str, Any], learned: Mapping[str, int], used: set[int]) -> tuple[set[int], Added]:
-    """A subset of the lattice's paths that holds the best one of every text has the same best one."""
+    """The used tokens. The best path of every text is still in the lattice, so it is still the best one."""
     singles = {number for token, number in learned.items() if len(token) == 1}
     lacking: Added = {}
     for token, number in learned.items():
@@ -103,7 +103,7 @@ def _unigram(_: Mapping[str, Any], learned: Mapping[str, int], used: set[int]) -
 
 
 def _wordpiece(model: Mapping[str, Any], learned: Mapping[str, int], used: set[int]) -> tuple[set[int], Added]:
-    """The longest token that fits is taken first, so shorter ones beside it change nothing."""
+    """The used tokens. WordPiece takes the longest token that fits, so removing others changes no used one."""
     prefix = model["continuing_subword_prefix"]
     wanted: Added = {}
     for token, number in learned.items():
@@ -117,7 +117,7 @@ def _wordpiece(model: Mapping[str, Any], learned: Mapping[str, int], used: set[i
 
 
 def _bpe(model: Mapping[str, Any], learned: Mapping[str, int], used: set[int]) -> tuple[set[int], Added]:
-    """Merges are done in the order of their ranks: with all of a text's own, and no new ones, it goes as before."""
+    """The tokens of the used merges. Merges apply by rank, so a text whose merges all stay is tokenised as before."""
     ranks = {pair: rank for rank, pair in enumerate(_merges(model))}
     names = {number: token for token, number in learned.items()}
     steps = {part for number in used if number in names for part in _derivation(names[number], ranks)}
@@ -132,7 +132,7 @@ def _merges(model: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _derivation(token: str, ranks: Mapping[tuple[str, str], int]) -> Iterator[str]:
-    """Every token that is made on the way from a token's characters to it."""
+    """The tokens that merges make on the way from the characters of a token to the token."""
     parts = list(token)
     while found := [(ranks[pair], at) for at, pair in enumerate(pairwise(parts)) if pair in ranks]:
         at = min(found)[1]
@@ -141,7 +141,7 @@ def _derivation(token: str, ranks: Mapping[tuple[str, str], int]) -> Iterator[st
 
 
 def _around(processor: Any) -> Iterator[str]:
-    """The tokens that a post-processor puts around a text, by name."""
+    """The tokens that a post-processor puts around a text."""
     match processor:
         case {"processors": list(processors)}:
             for one in processors:
@@ -154,7 +154,7 @@ def _around(processor: Any) -> Iterator[str]:
 
 
 def _rewrite(document: dict[str, Any], ids: Mapping[str, int], beyond: set[str]) -> None:
-    """Give a tokenizer.json the new ids. beyond: added tokens that are none of the model's own."""
+    """Put the new ids into a tokenizer.json. beyond: added tokens that are not the model's own."""
     model, own = document["model"], {token: number for token, number in ids.items() if token not in beyond}
     if isinstance(model["vocab"], list):
         scores = dict(model["vocab"])

@@ -7,6 +7,7 @@ model. Its kernels, and CUDA, are not here.
 from __future__ import annotations
 
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -53,12 +54,12 @@ class PackedEncoder(torch.nn.Module):
 def package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Installed, as far as imports can tell."""
     module = ModuleType(flash.PACKAGE)
-    module.__spec__ = SimpleNamespace(name=flash.PACKAGE)  # type: ignore[assignment]
+    module.__spec__ = ModuleSpec(flash.PACKAGE, None)
 
     def optimize_deberta(model: Any) -> None:
         model.encoder = PackedEncoder(model.encoder)
 
-    module.optimize_deberta = optimize_deberta  # type: ignore[attr-defined]
+    vars(module)["optimize_deberta"] = optimize_deberta
     monkeypatch.setitem(sys.modules, flash.PACKAGE, module)
     return module
 
@@ -121,5 +122,5 @@ def test_without_the_package_the_model_stays_as_it_is(
 def test_an_encoder_that_the_package_does_not_know_stays_as_it_is(
     make_checkpoint: MakeCheckpoint, package: ModuleType
 ) -> None:
-    package.optimize_deberta = lambda model: None  # type: ignore[attr-defined]
+    vars(package)["optimize_deberta"] = lambda model: None
     assert flash.optimised(model_of(make_checkpoint("deberta-v3")), CUDA) is None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 
@@ -28,11 +28,16 @@ def chromium() -> Iterator[Browser]:
 def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
     """A page that must not fail: nothing in its console, no script that throws, nothing refused by its policy."""
     faults: list[str] = []
+
+    def written(line: ConsoleMessage) -> None:
+        # A refused request is written there by the browser itself.
+        if "status of" not in line.text and "ERR_" not in line.text:
+            faults.append(line.text)
+
     with browser.new_context(**context) as inner:
         page = inner.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
-        # A refused request is written there by the browser itself.
-        page.on("console", lambda line: "status of" in line.text or "ERR_" in line.text or faults.append(line.text))
+        page.on("console", written)
         page.goto(url)
         yield page
     assert not faults, faults
@@ -49,6 +54,13 @@ def paste(page: Page, text: str) -> None:
     page.fill("#input", "")
     page.focus("#input")
     page.evaluate("text => document.execCommand('insertText', false, text)", text)
+
+
+def text_of(page: Page, selector: str) -> str:
+    """What an element holds; it must be there."""
+    found = page.text_content(selector)
+    assert found is not None, selector
+    return found
 
 
 def done(page: Page) -> None:

@@ -11,7 +11,7 @@ from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from bento.text import spans
-from tests.http.page.browser import done, opened, painted, score
+from tests.http.page.browser import done, opened, painted, score, text_of
 from tests.http.page.test_way import MIXED
 from tests.http.server import Server
 
@@ -82,14 +82,14 @@ def test_the_whole_way_by_keyboard(page: Page) -> None:
     done(page)
     tab_to("text")
     page.keyboard.press("ArrowRight")
-    assert "Word 1 of 113, “One”" in page.text_content("#word")
+    assert "Word 1 of 113, “One”" in text_of(page, "#word")
     page.keyboard.press("Control+ArrowRight")
-    assert "Word 14 of 113, “She”" in page.text_content("#word")
+    assert "Word 14 of 113, “She”" in text_of(page, "#word")
     page.keyboard.press("End")
-    assert "Word 113 of 113" in page.text_content("#word")
+    assert "Word 113 of 113" in text_of(page, "#word")
     page.keyboard.press("Control+ArrowLeft")
     page.keyboard.press("ArrowLeft")
-    assert "Word 13 of 113" in page.text_content("#word")
+    assert "Word 13 of 113" in text_of(page, "#word")
     tab_to("threshold")
     page.keyboard.press("ArrowRight")
     assert page.text_content("#threshold-value") != "50 %"
@@ -97,7 +97,7 @@ def test_the_whole_way_by_keyboard(page: Page) -> None:
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # the first passage of the list
-    assert "Word 14 of 113" in page.text_content("#word")
+    assert "Word 14 of 113" in text_of(page, "#word")
     tab_to("save-csv")
     with page.expect_download():
         page.keyboard.press("Space")
@@ -110,7 +110,7 @@ def test_a_text_from_right_to_left(page: Page) -> None:
     page.focus("#text")
     page.keyboard.press("Home")
     page.keyboard.press("ArrowLeft")  # forwards, here
-    assert "Word 2 of 11, “עולם”" in page.text_content("#word")
+    assert "Word 2 of 11, “עולם”" in text_of(page, "#word")
     assert painted(page, "cursor") == ["עולם"]
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.http.page.browser import done, opened, painted, paste, score
+from tests.http.page.browser import done, opened, painted, paste, score, text_of
 from tests.http.page.test_way import MIXED
 from tests.http.proxy import Proxy
 from tests.http.server import Server
@@ -93,7 +93,7 @@ def test_a_server_that_ends_in_the_middle(browser: Browser, tmp_path: Path) -> N
         expect(page.locator("#status")).to_contain_text("words scored")
         server.kill()
         expect(page.locator("#alert")).to_contain_text("The server cannot be reached")
-        assert page.text_content("#text").startswith("The state of our union")
+        assert text_of(page, "#text").startswith("The state of our union")
         expect(page.locator("#save-json")).to_be_disabled()
         expect(page.locator("#stop")).to_be_hidden()
         page.click("#score")
@@ -112,4 +112,4 @@ def test_what_the_form_says_is_what_is_scored(page: Page) -> None:
     page.evaluate("key => { document.getElementById('key').value = key; }", KEY)
     score(page, "two words")
     assert page.text_content("#size") == "2 words, 9 characters"
-    assert "None at this threshold" in page.text_content("#no-passages")
+    assert "None at this threshold" in text_of(page, "#no-passages")
