@@ -71,22 +71,8 @@ class NotReady(DeployError, RuntimeError):
         super().__init__(f"nothing was changed: {'; '.join(failures)}")
 
 
-class Running(DeployError, RuntimeError):
-    """Another command is working on the release."""
-
-    def __init__(self, release: Release, revision: int, since: str) -> None:
-        super().__init__(
-            f"another command is at work on {release.name} (revision {revision}, since {since}): wait for it; if it was"
-            " killed, `rollback`, or `delete` if there was none before"
-        )
-
-
 class ReleaseFailed(DeployError, RuntimeError):
-    """Helm's own message, and what was done about it."""
-
-
-class RolloutFailed(DeployError, RuntimeError):
-    """The applied objects do not become ready. The message is the pod's."""
+    """Helm's own message or the pod's, and what was done about it."""
 
 
 class SmokeFailed(DeployError, AssertionError):

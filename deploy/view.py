@@ -1,15 +1,22 @@
-"""Prints tables, and a line for each change in a rollout."""
+"""What the commands print: tables, and the state of a release."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from deploy import manifests, rollout
-from deploy.engine import Revision
-from deploy.rollout import Observed, Verdict
+from deploy import manifests, rollout, waiting
+from deploy.engine import Engine, Revision
+from deploy.rollout import Observed, PodLine, Verdict
 from deploy.types import Finding, Object, Reference
+
+if TYPE_CHECKING:
+    from deploy.cluster import Cluster
+
+_EXTRAS = ("HorizontalPodAutoscaler", "ScaledObject", "Ingress", "HTTPRoute", "InferenceService")
+# Conditions that are good when they are False.
+_FALSE_IS_GOOD = {"ScalingLimited", "Fallback", "Paused"}
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -30,28 +37,6 @@ def history(past: Sequence[Revision]) -> str:
     return table([("revision", "state", "when", "chart"), *((str(r.number), r.state, r.when, r.chart) for r in past)])
 
 
-class Progress:
-    """Prints a line whenever something has changed."""
-
-    def __init__(self, say: Any) -> None:
-        self._say = say
-        self._last: set[str] = set()
-
-    def show(self, seen: Mapping[Reference, tuple[Observed, Verdict]]) -> None:
-        """Print what has changed since the last look."""
-        said = [f"{name}: {verdict.summary}" for name, (_, verdict) in seen.items()]
-        for observed, _ in seen.values():
-            said += [
-                f"  Pod/{line.name}: {line.reason}"
-                for line in rollout.lines(observed)
-                if line.current and not line.ready
-            ]
-        for line in said:
-            if line not in self._last:
-                self._say(line)
-        self._last = set(said)
-
-
 @dataclass(frozen=True)
 class Standing:
     """What `status` tells. `extras` are objects whose conditions or addresses matter; `missing` ought to be there."""
@@ -69,6 +54,11 @@ class Standing:
         whole = last.status == "deployed" and last.wait != "failed" and not self.missing
         return whole and all(verdict.done for _, verdict in self.workloads)
 
+    @property
+    def pods(self) -> list[PodLine]:
+        """The pods of all workloads."""
+        return [line for seen, _ in self.workloads for line in rollout.lines(seen)]
+
     def text(self) -> str:
         """One readable page."""
         now = self.history[-1]
@@ -79,12 +69,11 @@ class Standing:
             rows.append((str(manifests.reference(seen.workload)), verdict.summary))
         rows += [(str(manifests.reference(item)), describe(item)) for item in self.extras]
         rows += [(str(one), "is not there: `apply` brings it back") for one in self.missing]
-        pods = [line for seen, _ in self.workloads for line in rollout.lines(seen)]
-        cells = [("", "pod", "ready", "restarts", "state")] if pods else []
-        for line in pods:
+        cells = [("", "pod", "ready", "restarts", "state")]
+        for line in self.pods:
             state = line.reason if line.current else f"{line.reason} (an earlier revision)"
             cells.append(("", line.name, "yes" if line.ready else "no", str(line.restarts), state))
-        return table(rows) + ("\n\n" + table(cells) if cells else "")
+        return table(rows) + ("\n\n" + table(cells) if self.pods else "")
 
     def json(self) -> Object:
         """The same as data."""
@@ -101,28 +90,39 @@ class Standing:
         }  # fmt: skip
 
 
+def standing(cluster: Cluster, engine: Engine) -> Standing:
+    """The state of the newest revision. Raises NoRevision."""
+    past, objects = engine.past(), engine.objects()
+    references = [manifests.reference(item) for item in objects]
+    live = dict(zip(references, cluster.each(cluster.get, references), strict=True))
+    observed = [waiting.observe(cluster, one, objects) for one in references if one.kind in waiting.WORKLOADS]
+    judged = [(seen, rollout.judge(seen)) for seen in observed if seen]
+    missing = [one for one, item in live.items() if item is None]
+    extras = [item for one, item in live.items() if item and one.kind in _EXTRAS]
+    return Standing(past, engine.description(), judged, extras, missing)
+
+
 def describe(item: Object) -> str:
     """A scaler, route or InferenceService in one line.                                                     (pure)"""
-    status = item.get("status") or {}
-    parts = []
-    if item["kind"] == "HorizontalPodAutoscaler":
-        spec = item["spec"]
-        parts.append(
-            f"{status.get('currentReplicas', 0)} replicas, {spec.get('minReplicas', 1)} to {spec['maxReplicas']}"
-        )
-    if item["kind"] == "Ingress":
-        tls = {host for entry in item["spec"].get("tls") or [] for host in entry.get("hosts") or []}
-        hosts = [rule.get("host") for rule in item["spec"].get("rules") or [] if rule.get("host")]
-        parts += [f"{'https' if host in tls else 'http'}://{host}" for host in hosts]
-        given = (status.get("loadBalancer") or {}).get("ingress") or []
-        parts.append(f"at {given[0].get('ip') or given[0].get('hostname')}" if given else "no address yet")
-    if item["kind"] == "HTTPRoute":
-        parts += list(item["spec"].get("hostnames") or [])
-        status = {"conditions": [c for parent in status.get("parents") or [] for c in parent.get("conditions") or []]}
-    if status.get("url"):
-        parts.append(str(status["url"]))
-    for condition in status.get("conditions") or []:
-        good = "False" if condition["type"] in {"ScalingLimited", "Fallback", "Paused"} else "True"
-        reason = f" ({condition.get('reason', 'no reason')}: {condition.get('message', '')})"
-        parts.append(f"{condition['type']} {condition['status']}{'' if condition['status'] == good else reason}")
+    spec, status, parts = item["spec"], item.get("status") or {}, []
+    conditions = status.get("conditions") or []
+    match item["kind"]:
+        case "HorizontalPodAutoscaler":
+            few, most = spec.get("minReplicas", 1), spec["maxReplicas"]
+            parts.append(f"{status.get('currentReplicas', 0)} replicas, {few} to {most}")
+        case "Ingress":
+            tls = {host for entry in spec.get("tls") or [] for host in entry.get("hosts") or []}
+            hosts = [rule["host"] for rule in spec.get("rules") or [] if rule.get("host")]
+            parts += [f"{'https' if host in tls else 'http'}://{host}" for host in hosts]
+            given = (status.get("loadBalancer") or {}).get("ingress") or []
+            parts.append(f"at {given[0].get('ip') or given[0].get('hostname')}" if given else "no address yet")
+        case "HTTPRoute":
+            parts += spec.get("hostnames") or []
+            conditions = [one for parent in status.get("parents") or [] for one in parent.get("conditions") or []]
+        case "InferenceService" if status.get("url"):
+            parts.append(status["url"])
+    for condition in conditions:
+        kind, state = condition["type"], condition["status"]
+        why = f" ({condition.get('reason', 'no reason')}: {condition.get('message', '')})"
+        parts.append(f"{kind} {state}" + ("" if state == str(kind not in _FALSE_IS_GOOD) else why))
     return ", ".join(parts) or "there"

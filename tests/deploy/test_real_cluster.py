@@ -218,7 +218,8 @@ def test_set_means_what_helm_means(tmp_path: Path, files, sets, wanted) -> None:
     """Row 13."""
     given = tmp_path / "values.yaml"
     given.write_text(files or "{}")
-    assert render.values(render.Order(Release("w", "shop"), files=[given], sets=sets)) == wanted
+    typed, texts = ([text for as_text, text in sets if as_text is wished] for wished in (False, True))
+    assert render.values(render.Order(Release("w", "shop"), files=[given], sets=typed, texts=texts)) == wanted
 
 
 def test_two_releases_of_the_kserve_form_share_a_namespace(wordtell_deploy, server) -> None:
