@@ -38,14 +38,15 @@ def observe(
     else:
         selector = ",".join(f"{key}={value}" for key, value in workload["spec"]["selector"]["matchLabels"].items())
     sets, pods, *rest = cluster.each(lambda kind: cluster.find(*kind, one.namespace, selector), kinds)
-    deployments = sorted(rest[0], key=lambda d: str(d["metadata"].get("creationTimestamp"))) if rest else [workload]
+    made = rest[0] if rest else [workload]
+    newest = max(made, key=lambda item: str(item["metadata"].get("creationTimestamp")), default=None)
     events: list[Object] = []
     if any((pod.get("status") or {}).get("phase") == "Pending" for pod in pods):
         try:
             events = cluster.find("v1", "Event", one.namespace)
         except Forbidden:
             events = []  # they only improve messages, so an error is ignored
-    return Observed(workload, deployments, sets, pods, events, before, _floor(one, objects))
+    return Observed(workload, newest, sets, pods, events, before, _floor(one, objects))
 
 
 def wait(cluster: Cluster, objects: Sequence[Object], before: Before, until: float) -> None:

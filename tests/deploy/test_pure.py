@@ -38,7 +38,7 @@ def pod(number, *, reason="", message="", **status):
 
 
 def seen(workload, *rest, **more):
-    return Observed(workload, [workload], *rest, **more)
+    return Observed(workload, workload, *rest, **more)
 
 
 SETS = [replica_set(1), replica_set(2)]
