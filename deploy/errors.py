@@ -27,6 +27,11 @@ class ClusterError(DeployError, OSError):
         super().__init__(message)
         self.http = status
 
+    @property
+    def final(self) -> bool:
+        """Whether asking again cannot help: the server is there, is not overloaded, and refuses."""
+        return 400 <= self.http < 500 and self.http != 429
+
 
 class Unreachable(ClusterError):
     """No answer from the API server; the message is the innermost reason."""

@@ -222,7 +222,7 @@ def _idle(engine: Engine) -> list[Revision]:
     past = engine.history()
     last = past[-1] if past else None
     until = last.wait.split("-")[1] if last and last.wait.startswith("until-") and last.status == "deployed" else "0"
-    if last and (last.status.startswith("pending") or float(until) > time.time()):
+    if last and (last.status.startswith(("pending", "uninstalling")) or float(until) > time.time()):
         raise ReleaseFailed(
             f"another command is at work on {engine.release.name} (revision {last.number}, since {last.when}): wait for"
             " it; if it was killed, `rollback`, or `delete` if there was none before"

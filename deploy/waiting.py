@@ -61,7 +61,7 @@ def wait(cluster: Cluster, objects: Sequence[Object], before: Before, until: flo
         try:
             found = {one: observe(cluster, one, objects, before.get(one)) for one in wanted}
         except ClusterError as error:
-            if 400 <= error.http < 500 and error.http != 429:
+            if error.final:
                 raise
             said = [error.message]
         else:
@@ -88,12 +88,23 @@ def wait(cluster: Cluster, objects: Sequence[Object], before: Before, until: flo
 
 
 def vanished(cluster: Cluster, gone: Sequence[Reference], until: float) -> None:
-    """Return when all objects are gone. Raises ReleaseFailed with the finalizers of those that stay."""
+    """Return when all objects are gone; an API server that does not answer is asked again.
+
+    Raises ReleaseFailed with the finalizers of those that stay.
+    """
     for one in gone:
-        while live := cluster.get(one):
+        why = ""
+        while True:
+            try:
+                if (live := cluster.get(one)) is None:
+                    break
+                why = ", ".join(live["metadata"].get("finalizers") or []) or "no finalizer"
+            except ClusterError as error:
+                if error.final:
+                    raise
+                why = error.message
             if time.monotonic() > until:
-                holders = ", ".join(live["metadata"].get("finalizers") or []) or "no finalizer"
-                raise ReleaseFailed(f"{one} is being deleted and does not go ({holders}); --timeout waits longer")
+                raise ReleaseFailed(f"{one} is being deleted and does not go ({why}); --timeout waits longer")
             time.sleep(POLL_S / 2)
 
 

@@ -131,6 +131,25 @@ def test_an_api_server_that_is_restarted_is_waited_for(wordtell_deploy, server) 
     assert "1, deployed" in wordtell_deploy("status").out
 
 
+def test_an_api_server_that_is_restarted_is_waited_for_by_delete_too(wordtell_deploy, server) -> None:
+    """Row 6, while what was deleted lingers."""
+    assert wordtell_deploy("apply").code == 0
+    server.lingers["deployments"] = 0.5
+    fault = Refused(500, "InternalError", "etcdserver: request timed out")
+    remove, asked = server.remove, []
+
+    def restart(key) -> None:
+        remove(key)
+        asked.append(key[1])
+        if asked.count("deployments") == 2:  # Helm's request, and ours for what is still there
+            server.scripted += [("GET", "/deployments/wordtell$", fault)] * 2
+
+    server.remove = restart
+    done = wordtell_deploy("delete", "--yes")
+    assert done.code == 0, done.err
+    assert server.find("deployments", "wordtell") is None
+
+
 def test_an_api_server_that_goes_while_helm_applies_leaves_no_open_end(wordtell_deploy, server) -> None:
     """Row 6, in the middle of Helm's own step: what is owed is done when the server is back."""
     assert wordtell_deploy("apply").code == 0
