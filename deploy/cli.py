@@ -8,14 +8,15 @@ import os
 import signal
 import sys
 from argparse import Namespace as Given
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bento.errors import WordtellError
-from deploy import engine, preflight, release, render, rollout, smoke, view
+from deploy import engine, release, render, rollout, smoke, view
 from deploy.errors import NotReady, SmokeFailed
+from deploy.preflight import Preflight, failures
 from deploy.release import Target
 from deploy.render import Rendered
 from deploy.types import Finding, Release
@@ -26,17 +27,17 @@ def _render(given: Given) -> None:
 
 
 def _preflight(given: Given) -> int:
-    found = _examined(given, target := _target(given), _rendered(given, target.engine.release))
-    _print(given, found, view.findings(found))
-    return 1 if preflight.failures(found) else 0
+    found = _preflight_of(given, target := _target(given), _rendered(given, target.engine.release))
+    _print(given, found, {"": "status", "check": "check", "finding": "message", "remedy": "remedy"})
+    return 1 if failures(found) else 0
 
 
 def _apply(given: Given) -> None:
     target = _target(given)
     rendered, space = _rendered(given, target.engine.release), target.engine.release.namespace
-    found = _examined(given, target, rendered)
-    if failures := preflight.failures(found):
-        raise NotReady(failures)
+    found = _preflight_of(given, target, rendered)
+    if failed := failures(found):
+        raise NotReady(failed)
     for finding in found:
         if finding.status == "warn":
             print(f"warning: {finding.message} ({finding.remedy})", file=sys.stderr)
@@ -56,8 +57,8 @@ def _apply(given: Given) -> None:
 
 
 def _history(given: Given) -> None:
-    past = _target(given).engine.past()
-    _print(given, past, view.history(past))
+    columns = {"revision": "number", "state": "state", "when": "when", "chart": "chart"}
+    _print(given, _target(given).engine.past(), columns)
 
 
 def _status(given: Given) -> int:
@@ -112,15 +113,13 @@ def _target(given: Given) -> Target:
     return Target(found, engine.Engine(one, file, given.context), getattr(given, "timeout", 60.0))
 
 
-def _examined(given: Given, target: Target, rendered: Rendered) -> list[Finding]:
-    one, objects, minimum = target.engine.release, rendered.objects, rendered.minimum
-    return preflight.examine(
-        target.cluster, preflight.Plan(one, objects, minimum, given.create_namespace, given.ignore)
-    )
+def _preflight_of(given: Given, target: Target, rendered: Rendered) -> list[Finding]:
+    one, made = target.engine.release, given.create_namespace
+    return Preflight(target.cluster, one, rendered.objects, rendered.minimum, made).findings(given.ignore)
 
 
-def _print(given: Given, data: Sequence[Any], text: str) -> None:
-    print(json.dumps([asdict(one) for one in data], indent=2) if given.json else text)
+def _print(given: Given, found: Sequence[Any], columns: Mapping[str, str]) -> None:
+    print(json.dumps([asdict(one) for one in found], indent=2) if given.json else view.listed(found, columns))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -97,17 +97,14 @@ class Cluster:
                 raise ClusterError("the cluster does not tell its kinds at once: it is older than Kubernetes 1.27")
         return self._served
 
-    def kinds(self, api_version: str) -> dict[str, str]:
-        """What is served under a group and version: kind -> the resource's (plural) name in paths and roles."""
-        return {kind: str(entry["resource"]) for kind, entry in self.served().get(api_version, {}).items()}
-
-    def versions(self, group: str) -> list[str]:
-        """The versions of an API group that are served; empty if the group is unknown."""
-        return [one.rpartition("/")[2] for one in self.served() if one.rpartition("/")[0] == group]
-
     def get(self, wanted: Reference) -> Object | None:
         """The object, or None if it is not there, or its kind is not served."""
         return self._existing("GET", wanted)
+
+    def live(self, objects: Iterable[Object]) -> dict[Reference, Object | None]:
+        """Each of these objects as it is in the cluster, or None."""
+        wanted = [reference(item) for item in objects]
+        return dict(zip(wanted, self.each(self.get, wanted), strict=True))
 
     def find(self, api_version: str, kind: str, namespace: str = "", selector: str = "") -> list[Object]:
         """All objects of a kind, in one namespace or in all, whose labels match."""

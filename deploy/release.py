@@ -128,8 +128,7 @@ def _prepare(target: Target, earlier: Sequence[Object], now: Sequence[Object], u
     until the new ones are ready. Returns the objects as they were.
     """
     cluster, release = target.cluster, target.engine.release
-    references = [manifests.reference(item) for item in now]
-    live = dict(zip(references, cluster.each(cluster.get, references), strict=True))
+    live = cluster.live(now)
     going = [one for one, item in live.items() if item and item["metadata"].get("deletionTimestamp")]
     if going:
         print(f"waiting until {', '.join(map(str, going))} is gone: it is being deleted")
@@ -206,12 +205,12 @@ def _back(target: Target, label: str, good: int, earlier: Sequence[Object]) -> s
     if not good:
         target.engine.uninstall()
         return "uninstalled: there was no revision before it"
-    references = [manifests.reference(item) for item in earlier]
-    _hand_over_replicas(target.cluster, {one: target.cluster.get(one) for one in references}, {}, earlier)
+    live = target.cluster.live(earlier)
+    _hand_over_replicas(target.cluster, live, {}, earlier)
     number = target.engine.rollback(good)
     _mark(target, ours[0], "failed")
     _mark(target, number, "ready")
-    for one in references:
+    for one in live:
         if _ours(target, one):
             target.cluster.patch(one, {"metadata": {"annotations": {_KEEP: None}}}, MANAGER)
     return f"rolled back to revision {good}, as revision {number}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deploy import manifests, rollout, waiting
 from deploy.engine import Engine, Revision
 from deploy.rollout import Observed, PodLine, Verdict
-from deploy.types import Finding, Object, Reference
+from deploy.types import Object, Reference
 
 if TYPE_CHECKING:
     from deploy.cluster import Cluster
@@ -27,14 +27,9 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def findings(found: Sequence[Finding]) -> str:
-    """The preflight's table."""
-    return table([("", "check", "finding", "remedy"), *((f.status, f.check, f.message, f.remedy) for f in found)])
-
-
-def history(past: Sequence[Revision]) -> str:
-    """The revisions' table."""
-    return table([("revision", "state", "when", "chart"), *((str(r.number), r.state, r.when, r.chart) for r in past)])
+def listed(found: Sequence[Any], columns: Mapping[str, str]) -> str:
+    """A table of data objects. `columns`: heading -> field."""
+    return table([tuple(columns), *([str(getattr(one, name)) for name in columns.values()] for one in found)])
 
 
 @dataclass(frozen=True)
@@ -93,9 +88,8 @@ class Standing:
 def standing(cluster: Cluster, engine: Engine) -> Standing:
     """The state of the newest revision. Raises NoRevision."""
     past, objects = engine.past(), engine.objects()
-    references = [manifests.reference(item) for item in objects]
-    live = dict(zip(references, cluster.each(cluster.get, references), strict=True))
-    observed = [waiting.observe(cluster, one, objects) for one in references if one.kind in waiting.WORKLOADS]
+    live = cluster.live(objects)
+    observed = [waiting.observe(cluster, one, objects) for one in live if one.kind in waiting.WORKLOADS]
     judged = [(seen, rollout.judge(seen)) for seen in observed if seen]
     missing = [one for one, item in live.items() if item is None]
     extras = [item for one, item in live.items() if item and one.kind in _EXTRAS]

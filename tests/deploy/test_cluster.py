@@ -77,12 +77,13 @@ def test_a_kind_that_is_not_served(server: ApiServer, cluster, kubeconfig) -> No
         cluster.apply(route)
     assert cluster.get(Reference(route["apiVersion"], "HTTPRoute", "shop", "r")) is None
     server.served["gateway.networking.k8s.io/v1beta1"] = [("HTTPRoute", "httproutes", True)]
-    assert connect(kubeconfig).versions("gateway.networking.k8s.io") == ["v1beta1"]
+    served = connect(kubeconfig).served()
+    assert [name for name in served if name.startswith("gateway.")] == ["gateway.networking.k8s.io/v1beta1"]
 
 
 def test_discovery_is_two_requests(server: ApiServer, cluster) -> None:
-    assert cluster.kinds("apps/v1")["Deployment"] == "deployments"
-    assert cluster.kinds("v1")["ConfigMap"] == "configmaps"
+    assert cluster.served()["apps/v1"]["Deployment"]["resource"] == "deployments"
+    assert cluster.served()["v1"]["ConfigMap"]["resource"] == "configmaps"
     assert [request.path for request in server.requests] in (["/api", "/apis"], ["/apis", "/api"])
 
 
