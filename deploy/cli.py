@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from bento.errors import WordtellError
-from deploy import engine, release, render, rollout, smoke, view
+from deploy import engine, release, render, smoke, view
 from deploy.errors import NotReady, SmokeFailed
 from deploy.preflight import Preflight, failures
 from deploy.release import Target
 from deploy.render import Rendered
-from deploy.types import Finding, Release
+from deploy.types import Release
 
 
 def _render(given: Given) -> None:
@@ -27,21 +27,24 @@ def _render(given: Given) -> None:
 
 
 def _preflight(given: Given) -> int:
-    found = _preflight_of(given, target := _target(given), _rendered(given, target.engine.release))
+    target = _target(given)
+    one = target.engine.release
+    found = Preflight(target.cluster, one, _rendered(given, one), given.create_namespace).findings(given.ignore)
     _print(given, found, {"": "status", "check": "check", "finding": "message", "remedy": "remedy"})
     return 1 if failures(found) else 0
 
 
 def _apply(given: Given) -> None:
     target = _target(given)
-    rendered, space = _rendered(given, target.engine.release), target.engine.release.namespace
-    found = _preflight_of(given, target, rendered)
+    one = target.engine.release
+    rendered = _rendered(given, one)
+    found = Preflight(target.cluster, one, rendered, given.create_namespace).findings(given.ignore)
     if failed := failures(found):
         raise NotReady(failed)
     for finding in found:
         if finding.status == "warn":
             print(f"warning: {finding.message} ({finding.remedy})", file=sys.stderr)
-    new = any(finding.message == f"Namespace/{space} will be created" for finding in found)
+    new = any(finding.message == f"Namespace/{one.namespace} will be created" for finding in found)
     if given.dry_run:
         said = "the objects cannot be tried before the namespace is there"
         if not new:
@@ -50,9 +53,9 @@ def _apply(given: Given) -> None:
         print(f"{given.name}: {said}; nothing was changed")
         return
     if new:
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        target.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space, "labels": labels}})
-        print(f"Namespace/{space} created")
+        metadata = {"name": one.namespace, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+        target.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        print(f"Namespace/{one.namespace} created")
     print(release.apply(target, rendered, force=given.force_conflicts, wait=given.wait))
 
 
@@ -64,8 +67,8 @@ def _history(given: Given) -> None:
 def _status(given: Given) -> int:
     target = _target(given)
     found = view.standing(target.cluster, target.engine)
-    print(json.dumps(found.json(), indent=2) if given.json else found.text())
-    return 0 if found.healthy else 1
+    print(json.dumps(found, indent=2) if given.json else view.page(found))
+    return 0 if found["healthy"] else 1
 
 
 def _smoke(given: Given) -> None:
@@ -73,13 +76,11 @@ def _smoke(given: Given) -> None:
         print(given.url, smoke.score(given.url, given.timeout, key=given.api_key))
         return
     target = _target(given)
-    for seen, _ in view.standing(target.cluster, target.engine).workloads:
-        for pod in rollout.lines(seen):
-            if pod.ready:
-                space, port = target.engine.release.namespace, rollout.port(seen, pod.name)
-                sock = target.cluster.forward(space, pod.name, port)
-                print(f"Pod/{pod.name}", smoke.score("http://localhost", given.timeout, sock=sock, key=given.api_key))
-                return
+    workloads = view.standing(target.cluster, target.engine)["workloads"]
+    for pod in (pod for workload in workloads for pod in workload["pods"] if pod["ready"]):
+        sock = target.cluster.forward(target.engine.release.namespace, pod["name"], pod["port"])
+        print(f"Pod/{pod['name']}", smoke.score("http://localhost", given.timeout, sock=sock, key=given.api_key))
+        return
     raise SmokeFailed(f"no pod of {given.name} is ready; `status` says why")
 
 
@@ -111,11 +112,6 @@ def _target(given: Given) -> Target:
     # Several files are KUBECONFIG's, which Helm reads by itself.
     file = None if os.pathsep in (found.kubeconfig or os.pathsep) else found.kubeconfig
     return Target(found, engine.Engine(one, file, given.context), getattr(given, "timeout", 60.0))
-
-
-def _preflight_of(given: Given, target: Target, rendered: Rendered) -> list[Finding]:
-    one, made = target.engine.release, given.create_namespace
-    return Preflight(target.cluster, one, rendered.objects, rendered.minimum, made).findings(given.ignore)
 
 
 def _print(given: Given, found: Sequence[Any], columns: Mapping[str, str]) -> None:

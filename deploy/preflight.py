@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from deploy import manifests, needs
 from deploy.errors import Forbidden
-from deploy.types import MANAGER, Finding, Object, Reference, Release
+from deploy.render import Rendered
+from deploy.types import MANAGER, Finding, Reference, Release
 
 if TYPE_CHECKING:
     from deploy.cluster import Cluster
@@ -29,12 +30,11 @@ _DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 
 @dataclass(frozen=True)
 class Preflight:
-    """What would be applied where. `minimum` is the chart's kubeVersion; `creates`: the namespace may be missing."""
+    """What would be applied where. `creates`: the namespace may be missing."""
 
     cluster: Cluster
     release: Release
-    objects: Sequence[Object]
-    minimum: str
+    rendered: Rendered
     creates: bool
 
     def findings(self, ignored: Sequence[str] = ()) -> list[Finding]:
@@ -66,7 +66,7 @@ class Preflight:
         return [replace(f, status="warn") if f.status == "fail" and f.check in ignored else f for f in found]
 
     def _version(self) -> Iterator[Finding]:
-        yield version(self.cluster.version(), self.minimum)
+        yield version(self.cluster.version(), self.rendered.minimum)
 
     def _namespace(self) -> Iterator[Finding]:
         name = self.release.namespace
@@ -83,7 +83,7 @@ class Preflight:
 
     def _kinds(self) -> Iterator[Finding]:
         served = self.cluster.served()
-        for wanted, kind in sorted({(item["apiVersion"], item["kind"]) for item in self.objects}):
+        for wanted, kind in sorted({(item["apiVersion"], item["kind"]) for item in self.rendered.objects}):
             splits = [one.rpartition("/") for one in served]
             versions = [version for group, _, version in splits if group == wanted.rpartition("/")[0]]
             if kind in served.get(wanted, {}):
@@ -97,7 +97,7 @@ class Preflight:
                 yield Finding("fail", "kinds", f"{kind} ({wanted}) is not known here", remedy)
 
     def _nodes(self) -> Iterator[Finding]:
-        if wanted := needs.needs(self.objects):
+        if wanted := needs.needs(self.rendered.objects):
             nodes, pods = self.cluster.find("v1", "Node"), None
             with suppress(Forbidden):
                 pods = self.cluster.find("v1", "Pod")
@@ -105,7 +105,7 @@ class Preflight:
             yield needs.features(nodes)
 
     def _references(self) -> Iterator[Finding]:
-        for one, use in needs.references(self.objects).items():
+        for one, use in needs.references(self.rendered.objects).items():
             check = one.kind.lower()
             try:
                 if self.cluster.get(one):
@@ -118,11 +118,11 @@ class Preflight:
 
     def _quotas(self) -> Iterator[Finding]:
         for quota in self.cluster.find("v1", "ResourceQuota", self.release.namespace):
-            yield needs.quota(quota, needs.needs(self.objects))
+            yield needs.quota(quota, needs.needs(self.rendered.objects))
 
     def _owners(self) -> Iterator[Finding]:
         """Helm refuses objects of the same name that are not this release's; the old deployer's are taken over."""
-        for one, item in self.cluster.live(self.objects).items():
+        for one, item in self.cluster.live(self.rendered.objects).items():
             if item is None:
                 continue
             owner, labels = manifests.owner(item), item["metadata"].get("labels") or {}
@@ -136,7 +136,7 @@ class Preflight:
                 yield Finding("fail", "owner", message, "delete it, or choose another --name")
 
     def _classes(self) -> Iterator[Finding]:
-        for item in self.objects:
+        for item in self.rendered.objects:
             if item["kind"] != "Ingress":
                 continue
             wanted = item["spec"].get("ingressClassName")
@@ -153,7 +153,7 @@ class Preflight:
 
     def _access(self) -> Iterator[Finding]:
         asked, space = set(OWN), self.release.namespace
-        for one in map(manifests.reference, self.objects):
+        for one in map(manifests.reference, self.rendered.objects):
             if entry := self.cluster.served().get(one.api_version, {}).get(one.kind):
                 asked |= {(verb, one.group, entry["resource"]) for verb in VERBS if verb != "list"}
 

@@ -107,10 +107,7 @@ def _explain(detail: str, defaults: Object) -> str:
     """Helm's message on one line, with the nearest known key for one that is not known."""
     message = " ".join(line.strip(" -") for line in detail.splitlines() if line.strip())
     unknown = re.search(r"additional propert\w+ '([^']+)'", message, re.IGNORECASE)
-    near = (
-        difflib.get_close_matches(unknown[1], set(re.findall(r'"(\w+)":', json.dumps(defaults))), n=1)
-        if unknown
-        else []
-    )
+    known = set(re.findall(r'"(\w+)":', json.dumps(defaults)))
+    near = difflib.get_close_matches(unknown[1], known, n=1) if unknown else []
     text = "; --set-string gives text" if ", want string" in message else ""
     return message + (f"; did you mean {near[0]!r}?" if near else text)

@@ -52,13 +52,14 @@ class Observed:
 
 @dataclass(frozen=True)
 class PodLine:
-    """One pod in one line. `current`: of the newest revision."""
+    """One pod in one line. `current`: of the newest revision. `port`: the first that it names, else the image's own."""
 
     name: str
     ready: bool
     restarts: int
     reason: str
     current: bool
+    port: int
 
 
 @dataclass(frozen=True)
@@ -122,17 +123,10 @@ def lines(seen: Observed) -> list[PodLine]:
         if warnings and reason in {"Pending", "ContainerCreating", "PodInitializing"}:
             reason = f"{warnings[-1]['reason']}: {warnings[-1].get('message', '')}"
         restarts = sum(container.get("restartCount", 0) for container in statuses)
-        found.append(
-            PodLine(name, conditions.get("Ready", {}).get("status") == "True", restarts, reason, name in current)
-        )
+        ready = conditions.get("Ready", {}).get("status") == "True"
+        ports = [entry["containerPort"] for one in pod["spec"]["containers"] for entry in one.get("ports") or []]
+        found.append(PodLine(name, ready, restarts, reason, name in current, (ports or [_PORT])[0]))
     return sorted(found, key=lambda line: (not line.current, line.name))
-
-
-def port(seen: Observed, pod: str) -> int:
-    """The port that a pod listens on: the first that its first container names, else the image's own."""
-    (found,) = [item for item in seen.pods if item["metadata"]["name"] == pod]
-    ports = found["spec"]["containers"][0].get("ports") or [{"containerPort": _PORT}]
-    return int(ports[0]["containerPort"])
 
 
 def _deployment(item: Object, seen: Observed) -> Verdict:

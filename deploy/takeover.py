@@ -32,7 +32,8 @@ def take_over(cluster: Cluster, engine: Engine) -> None:
         return
     for revision in past:  # of an interrupted take-over: Helm's record, not the objects
         cluster.delete(engine.record(revision.number))
-    last = max(records, key=_rank)
+    good = [record for record in records if record["metadata"]["labels"][_STATE] == "deployed"]
+    last = max(good or records, key=lambda record: int(record["metadata"]["labels"][_NUMBER]))
     there = []
     for item in json.loads(gzip.decompress(base64.b64decode(last["data"]["objects"]))):
         one = manifests.reference(item)
@@ -55,12 +56,6 @@ def take_over(cluster: Cluster, engine: Engine) -> None:
     for record in records:
         cluster.delete(manifests.reference(record))
     print(f"taken over from the deployer before Helm: {len(there)} objects")
-
-
-def _rank(record: Object) -> tuple[bool, int]:
-    """The last good revision comes last."""
-    labels = record["metadata"]["labels"]
-    return labels[_STATE] == "deployed", int(labels[_NUMBER])
 
 
 def given_to_helm(entries: list[Object]) -> list[Object]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from deploy import manifests, rollout, waiting
-from deploy.engine import Engine, Revision
-from deploy.rollout import Observed, PodLine, Verdict
-from deploy.types import Object, Reference
+from deploy.engine import Engine
+from deploy.types import Object
 
 if TYPE_CHECKING:
     from deploy.cluster import Cluster
 
-_EXTRAS = ("HorizontalPodAutoscaler", "ScaledObject", "Ingress", "HTTPRoute", "InferenceService")
+_OTHERS = ("HorizontalPodAutoscaler", "ScaledObject", "Ingress", "HTTPRoute", "InferenceService")
 # Conditions that are good when they are False.
 _FALSE_IS_GOOD = {"ScalingLimited", "Fallback", "Paused"}
 
@@ -32,68 +31,50 @@ def listed(found: Sequence[Any], columns: Mapping[str, str]) -> str:
     return table([tuple(columns), *([str(getattr(one, name)) for name in columns.values()] for one in found)])
 
 
-@dataclass(frozen=True)
-class Standing:
-    """What `status` tells. `extras` are objects whose conditions or addresses matter; `missing` ought to be there."""
+def standing(cluster: Cluster, engine: Engine) -> Object:
+    """The state of the newest revision, as `status --json` prints it. Raises NoRevision.
 
-    history: Sequence[Revision]
-    note: str
-    workloads: Sequence[tuple[Observed, Verdict]]
-    extras: Sequence[Object]
-    missing: Sequence[Reference]
-
-    @property
-    def healthy(self) -> bool:
-        """Whether the newest revision is deployed, complete and ready."""
-        last = self.history[-1]
-        whole = last.status == "deployed" and last.wait != "failed" and not self.missing
-        return whole and all(verdict.done for _, verdict in self.workloads)
-
-    @property
-    def pods(self) -> list[PodLine]:
-        """The pods of all workloads."""
-        return [line for seen, _ in self.workloads for line in rollout.lines(seen)]
-
-    def text(self) -> str:
-        """One readable page."""
-        now = self.history[-1]
-        rows = [("revision", f"{now.number}, {now.state}, {now.when}, {self.note}")]
-        for seen, verdict in self.workloads:
-            images = [str(one["image"]) for one in manifests.containers(seen.workload) if "image" in one]
-            rows += [("image", ", ".join(images))] if images else []
-            rows.append((str(manifests.reference(seen.workload)), verdict.summary))
-        rows += [(str(manifests.reference(item)), describe(item)) for item in self.extras]
-        rows += [(str(one), "is not there: `apply` brings it back") for one in self.missing]
-        cells = [("", "pod", "ready", "restarts", "state")]
-        for line in self.pods:
-            state = line.reason if line.current else f"{line.reason} (an earlier revision)"
-            cells.append(("", line.name, "yes" if line.ready else "no", str(line.restarts), state))
-        return table(rows) + ("\n\n" + table(cells) if self.pods else "")
-
-    def json(self) -> Object:
-        """The same as data."""
-        return {
-            "healthy": self.healthy,
-            "history": [asdict(revision) for revision in self.history],
-            "workloads": [
-                {"name": str(manifests.reference(seen.workload)), "verdict": asdict(verdict),
-                 "pods": [asdict(line) for line in rollout.lines(seen)]}
-                for seen, verdict in self.workloads
-            ],
-            "others": {str(manifests.reference(item)): describe(item) for item in self.extras},
-            "missing": [str(one) for one in self.missing],
-        }  # fmt: skip
-
-
-def standing(cluster: Cluster, engine: Engine) -> Standing:
-    """The state of the newest revision. Raises NoRevision."""
+    `others` are objects whose conditions or addresses matter, `missing` those that ought to be there.
+    """
     past, objects = engine.past(), engine.objects()
     live = cluster.live(objects)
     observed = [waiting.observe(cluster, one, objects) for one in live if one.kind in waiting.WORKLOADS]
     judged = [(seen, rollout.judge(seen)) for seen in observed if seen]
-    missing = [one for one, item in live.items() if item is None]
-    extras = [item for one, item in live.items() if item and one.kind in _EXTRAS]
-    return Standing(past, engine.description(), judged, extras, missing)
+    missing = [str(one) for one, item in live.items() if item is None]
+    whole = past[-1].status == "deployed" and past[-1].wait != "failed" and not missing
+    return {
+        "healthy": whole and all(verdict.done for _, verdict in judged),
+        "state": past[-1].state,
+        "note": engine.description(),
+        "history": [asdict(revision) for revision in past],
+        "workloads": [
+            {
+                "name": str(manifests.reference(seen.workload)),
+                "images": [str(one["image"]) for one in manifests.containers(seen.workload) if "image" in one],
+                "verdict": asdict(verdict),
+                "pods": [asdict(line) for line in rollout.lines(seen)],
+            }
+            for seen, verdict in judged
+        ],
+        "others": {str(one): describe(item) for one, item in live.items() if item and one.kind in _OTHERS},
+        "missing": missing,
+    }
+
+
+def page(found: Object) -> str:
+    """What `standing` found, for a reader."""
+    now = found["history"][-1]
+    rows = [("revision", f"{now['number']}, {found['state']}, {now['when']}, {found['note']}")]
+    for workload in found["workloads"]:
+        rows += [("image", ", ".join(workload["images"]))] if workload["images"] else []
+        rows.append((workload["name"], workload["verdict"]["summary"]))
+    rows += found["others"].items()
+    rows += [(name, "is not there: `apply` brings it back") for name in found["missing"]]
+    cells = [("", "pod", "ready", "restarts", "state")]
+    for pod in (pod for workload in found["workloads"] for pod in workload["pods"]):
+        state = pod["reason"] + ("" if pod["current"] else " (an earlier revision)")
+        cells.append(("", pod["name"], "yes" if pod["ready"] else "no", str(pod["restarts"]), state))
+    return table(rows) + ("\n\n" + table(cells) if cells[1:] else "")
 
 
 def describe(item: Object) -> str:

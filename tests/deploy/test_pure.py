@@ -33,6 +33,7 @@ def pod(number, *, reason="", message="", **status):
     waiting = {"containerStatuses": [{"name": "c", "state": {"waiting": {"reason": reason, "message": message}}}]}
     return {
         "metadata": {"name": f"p{number}", "ownerReferences": [{"uid": f"rs{number}"}]},
+        "spec": {"containers": [{"name": "c"}]},
         "status": {"phase": "Pending", **(waiting if reason else {}), **status},
     }
 
