@@ -129,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     order.add_argument("--set", action="append", default=[], metavar="K=V", help="a value; Helm finds its type")
     order.add_argument("--set-string", action="append", default=[], metavar="K=V", help="a value that is text")
     order.add_argument("--chart", type=Path, default=render.CHART, help="the chart's folder")
+    checked.add_argument("form", nargs="?", default="plain", choices=["plain", "kserve"])
     checked.add_argument("--create-namespace", action="store_true", help="make it if it is not there")
     ignored = "its failure is a warning: nodes"
     checked.add_argument("--ignore", action="append", default=[], metavar="CHECK", help=ignored)
@@ -146,11 +147,9 @@ def _parser() -> argparse.ArgumentParser:
     found = command("render", _render, "Print the manifests as YAML; no cluster is asked.", order)
     found.add_argument("form", nargs="?", default="plain", choices=["plain", "helm", "kserve"])
     text = "Check whether the cluster can take what `apply` would apply; change nothing."
-    found = command("preflight", _preflight, text, order, checked, out)
-    found.add_argument("form", nargs="?", default="plain", choices=["plain", "kserve"])
+    command("preflight", _preflight, text, order, checked, out)
     text = "Check, install or upgrade, wait until ready; roll back what fails."
     found = command("apply", _apply, text, order, checked, waits)
-    found.add_argument("form", nargs="?", default="plain", choices=["plain", "kserve"])
     found.add_argument("--dry-run", action="store_true", help="the server checks everything and keeps nothing")
     found.add_argument("--force-conflicts", action="store_true", help="take fields over from other managers")
     found.add_argument("--no-wait", dest="wait", action="store_false", help="do not wait until the pods are ready")
