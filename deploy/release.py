@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bento.errors import WordtellError
 from deploy import manifests, takeover, waiting
@@ -25,69 +26,77 @@ _DATA = "PersistentVolumeClaim"
 _HOLDER = f"{MANAGER}-replicas"
 _KEEP = "helm.sh/resource-policy"
 _TRIES = 3
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
 class Target:
-    """The cluster and the release in it; `seconds` for all of a command."""
+    """The cluster and the release in it; `seconds` for all of a command, from `start` (monotonic)."""
 
     cluster: Cluster
     engine: Engine
     seconds: float
+    start: float = field(default_factory=time.monotonic)
+
+    @property
+    def until(self) -> float:
+        """When the command has to be done (monotonic)."""
+        return self.start + self.seconds
 
 
 def apply(target: Target, rendered: Rendered, *, force: bool, wait: bool) -> str:
     """Install or upgrade, and wait; roll back on failure. Returns one line for the user."""
-    engine, start = target.engine, time.monotonic()
-    until = start + target.seconds
+    engine = target.engine
     takeover.take_over(target.cluster, engine)
     past = _idle(engine)
     good = [revision for revision in past if revision.good]
     earlier = engine.objects((good or past)[-1].number) if past else []
-    before = _prepare(target, earlier, rendered.objects, until, force=force)
-    label = f"until-{time.time() + target.seconds:.0f}" if wait else "unwatched"
-    label += f"-{uuid.uuid4().hex[:8]}"  # identifies our own revision
+    before = _prepare(target, earlier, rendered.objects, force=force)
+    label = f"{_waiting(target) if wait else 'unwatched'}-{uuid.uuid4().hex[:8]}"  # identifies our own revision
     _idle(engine)
     try:
         number = engine.deploy(rendered.chart, rendered.values, first=not past, label=label)
         print(f"{engine.release.name} revision {number}: {len(rendered.objects)} objects applied")
         if wait:
-            waiting.wait(target.cluster, rendered.objects, before, until)
+            waiting.wait(target.cluster, rendered.objects, before, target.until)
     except (WordtellError, KeyboardInterrupt) as error:
         message = error.message if isinstance(error, WordtellError) else "interrupted"
-        done = _undo(target, label, good[-1].number if good else 0, earlier, until)
+        try:
+            done = _insist(target, _back, target, label, good[-1].number if good else 0, earlier)
+        except WordtellError as trouble:
+            done = f"not rolled back: {trouble.message}; `rollback` goes back"
         head, newline, log = message.partition("\n")
         raise ReleaseFailed(f"{head} [{done}]{newline}{log}") from None
     if wait:
-        return _finish(target, number, rendered.objects, start)
+        return _finish(target, number, rendered.objects)
     return f"{engine.release.name} revision {number}: what the chart no longer has stays until an `apply` that waits"
 
 
 def rollback(target: Target, wanted: int | None) -> str:
     """Let Helm go back to a revision (None: the last good one before this), and wait."""
-    engine, start = target.engine, time.monotonic()
-    until = start + target.seconds
+    engine = target.engine
     past = engine.past()
     known = [revision.number for revision in past]
     chosen = wanted or next((revision.number for revision in reversed(past[:-1]) if revision.good), None)
     if chosen not in known:
         raise NoRevision(engine.release, wanted, known)
     objects = engine.objects(chosen)
-    before = _prepare(target, engine.objects(), objects, until, force=False)
+    before = _prepare(target, engine.objects(), objects, force=False)
     number = engine.rollback(chosen)
-    _mark(target, number, f"until-{time.time() + target.seconds:.0f}-rollback")
+    _mark(target, number, f"{_waiting(target)}-rollback")
     print(f"{engine.release.name} revision {number}: rolled back to {chosen}")
     try:
-        waiting.wait(target.cluster, objects, before, until)
+        waiting.wait(target.cluster, objects, before, target.until)
     except (WordtellError, KeyboardInterrupt):
-        _mark(target, number, "failed")
+        with suppress(WordtellError):  # the failure's reason is told, not that of its record
+            _mark(target, number, "failed")
         raise
-    return _finish(target, number, objects, start)
+    return _finish(target, number, objects)
 
 
 def delete(target: Target) -> None:
     """Let Helm uninstall, and wait until everything is gone, including what an earlier failure left."""
-    until = time.monotonic() + target.seconds
+    until = time.monotonic() + target.seconds  # not from the start: somebody may have been asked first
     everything = inventory(target)
     target.engine.uninstall()
     gone = [one for one in everything if one.kind != _DATA and _ours(target, one)]
@@ -123,7 +132,7 @@ def rehearse(target: Target, objects: Sequence[Object], *, force: bool) -> list[
     return conflicts
 
 
-def _prepare(target: Target, earlier: Sequence[Object], now: Sequence[Object], until: float, *, force: bool) -> Before:
+def _prepare(target: Target, earlier: Sequence[Object], now: Sequence[Object], *, force: bool) -> Before:
     """What Helm does not do: wait for objects that are being deleted, keep the number of pods, keep removed objects
     until the new ones are ready. Returns the objects as they were.
     """
@@ -132,7 +141,7 @@ def _prepare(target: Target, earlier: Sequence[Object], now: Sequence[Object], u
     going = [one for one, item in live.items() if item and item["metadata"].get("deletionTimestamp")]
     if going:
         print(f"waiting until {', '.join(map(str, going))} is gone: it is being deleted")
-        waiting.vanished(cluster, going, until)
+        waiting.vanished(cluster, going, target.until)
         live |= dict.fromkeys(going)
     had = {manifests.reference(item): item for item in earlier}
     _hand_over_replicas(cluster, live, had, now)
@@ -164,7 +173,7 @@ def _hand_over_replicas(cluster: Cluster, live: Before, had: Before, now: Sequen
             cluster.apply({**claim, "metadata": {"name": one.name, "namespace": one.namespace}}, manager=_HOLDER)
 
 
-def _finish(target: Target, number: int, now: Sequence[Object], start: float) -> str:
+def _finish(target: Target, number: int, now: Sequence[Object]) -> str:
     """Record that the revision is ready, and delete objects that earlier revisions had and this one does not."""
     ready = f"{target.engine.release.name} revision {number}"
     kept = {manifests.reference(item) for item in now}
@@ -180,19 +189,19 @@ def _finish(target: Target, number: int, now: Sequence[Object], start: float) ->
     except WordtellError as error:
         what = f"{ready} is ready; what the chart no longer has may be left"
         raise ReleaseFailed(f"{what} ({error.message}): the next `apply` deletes it") from None
-    return f"{ready}: ready after {time.monotonic() - start:.0f} s"
+    return f"{ready}: ready after {time.monotonic() - target.start:.0f} s"
 
 
-def _undo(target: Target, label: str, good: int, earlier: Sequence[Object], until: float) -> str:
-    """Go back, tried again where the API server may be restarting. What was done, or why nothing."""
+def _insist(target: Target, call: Callable[..., Done], *arguments: Any) -> Done:
+    """The result of a call, which is tried again where the API server may be restarting. Raises the last error."""
     tries = 0
     while True:
         try:
-            return _back(target, label, good, earlier)
+            return call(*arguments)
         except WordtellError as error:
             tries += not (isinstance(error, ClusterError) and error.http == 0)
-            if time.monotonic() > until or tries == _TRIES:
-                return f"not rolled back: {error.message}; `rollback` goes back"
+            if time.monotonic() > target.until or tries == _TRIES:
+                raise
             time.sleep(waiting.POLL_S)
 
 
@@ -229,8 +238,14 @@ def _idle(engine: Engine) -> list[Revision]:
     return past
 
 
+def _waiting(target: Target) -> str:
+    """The label of a revision while a command waits for it."""
+    return f"until-{time.time() + target.seconds:.0f}"
+
+
 def _mark(target: Target, number: int, state: str) -> None:
-    target.cluster.patch(target.engine.record(number), {"metadata": {"labels": {WAIT: state}}}, MANAGER)
+    change = {"metadata": {"labels": {WAIT: state}}}
+    _insist(target, target.cluster.patch, target.engine.record(number), change, MANAGER)
 
 
 def _ours(target: Target, one: Reference) -> bool:

@@ -150,6 +150,22 @@ def test_an_api_server_that_is_restarted_is_waited_for_by_delete_too(wordtell_de
     assert server.find("deployments", "wordtell") is None
 
 
+def test_the_outcome_is_recorded_though_the_api_server_goes_at_the_end(wordtell_deploy, server) -> None:
+    """Row 6: what is ready is not said to be waited for."""
+    fault = Refused(500, "InternalError", "etcdserver: request timed out")
+    server.scripted += [("PATCH", "/secrets/sh.helm.release.v1.wordtell.v1$", fault)] * 2
+    done = wordtell_deploy("apply", "--timeout", "20")
+    assert done.code == 0, done.err
+    assert wordtell_deploy("history").out.splitlines()[-1].split()[:2] == ["1", "deployed"]
+    controllers.fail_for(server, "nopull")
+    assert wordtell_deploy("apply", "--set", "image.tag=nopull", "--no-wait").code == 0
+    assert wordtell_deploy("apply").code == 0
+    server.scripted += [("PATCH", "/secrets/sh.helm.release.v1.wordtell.v4$", fault)] * 2
+    done = wordtell_deploy("rollback", "2", "--timeout", "20")
+    assert "ErrImagePull: example.org/wordtell:nopull: not found" in done.err
+    assert wordtell_deploy("history").out.splitlines()[-1].split()[:3] == ["4", "deployed,", "failed"]
+
+
 def test_an_api_server_that_goes_while_helm_applies_leaves_no_open_end(wordtell_deploy, server) -> None:
     """Row 6, in the middle of Helm's own step: what is owed is done when the server is back."""
     assert wordtell_deploy("apply").code == 0
