@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deploy import preflight, render
 from deploy.types import Release
@@ -281,6 +283,18 @@ def test_what_kubectl_applied_first_is_no_conflict_when_helm_has_it(wordtell_dep
     for item in objects:
         server.apply(item, "kubectl")
         server.apply(item, "somebody")  # the same again: no conflict with itself
+
+
+def test_what_kubectl_applied_first_is_taken_over_by_force(wordtell_deploy, server) -> None:
+    """Row 14: what conflicts is the label alone that says who manages the object, no quantity and no divisor."""
+    for item in yaml.safe_load_all(wordtell_deploy("render", "-n", "shop", "--chart", str(render.CHART)).out):
+        server.apply(item, "kubectl")
+    done = wordtell_deploy("apply", "--chart", str(render.CHART))
+    owned = set(re.findall(r"kubectl owns (.*?); --force-conflicts", done.err))
+    assert owned == {".metadata.labels.app.kubernetes.io/managed-by"}
+    done = wordtell_deploy("apply", "--chart", str(render.CHART), "--force-conflicts")
+    assert done.code == 0, done.err
+    assert wordtell_deploy("status").code == 0
 
 
 def test_a_network_policy_without_a_way_out_does_not_change_at_every_apply(wordtell_deploy, server) -> None:
