@@ -122,7 +122,9 @@ def pod_spec(manifest: Object) -> Object:
             spec = spec["template"]["spec"]
         case "InferenceService":
             spec = spec.get("predictor") or {}
-        case kind if "ServingRuntime" not in kind:
+        case "ServingRuntime" | "ClusterServingRuntime":
+            pass
+        case _:
             spec = {}
     return spec
 
