@@ -5,6 +5,6 @@ May: use Helm's engine (only deploy.engine imports `helm_python`), talk to a clu
 May not: import bento's runtime, torch or transformers.
 
 The steps of `apply`, of which only `engine` is Helm's:
-    render.render -> preflight.examine -> release.rehearse (the server's dry run) -> engine.deploy -> waiting.wait
+    render.render -> preflight.findings -> release.rehearse (the server's dry run) -> engine.deploy -> waiting.wait
     (rollout.judge: in progress, done, or failed); a failure leads to engine.rollback
 """

@@ -7,83 +7,81 @@ import json
 import os
 import signal
 import sys
+from argparse import Namespace as Given
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bento.errors import WordtellError
-from deploy import engine, preflight, release, render, rollout, smoke, view
+from deploy import engine, release, render, smoke, view
 from deploy.errors import NotReady, SmokeFailed
+from deploy.preflight import Preflight, failures
 from deploy.release import Target
+from deploy.render import Rendered
 from deploy.types import Release
-
-Given = argparse.Namespace
 
 
 def _render(given: Given) -> None:
-    order = _order(given, Release(given.name, given.namespace or "default"))
-    print(render.render(order).text, end="")
+    print(_rendered(given, Release(given.name, given.namespace or "default")).text, end="")
 
 
 def _preflight(given: Given) -> int:
     target = _target(given)
-    rendered = render.render(_order(given, target.engine.release))
-    found = preflight.examine(target.cluster, _plan(given, target, rendered))
-    print(json.dumps([asdict(finding) for finding in found], indent=2) if given.json else view.findings(found))
-    return 1 if preflight.failures(found) else 0
+    one = target.engine.release
+    found = Preflight(target.cluster, one, _rendered(given, one), given.create_namespace).findings(given.ignore)
+    _print(given, found, {"": "status", "check": "check", "finding": "message", "remedy": "remedy"})
+    return 1 if failures(found) else 0
 
 
 def _apply(given: Given) -> None:
     target = _target(given)
-    order = _order(given, target.engine.release)
-    rendered = render.render(order)
-    found = preflight.examine(target.cluster, _plan(given, target, rendered))
-    if failures := preflight.failures(found):
-        raise NotReady(failures)
+    one = target.engine.release
+    rendered = _rendered(given, one)
+    found = Preflight(target.cluster, one, rendered, given.create_namespace).findings(given.ignore)
+    if failed := failures(found):
+        raise NotReady(failed)
     for finding in found:
         if finding.status == "warn":
             print(f"warning: {finding.message} ({finding.remedy})", file=sys.stderr)
-    space = target.engine.release.namespace
-    new = [f for f in found if f.check == "namespace" and f.message.endswith("will be created")]
+    new = any(finding.message == f"Namespace/{one.namespace} will be created" for finding in found)
     if given.dry_run:
+        said = "the objects cannot be tried before the namespace is there"
         if not new:
             release.rehearse(target, rendered.objects, force=given.force_conflicts)
-        rest = (
-            "the objects cannot be tried before the namespace is there" if new else "the cluster would take all of it"
-        )
-        print(f"{given.name}: {rest}; nothing was changed")
+            said = "the cluster would take all of it"
+        print(f"{given.name}: {said}; nothing was changed")
         return
     if new:
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        target.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space, "labels": labels}})
-        print(f"Namespace/{space} created")
-    print(release.apply(target, order, rendered, force=given.force_conflicts, wait=given.wait))
+        metadata = {"name": one.namespace, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+        target.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        print(f"Namespace/{one.namespace} created")
+    print(release.apply(target, rendered, force=given.force_conflicts, wait=given.wait))
 
 
 def _history(given: Given) -> None:
-    past = _target(given).engine.past()
-    print(json.dumps([asdict(one) for one in past], indent=2) if given.json else view.history(past))
+    columns = {"revision": "number", "state": "state", "when": "when", "chart": "chart"}
+    _print(given, _target(given).engine.past(), columns)
 
 
 def _status(given: Given) -> int:
-    found = release.standing(_target(given))
-    print(json.dumps(found.json(), indent=2) if given.json else found.text())
-    return 0 if found.healthy else 1
+    target = _target(given)
+    found = view.standing(target.cluster, target.engine)
+    print(json.dumps(found, indent=2) if given.json else view.page(found))
+    return 0 if found["healthy"] else 1
 
 
 def _smoke(given: Given) -> None:
-    where, connect = given.url, smoke.at(given.url, given.timeout) if given.url else None
-    if connect is None:
-        target = _target(given)
-        observed = [seen for seen, _ in release.standing(target).workloads]
-        ready = [(line.name, seen) for seen in observed for line in rollout.lines(seen) if line.ready]
-        if not ready:
-            raise SmokeFailed(f"no pod of {given.name} is ready; `status` says why")
-        pod, seen = ready[0]
-        space, where = target.engine.release.namespace, f"Pod/{pod}"
-        connect = smoke.through(target.cluster.forward(space, pod, rollout.port(seen, pod)), given.timeout)
-    answer = smoke.score(connect, below=smoke.prefix(given.url), key=given.api_key)
-    print(f"{where} {answer}")
+    if given.url:
+        print(given.url, smoke.score(given.url, given.timeout, key=given.api_key))
+        return
+    target = _target(given)
+    workloads = view.standing(target.cluster, target.engine)["workloads"]
+    for pod in (pod for workload in workloads for pod in workload["pods"] if pod["ready"]):
+        sock = target.cluster.forward(target.engine.release.namespace, pod["name"], pod["port"])
+        print(f"Pod/{pod['name']}", smoke.score("http://localhost", given.timeout, sock=sock, key=given.api_key))
+        return
+    raise SmokeFailed(f"no pod of {given.name} is ready; `status` says why")
 
 
 def _rollback(given: Given) -> None:
@@ -102,26 +100,41 @@ def _delete(given: Given) -> None:
     print(f"{given.name} deleted: {names}")
 
 
+def _rendered(given: Given, one: Release) -> Rendered:
+    return render.render(render.Order(one, given.form, given.chart, given.values, given.set, given.set_string))
+
+
+def _target(given: Given) -> Target:
+    from deploy import cluster  # noqa: PLC0415  # half a second, which `render` and --help need not wait
+
+    found = cluster.connect(given.kubeconfig, given.context)
+    one = Release(given.name, given.namespace or found.namespace)
+    # Several files are KUBECONFIG's, which Helm reads by itself.
+    file = None if os.pathsep in (found.kubeconfig or os.pathsep) else found.kubeconfig
+    return Target(found, engine.Engine(one, file, given.context), getattr(given, "timeout", 60.0))
+
+
+def _print(given: Given, found: Sequence[Any], columns: Mapping[str, str]) -> None:
+    print(json.dumps([asdict(one) for one in found], indent=2) if given.json else view.listed(found, columns))
+
+
 def _parser() -> argparse.ArgumentParser:
     """All commands; options that several share are defined once."""
-    place, order, waits, out = (argparse.ArgumentParser(add_help=False, allow_abbrev=False) for _ in range(4))
+    place, order, checked, waits, out = (argparse.ArgumentParser(add_help=False, allow_abbrev=False) for _ in range(5))
     place.add_argument("--name", default="wordtell", help="the release: the prefix of all names")
     place.add_argument("-n", "--namespace", help="if you leave it out: the context's")
     place.add_argument("--kubeconfig", type=Path, help="if you leave it out: KUBECONFIG, ~/.kube/config, or in-cluster")
     place.add_argument("--context", help="the kubeconfig's context; if you leave it out: the current one")
     order.add_argument("-f", "--values", type=Path, action="append", default=[], help="a values file")
-    order.add_argument(
-        "--set", dest="sets", action="append", type=lambda text: (False, text), default=[], metavar="K=V"
-    )
-    order.add_argument("--set-string", dest="sets", action="append", type=lambda text: (True, text), metavar="K=V")
+    order.add_argument("--set", action="append", default=[], metavar="K=V", help="a value; Helm finds its type")
+    order.add_argument("--set-string", action="append", default=[], metavar="K=V", help="a value that is text")
     order.add_argument("--chart", type=Path, default=render.CHART, help="the chart's folder")
+    checked.add_argument("form", nargs="?", default="plain", choices=["plain", "kserve"])
+    checked.add_argument("--create-namespace", action="store_true", help="make it if it is not there")
+    ignored = "its failure is a warning: nodes"
+    checked.add_argument("--ignore", action="append", default=[], metavar="CHECK", help=ignored)
     waits.add_argument("--timeout", type=seconds, default=600.0, help="seconds until it has to be done")
     out.add_argument("--json", action="store_true", help="print JSON")
-    checked = argparse.ArgumentParser(add_help=False)
-    checked.add_argument("--create-namespace", action="store_true", help="make it if it is not there")
-    checked.add_argument(
-        "--ignore", action="append", default=[], metavar="CHECK", help="its failure is a warning: nodes"
-    )
 
     parser = argparse.ArgumentParser("wordtell-deploy", description="Check, apply and watch wordtell on Kubernetes.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -133,12 +146,10 @@ def _parser() -> argparse.ArgumentParser:
 
     found = command("render", _render, "Print the manifests as YAML; no cluster is asked.", order)
     found.add_argument("form", nargs="?", default="plain", choices=["plain", "helm", "kserve"])
-    for name, run, text in (
-        ("preflight", _preflight, "Check whether the cluster can take what `apply` would apply; change nothing."),
-        ("apply", _apply, "Check, install or upgrade, wait until ready; roll back what fails."),
-    ):
-        found = command(name, run, text, order, checked, *([out] if name == "preflight" else [waits]))
-        found.add_argument("form", nargs="?", default="plain", choices=["plain", "kserve"])
+    text = "Check whether the cluster can take what `apply` would apply; change nothing."
+    command("preflight", _preflight, text, order, checked, out)
+    text = "Check, install or upgrade, wait until ready; roll back what fails."
+    found = command("apply", _apply, text, order, checked, waits)
     found.add_argument("--dry-run", action="store_true", help="the server checks everything and keeps nothing")
     found.add_argument("--force-conflicts", action="store_true", help="take fields over from other managers")
     found.add_argument("--no-wait", dest="wait", action="store_false", help="do not wait until the pods are ready")
@@ -185,24 +196,3 @@ def seconds(text: str) -> float:
     if float(text) < 1:
         raise argparse.ArgumentTypeError("give 1 second or more")
     return float(text)
-
-
-def _target(given: Given) -> Target:
-    from deploy import cluster  # noqa: PLC0415  # half a second, which `render` and --help need not wait
-
-    found = cluster.connect(given.kubeconfig, given.context)
-    one = Release(given.name, given.namespace or found.namespace)
-    # Several files are KUBECONFIG's, which Helm reads by itself.
-    file = None if os.pathsep in (found.kubeconfig or os.pathsep) else found.kubeconfig
-    progress = view.Progress(lambda line: print(line, file=sys.stderr, flush=True))
-    return Target(found, engine.Engine(one, file, given.context), getattr(given, "timeout", 60.0), show=progress.show)
-
-
-def _order(given: Given, one: Release) -> render.Order:
-    return render.Order(one, given.form, given.chart, given.values, given.sets)
-
-
-def _plan(given: Given, target: Target, rendered: render.Rendered) -> preflight.Plan:
-    return preflight.Plan(
-        target.engine.release, rendered.objects, rendered.minimum, given.create_namespace, given.ignore
-    )

@@ -1,7 +1,6 @@
 """The only importer of `kubernetes`: takes a kubeconfig, and returns objects as plain data or raises our errors.
 
-Paths are built from discovery (two requests for every kind), so custom resources work like built-in ones. The client's
-own retries are off; this file decides what is retried, and how long.
+Paths are built from discovery (two requests for every kind), so custom resources work like built-in ones.
 """
 
 from __future__ import annotations
@@ -9,9 +8,9 @@ from __future__ import annotations
 import json
 import os
 import socket
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -25,14 +24,22 @@ from deploy.manifests import reference
 from deploy.types import HELM, Object, Reference
 
 # Seconds: to connect, to answer.
-CONNECT_S, READ_S = 5.0, 30.0
-# How often an overloaded server is asked again, and the longest wait each time (seconds).
+_TIMEOUT_S = (5.0, 30.0)
+# How often an overloaded server is asked, and the longest wait each time (seconds).
 TRIES, LONGEST_WAIT_S = 5, 20.0
 # Requests at once.
 _LANES = 16
+_LOG_LINES = "5"
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
+
+
+class _Patience(urllib3.Retry):
+    """Retries what an overloaded server refuses, when it says (`Retry-After`), but not later than LONGEST_WAIT_S."""
+
+    def parse_retry_after(self, retry_after: str) -> float:
+        return min(super().parse_retry_after(retry_after), LONGEST_WAIT_S)
 
 
 def connect(kubeconfig: Path | None = None, context: str | None = None) -> Cluster:
@@ -56,18 +63,19 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Clust
         raise
     except (config.ConfigException, OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ClusterError(f"{file} is not a usable kubeconfig: {' '.join(str(error).split())}") from None
-    settings.retries, settings.connection_pool_maxsize = False, _LANES
+    settings.connection_pool_maxsize = _LANES
+    settings.retries = _Patience(
+        TRIES - 1, connect=0, read=0, other=0, status_forcelist=(429, 503), allowed_methods=None, backoff_factor=1,
+        raise_on_status=False,
+    )  # fmt: skip
     return Cluster(client.ApiClient(settings), namespace, file)
 
 
 class Cluster:
     """An API server. `kubeconfig` is the file (or files) it was read from. Every method raises a ClusterError."""
 
-    def __init__(
-        self, api: Any, namespace: str = "default", kubeconfig: str | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:  # fmt: skip
-        self._api, self._sleep = api, sleep
+    def __init__(self, api: Any, namespace: str, kubeconfig: str | None) -> None:
+        self._api = api
         self._served: dict[str, dict[str, Object]] = {}
         self.namespace, self.kubeconfig, self.address = namespace, kubeconfig, str(api.configuration.host)
 
@@ -89,24 +97,14 @@ class Cluster:
                 raise ClusterError("the cluster does not tell its kinds at once: it is older than Kubernetes 1.27")
         return self._served
 
-    def kinds(self, api_version: str) -> dict[str, str]:
-        """What is served under a group and version: kind -> the resource's (plural) name in paths and roles."""
-        return {kind: str(entry["resource"]) for kind, entry in self.served().get(api_version, {}).items()}
-
-    def versions(self, group: str) -> list[str]:
-        """The versions of an API group that are served; empty if the group is unknown."""
-        return [one.rpartition("/")[2] for one in self.served() if one.rpartition("/")[0] == group]
-
     def get(self, wanted: Reference) -> Object | None:
         """The object, or None if it is not there, or its kind is not served."""
-        if wanted.kind not in self.kinds(wanted.api_version):
-            return None
-        try:
-            return self._json("GET", self._path(wanted))
-        except ClusterError as error:
-            if error.http == 404:
-                return None
-            raise
+        return self._existing("GET", wanted)
+
+    def live(self, objects: Iterable[Object]) -> dict[Reference, Object | None]:
+        """Each of these objects as it is in the cluster, or None."""
+        wanted = [reference(item) for item in objects]
+        return dict(zip(wanted, self.each(self.get, wanted), strict=True))
 
     def find(self, api_version: str, kind: str, namespace: str = "", selector: str = "") -> list[Object]:
         """All objects of a kind, in one namespace or in all, whose labels match."""
@@ -132,22 +130,17 @@ class Cluster:
 
     def delete(self, wanted: Reference) -> bool:
         """Start to delete an object, its dependents first. False if it did not exist."""
-        try:
-            self._json("DELETE", self._path(wanted), {"propagationPolicy": "Foreground"})
-        except ClusterError as error:
-            if error.http == 404:
-                return False
-            raise
-        return True
+        return self._existing("DELETE", wanted, {"propagationPolicy": "Foreground"}) is not None
 
-    def log(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool) -> str:
-        """The end of a container's log; empty if it has none (any more)."""
+    def log(self, namespace: str, pod: str, container: str) -> str:
+        """The end of the log of a container's last run but one, else of its last; empty if it has none (any more)."""
         path = self._path(Reference("v1", "Pod", namespace, pod)) + "/log"
-        query = {"container": container, "tailLines": str(lines), "previous": str(previous).lower()}
-        try:
-            return self._send("GET", path, query, accept="*/*").decode("utf-8", "replace").strip()
-        except ClusterError:
-            return ""
+        for previous in ("true", "false"):
+            with suppress(ClusterError):
+                query = {"container": container, "tailLines": _LOG_LINES, "previous": previous}
+                if text := self._send("GET", path, query, accept="*/*").decode("utf-8", "replace").strip():
+                    return text
+        return ""
 
     def forward(self, namespace: str, pod: str, port: int) -> socket.socket:
         """A socket to the pod's port over a WebSocket to the API server."""
@@ -172,6 +165,14 @@ class Cluster:
         namespace = f"/namespaces/{target.namespace}" if entry["scope"] == "Namespaced" and target.namespace else ""
         return f"{root}{namespace}/{entry['resource']}" + (f"/{target.name}" if target.name else "")
 
+    def _existing(self, method: str, wanted: Reference, query: Mapping[str, str] | None = None) -> Object | None:
+        try:
+            return self._json(method, self._path(wanted), query)
+        except ClusterError as error:
+            if error.http == 404:
+                return None
+            raise
+
     def _json(self, *call: Any, **more: Any) -> Object:
         return cast(Object, json.loads(self._send(*call, **more)))
 
@@ -179,20 +180,15 @@ class Cluster:
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Object | None = None,
         content: str = "application/json", accept: str = "application/json",
     ) -> bytes:  # fmt: skip
-        """The answer's body. Waits as the server asks, within TRIES and LONGEST_WAIT_S."""
+        """The answer's body."""
         headers = {"Accept": accept, **({"Content-Type": content} if method != "GET" else {})}
         more = {"query_params": list((query or {}).items()), "header_params": headers, "body": body}
         request = self._api.param_serialize(method, path, auth_settings=["BearerToken"], **more)
-        for attempt in range(1, TRIES + 1):
-            try:
-                response = self._api.call_api(*request, _request_timeout=(CONNECT_S, READ_S)).response
-                text = bytes(response.data)
-            except (urllib3.exceptions.HTTPError, OSError, client.ApiException) as error:
-                raise Unreachable(self.address, error) from None
-            if response.status < 400:
-                return text
-            if response.status not in (429, 503) or attempt == TRIES:
-                raise refusal(response.status, text, attempt)
-            asked = response.headers.get("Retry-After", "")
-            self._sleep(min(float(asked) if asked.isdigit() else 0.5 * 2**attempt, LONGEST_WAIT_S))
-        raise AssertionError("the last try returns or raises")
+        try:
+            response = self._api.call_api(*request, _request_timeout=_TIMEOUT_S).response
+            text = bytes(response.data)
+        except (urllib3.exceptions.HTTPError, OSError, client.ApiException) as error:
+            raise Unreachable(self.address, error) from None
+        if response.status >= 400:
+            raise refusal(response.status, text, TRIES)
+        return text

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from deploy import manifests
 from deploy.errors import ClusterError, NoRevision, ReleaseFailed, RenderError
@@ -18,7 +18,6 @@ from deploy.types import HELM, Object, Reference, Release
 WAIT = "wordtell.dev/wait"
 # Revisions that Helm keeps, as its command does.
 _KEPT = 10
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -70,66 +69,60 @@ class Engine:
     def __init__(self, release: Release, kubeconfig: str | None = None, context: str | None = None) -> None:
         self.release = release
         self._pool = ThreadPoolExecutor(1)
-        self._config = self._do(
-            lambda: helm().Config(kubeconfig_path=kubeconfig, kube_context=context, namespace=release.namespace)
-        )
+        options = {"kubeconfig_path": kubeconfig, "kube_context": context, "namespace": release.namespace}
+        self._config = self._do(helm().Config, **options)
 
     def history(self) -> list[Revision]:
         """All revisions that Helm keeps, the oldest first; none if there is no release."""
         try:
-            found = self._do(lambda: self._config.history(self.release.name))
+            return self.past()
         except NoRevision:
             return []
+
+    def past(self) -> list[Revision]:
+        """The history of an existing release. Raises NoRevision."""
         return [
             Revision(
                 entry["revision"], entry["status"], entry["deployed_at"],
                 f"{entry['chart_name']}-{entry['chart_version']}", (entry.get("labels") or {}).get(WAIT, ""),
             )
-            for entry in found
+            for entry in self._do(self._config.history, self.release.name)
         ]  # fmt: skip
 
-    def past(self) -> list[Revision]:
-        """The history of an existing release. Raises NoRevision."""
-        if not (found := self.history()):
-            raise NoRevision(self.release)
-        return found
-
     def objects(self, revision: int | None = None) -> list[Object]:
-        """The objects of a revision, without hooks. Raises NoRevision."""
-        found = self._do(lambda: self._config.get_all(self.release.name, revision=revision))
-        return manifests.parse(found["summary"]["manifest"], "Helm's record", self.release.namespace)
+        """The objects of a revision (None: the newest), without hooks. Raises NoRevision."""
+        found = self._do(self._config.status, self.release.name, revision=revision)
+        return manifests.parse(found["manifest"], "Helm's record", self.release.namespace)
 
     def description(self) -> str:
-        """Helm's notes of the newest revision."""
-        found = self._do(lambda: self._config.get_all(self.release.name))
-        return str(found["info"].get("description", ""))
+        """Helm's note of what the newest revision is."""
+        return str(self._do(self._config.get_all, self.release.name)["info"].get("description", ""))
 
-    def deploy(self, chart: Path, values: Object, *, first: bool, label: str, note: str = "") -> int:
+    def deploy(self, chart: Path, values: Object, *, first: bool, label: str, note: str | None = None) -> int:
         """Install or upgrade, without waiting for pods; the number of the new revision."""
-        config, name = self._config, self.release.name
-        options = {"wait": "hookOnly", "labels": {WAIT: label}, "description": note or None}
-        # Without values Helm would use those of the earlier revision, not those that were examined.
-        again = {"reset_values": True, "max_history": _KEPT}
-        if first:
-            return int(self._do(lambda: config.install(chart, name, values, **options))["revision"])
-        return int(self._do(lambda: config.upgrade(chart, name, values, **again, **options))["revision"])
+        options: Object = {"wait": "hookOnly", "labels": {WAIT: label}, "description": note}
+        if not first:
+            # Without values Helm would use those of the earlier revision, not those that were examined.
+            options |= {"reset_values": True, "max_history": _KEPT}
+        run = self._config.install if first else self._config.upgrade
+        return int(self._do(run, chart, self.release.name, values, **options)["revision"])
 
     def rollback(self, revision: int) -> int:
         """Make an earlier revision the newest again; the number of the new one."""
-        self._do(lambda: self._config.rollback(self.release.name, version=revision, wait="hookOnly"))
-        return self.history()[-1].number
+        self._do(self._config.rollback, self.release.name, version=revision, wait="hookOnly")
+        return self.past()[-1].number
 
     def uninstall(self) -> None:
         """Start to delete all objects, and the record."""
-        self._do(lambda: self._config.uninstall(self.release.name, wait="hookOnly"))
+        self._do(self._config.uninstall, self.release.name, wait="hookOnly")
 
     def record(self, revision: int) -> Reference:
         """The Secret in which Helm keeps a revision."""
         return Reference("v1", "Secret", self.release.namespace, f"sh.helm.release.v1.{self.release.name}.v{revision}")
 
-    def _do(self, call: Callable[[], Result]) -> Result:
+    def _do(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call the library. An interruption waits until Helm's step has ended, so that its record is complete."""
-        running = self._pool.submit(call)
+        running = self._pool.submit(call, *arguments, **options)
         try:
             return running.result()
         except KeyboardInterrupt:
@@ -138,11 +131,6 @@ class Engine:
             raise
         except helm().HelmNotFoundError:
             raise NoRevision(self.release) from None
-        except helm().HelmKubeError as error:
-            raise ClusterError(_line(error)) from None
         except helm().HelmError as error:
-            raise ReleaseFailed(_line(error)) from None
-
-
-def _line(error: Any) -> str:
-    return " ".join(str(error.detail).split())
+            kind = ClusterError if isinstance(error, helm().HelmKubeError) else ReleaseFailed
+            raise kind(" ".join(str(error.detail).split())) from None

@@ -27,6 +27,11 @@ class ClusterError(DeployError, OSError):
         super().__init__(message)
         self.http = status
 
+    @property
+    def final(self) -> bool:
+        """Whether asking again cannot help: the server is there, is not overloaded, and refuses."""
+        return 400 <= self.http < 500 and self.http != 429
+
 
 class Unreachable(ClusterError):
     """No answer from the API server; the message is the innermost reason."""
@@ -71,22 +76,8 @@ class NotReady(DeployError, RuntimeError):
         super().__init__(f"nothing was changed: {'; '.join(failures)}")
 
 
-class Running(DeployError, RuntimeError):
-    """Another command is working on the release."""
-
-    def __init__(self, release: Release, revision: int, since: str) -> None:
-        super().__init__(
-            f"another command is at work on {release.name} (revision {revision}, since {since}): wait for it; if it was"
-            " killed, `rollback`, or `delete` if there was none before"
-        )
-
-
 class ReleaseFailed(DeployError, RuntimeError):
-    """Helm's own message, and what was done about it."""
-
-
-class RolloutFailed(DeployError, RuntimeError):
-    """The applied objects do not become ready. The message is the pod's."""
+    """Helm's own message or the pod's, and what was done about it."""
 
 
 class SmokeFailed(DeployError, AssertionError):

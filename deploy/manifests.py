@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Iterator
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from decimal import Decimal
 
 import yaml
 
 from deploy.errors import RenderError
-from deploy.types import HELM, MANAGER, Object, Reference, Release
+from deploy.types import MANAGER, Object, Reference, Release
 
 MANAGED_BY, INSTANCE = "app.kubernetes.io/managed-by", "app.kubernetes.io/instance"
 OWNER, OWNER_SPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
@@ -24,7 +23,7 @@ _ORDER = (
 )
 _CLUSTER_SCOPED = {"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "ClusterServingRuntime"}
 _SUFFIXES = {
-    **{"": Decimal(1), "m": Decimal("0.001"), "u": Decimal("0.000001"), "n": Decimal("0.000000001")},
+    **{"": Decimal(1), "m": Decimal("1e-3"), "u": Decimal("1e-6"), "n": Decimal("1e-9")},
     **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", 1)},
     **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
 }
@@ -65,9 +64,8 @@ def parse(text: str, source: str, namespace: str = "") -> list[Object]:
 
 def dump(objects: Iterable[Object]) -> str:
     """A YAML stream that `kubectl apply -f -` takes."""
-    return str(
-        yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, explicit_start=True, width=120, allow_unicode=True)
-    )
+    text = yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, explicit_start=True, width=120, allow_unicode=True)
+    return str(text)
 
 
 def reference(manifest: Object) -> Reference:
@@ -118,15 +116,17 @@ def owner(live: Object) -> Release | None:
 
 def pod_spec(manifest: Object) -> Object:
     """The pod that a workload makes: a Deployment's template, a ServingRuntime's or InferenceService's own."""
-    spec = manifest.get("spec") or {}
+    spec: Object = manifest.get("spec") or {}
     match manifest["kind"]:
         case "Deployment" | "StatefulSet" | "Job" | "DaemonSet":
-            return dict(spec["template"]["spec"])
-        case "ServingRuntime" | "ClusterServingRuntime":
-            return dict(spec)
+            spec = spec["template"]["spec"]
         case "InferenceService":
-            return dict(spec.get("predictor") or {})
-    return {}
+            spec = spec.get("predictor") or {}
+        case "ServingRuntime" | "ClusterServingRuntime":
+            pass
+        case _:
+            spec = {}
+    return spec
 
 
 def containers(manifest: Object) -> Iterator[Object]:
@@ -139,41 +139,20 @@ def containers(manifest: Object) -> Iterator[Object]:
 
 def quantity(value: object) -> Decimal:
     """A resource quantity (`500m`, `12`, `4Gi`, `1e3`) as a number. Raises RenderError."""
-    text = str(value)
-    number = text.rstrip("numkKMGTPEi")
-    for digits, suffix in ((number, text[len(number) :]), (text, "")):
-        try:
-            return Decimal(digits) * _SUFFIXES[suffix]
-        except (InvalidOperation, KeyError):
-            continue
-    raise RenderError(f"{text!r} is not a quantity such as 500m, 12 or 4Gi")
+    found = re.fullmatch(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(.*)", str(value))
+    if found is None or found[2] not in _SUFFIXES:
+        raise RenderError(f"{str(value)!r} is not a quantity such as 500m, 12 or 4Gi")
+    return Decimal(found[1]) * _SUFFIXES[found[2]]
 
 
-def disown(live: Object, managers: set[str] | None, field: str = "") -> list[Object]:
-    """`managedFields` in which these managers (None: all) no longer own `field` (`f:replicas` of the spec), or, if no
-    field is given, in which Helm replaces them.
-    """
-    entries: list[Object] = copy.deepcopy(live["metadata"].get("managedFields") or [])
+def disown(live: Object, managers: set[str] | None) -> list[Object]:
+    """`managedFields` in which these managers (None: all) no longer own `replicas`."""
     found: list[Object] = []
-    merged: Object | None = None
-    for entry in entries:
-        mine = managers is None or entry["manager"] in managers
-        if mine and field:
-            (entry["fieldsV1"].get("f:spec") or {}).pop(field, None)
+    for entry in copy.deepcopy(live["metadata"].get("managedFields") or []):
+        if managers is None or entry["manager"] in managers:
+            (entry["fieldsV1"].get("f:spec") or {}).pop("f:replicas", None)
             if not entry["fieldsV1"].get("f:spec", True):
                 del entry["fieldsV1"]["f:spec"]
-            if not entry["fieldsV1"]:
-                continue
-        elif mine and not entry.get("subresource"):
-            if merged is not None:
-                _unite(merged["fieldsV1"], entry["fieldsV1"])
-                continue
-            entry |= {"manager": HELM, "operation": "Apply"}
-            merged = entry
-        found.append(entry)
+        if entry["fieldsV1"]:
+            found.append(entry)
     return found
-
-
-def _unite(into: Any, other: Any) -> None:
-    for key, value in other.items():
-        _unite(into.setdefault(key, {}), value)

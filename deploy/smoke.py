@@ -6,8 +6,6 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,73 +13,39 @@ from deploy.errors import SmokeFailed
 
 PATH = "/api/v1/predict/sentences"
 TEXT = "The quick brown fox jumps over the lazy dog, and the dog does not mind."
-Connect = Callable[[], http.client.HTTPConnection]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A good answer. `seconds` is the whole exchange as the client sees it; `processing_ms` the server's own share."""
+def score(url: str, timeout_s: float, *, sock: socket.socket | None = None, key: str | None = None) -> str:
+    """POST the text to the address of a service, over `sock` if that is given; one line about the good answer.
 
-    model_version: str
-    words: int
-    mean: float
-    seconds: float
-    processing_ms: float
-    engine: str
-    precision: str
-
-    def __str__(self) -> str:
-        return (
-            f"answered in {self.seconds * 1000:.0f} ms ({self.processing_ms:.0f} ms of it scoring): {self.words} words,"
-            f" mean probability {self.mean:.2f}, {self.model_version} ({self.engine}, {self.precision})"
-        )
-
-
-def through(sock: socket.socket, timeout_s: float) -> Connect:
-    """A connection over a socket that is there already: a port-forward's."""
-
-    def connect() -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection("localhost", timeout=timeout_s)
-        sock.settimeout(timeout_s)
-        connection.sock = sock
-        return connection
-
-    return connect
-
-
-def at(url: str, timeout_s: float) -> Connect:
-    """A connection to the address of an ingress. Raises SmokeFailed."""
+    Raises SmokeFailed.
+    """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SmokeFailed(f"{url} is not an http or https address")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    host, port = parts.hostname, parts.port
-    return lambda: kind(host, port, timeout=timeout_s)
-
-
-def prefix(url: str | None) -> str:
-    """The path below which an address serves."""
-    return urlsplit(url).path.rstrip("/") if url else ""
-
-
-def score(connect: Connect, *, below: str = "", text: str = TEXT, key: str | None = None) -> Answer:
-    """POST the text and check the answer. Raises SmokeFailed."""
+    connection = kind(parts.hostname, parts.port, timeout=timeout_s)
+    if sock:
+        sock.settimeout(timeout_s)
+        connection.sock = sock
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
-    connection = connect()
     start = time.perf_counter()
     try:
-        connection.request("POST", below + PATH, json.dumps({"sentences": [text]}), headers)
+        connection.request("POST", parts.path.rstrip("/") + PATH, json.dumps({"sentences": [TEXT]}), headers)
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
         raise SmokeFailed(f"no answer: {error or type(error).__name__}") from None
     finally:
         connection.close()
-    return check(response.status, body, text, time.perf_counter() - start)
+    return check(response.status, body, TEXT, time.perf_counter() - start)
 
 
-def check(status: int, body: bytes, text: str, seconds: float) -> Answer:
-    """Whether an answer is what the contract says.                                                        (pure)"""
+def check(status: int, body: bytes, text: str, seconds: float) -> str:
+    """One line about an answer that is what the contract says; `seconds` is the whole exchange as the client sees it.
+
+    Raises SmokeFailed.                                                                                       (pure)
+    """
     try:
         said: Any = json.loads(body)
     except ValueError:
@@ -92,18 +56,18 @@ def check(status: int, body: bytes, text: str, seconds: float) -> Answer:
         remedy = "; give --api-key" if status == 401 else ""
         raise SmokeFailed(f"HTTP {status}: {message or 'no message'}{remedy}")
     try:
-        (probabilities,), metadata = said["probabilities"], said["metadata"]
-        version = str(metadata["model_version"])
-        answer = Answer(
-            version, len(probabilities), sum(probabilities) / max(len(probabilities), 1), seconds,
-            float(metadata["processing_time_ms"]), metadata["engine"], metadata["precision"],
-        )  # fmt: skip
+        (scores,), metadata = said["probabilities"], said["metadata"]
+        good = all(0 <= score <= 1 for score in scores)
+        version, scoring_ms = str(metadata["model_version"]), float(metadata["processing_time_ms"])
+        where = f"{version} ({metadata['engine']}, {metadata['precision']})"
     except (KeyError, TypeError, ValueError) as error:
         raise SmokeFailed(f"the answer has not the contract's shape ({type(error).__name__}: {error})") from None
-    if answer.words != len(text.split()):
-        raise SmokeFailed(f"{answer.words} probabilities for a text of {len(text.split())} words")
-    if not all(0 <= value <= 1 for value in probabilities):
+    words = len(text.split())
+    if len(scores) != words:
+        raise SmokeFailed(f"{len(scores)} probabilities for a text of {words} words")
+    if not good:
         raise SmokeFailed("a probability is outside [0, 1]")
     if not version:
         raise SmokeFailed("the answer names no model version")
-    return answer
+    took = f"answered in {seconds * 1000:.0f} ms ({scoring_ms:.0f} ms of it scoring)"
+    return f"{took}: {words} words, mean probability {sum(scores) / words:.2f}, {where}"

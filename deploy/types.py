@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,30 +13,31 @@ MANAGER = "wordtell-deploy"
 HELM = Path(sys.orig_argv[0]).name
 # A Kubernetes object as JSON has it.
 Object = dict[str, Any]
-Level = Literal["pass", "warn", "fail"]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Reference:
-    """Which object: what a path of the API names. `namespace` is empty for cluster-scoped kinds."""
+    """Which object: what a path of the API names. `namespace` is empty for cluster-scoped kinds.
 
-    api_version: str
+    Versions are not compared: v1beta1 and v1 of a group are two views of one object.
+    """
+
+    api_version: str = field(compare=False)
     kind: str
     namespace: str
     name: str
+    group: str = field(init=False)
 
-    @property
-    def group(self) -> str:
-        """The API group; empty for the core group."""
-        return self.api_version.rpartition("/")[0]
-
-    @property
-    def key(self) -> tuple[str, str, str, str]:
-        """The object whatever the version: v1beta1 and v1 of a group are two views of one object."""
-        return self.group, self.kind, self.namespace, self.name
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "group", group(self.api_version))
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.name}"
+
+
+def group(api_version: str) -> str:
+    """The API group of a group and version; empty for the core group."""
+    return api_version.rpartition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Release:
 class Finding:
     """What one check of the preflight found. `remedy` is empty for a pass."""
 
-    status: Level
+    status: Literal["pass", "warn", "fail"]
     check: str
     message: str
     remedy: str = ""

@@ -52,7 +52,7 @@ def test_wordtells_own_chart_goes_the_same_way(wordtell_deploy: Deploy, server: 
 
 
 def test_the_pods_of_an_inferenceservice_are_counted_once() -> None:
-    values = ((False, "kserve.storageUri=pvc://a/b"),)
+    values = ("kserve.storageUri=pvc://a/b",)
     objects = render.render(render.Order(Release("wordtell", "shop"), "kserve", sets=values)).objects
     assert {item["kind"] for item in objects} == {"ServingRuntime", "InferenceService"}
     (need,) = needs.needs(objects)

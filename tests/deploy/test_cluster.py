@@ -6,6 +6,7 @@ import importlib
 import json
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,9 +16,7 @@ from tests.deploy.api_server import ApiServer
 from tests.deploy.wire import Refused
 
 client = pytest.importorskip("kubernetes.client", reason="the deployer's dependencies: pip install 'wordtell[deploy]'")
-TRIES, Cluster, connect = (
-    getattr(importlib.import_module("deploy.cluster"), name) for name in ("TRIES", "Cluster", "connect")
-)
+TRIES, connect = (getattr(importlib.import_module("deploy.cluster"), name) for name in ("TRIES", "connect"))
 
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}, "data": {"k": "v"}}
 NAME = Reference("v1", "ConfigMap", "shop", "a")
@@ -57,38 +56,34 @@ def test_a_quota_is_no_lack_of_permission(server: ApiServer, cluster) -> None:
         cluster.apply(CONFIG)
 
 
-def patient(server: ApiServer, waits: list[float]):
-    settings = client.Configuration(host=server.url, api_key={"BearerToken": "Bearer of-jane"})
-    settings.retries = False
-    return Cluster(client.ApiClient(settings), sleep=waits.append)
-
-
-def test_an_overloaded_server_is_asked_again_when_it_says(server: ApiServer) -> None:
+def test_an_overloaded_server_is_asked_again_when_it_says(server: ApiServer, cluster, monkeypatch) -> None:
     waits: list[float] = []
+    monkeypatch.setattr("urllib3.util.retry.time", SimpleNamespace(sleep=waits.append))
     busy = Refused(429, "TooManyRequests", "too many requests", retry_after="3")
     server.scripted.append(("PATCH", "configmaps", busy))
-    assert patient(server, waits).apply(CONFIG)["data"] == {"k": "v"}
+    assert cluster.apply(CONFIG)["data"] == {"k": "v"}
     assert waits == [3]
     server.scripted += [
         ("PATCH", "configmaps", Refused(429, "TooManyRequests", "slow down", retry_after="600"))
     ] * TRIES
     with pytest.raises(errors.ClusterError, match="429 5 times: slow down"):
-        patient(server, waits).apply(CONFIG)
+        cluster.apply(CONFIG)
     assert waits[1:] == [20] * (TRIES - 1), "Retry-After is honoured, within reason"
 
 
-def test_a_kind_that_is_not_served(server: ApiServer, cluster) -> None:
+def test_a_kind_that_is_not_served(server: ApiServer, cluster, kubeconfig) -> None:
     route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "r"}}
     with pytest.raises(errors.ClusterError, match=r"does not serve HTTPRoute in gateway.networking.k8s.io/v1"):
         cluster.apply(route)
     assert cluster.get(Reference(route["apiVersion"], "HTTPRoute", "shop", "r")) is None
     server.served["gateway.networking.k8s.io/v1beta1"] = [("HTTPRoute", "httproutes", True)]
-    assert patient(server, []).versions("gateway.networking.k8s.io") == ["v1beta1"]
+    served = connect(kubeconfig).served()
+    assert [name for name in served if name.startswith("gateway.")] == ["gateway.networking.k8s.io/v1beta1"]
 
 
 def test_discovery_is_two_requests(server: ApiServer, cluster) -> None:
-    assert cluster.kinds("apps/v1")["Deployment"] == "deployments"
-    assert cluster.kinds("v1")["ConfigMap"] == "configmaps"
+    assert cluster.served()["apps/v1"]["Deployment"]["resource"] == "deployments"
+    assert cluster.served()["v1"]["ConfigMap"]["resource"] == "configmaps"
     assert [request.path for request in server.requests] in (["/api", "/apis"], ["/apis", "/api"])
 
 

@@ -76,6 +76,27 @@ def test_a_killed_apply_is_told_and_mended(server, wordtell_deploy, kubeconfig, 
     finished(kubeconfig, "apply")
 
 
+def test_a_killed_delete_is_told_and_mended(server, wordtell_deploy, kubeconfig, monkeypatch) -> None:
+    """Row 2's kind: Helm's record says that it is being uninstalled, and Helm upgrades no such release."""
+    finished(kubeconfig, "apply")
+    remove = server.remove
+
+    def slow(key) -> None:
+        if key[1] == "configmaps":
+            process.kill()
+            time.sleep(0.3)
+        remove(key)
+
+    monkeypatch.setattr(server, "remove", slow)
+    with other(kubeconfig, "delete", "--yes") as process:
+        process.wait(20)
+        process.communicate()
+    assert "another command is at work on wordtell (revision 1, since " in wordtell_deploy("apply").err
+    assert "uninstalling" in wordtell_deploy("status").out
+    finished(kubeconfig, "delete", "--yes")
+    finished(kubeconfig, "apply")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_an_interrupted_apply_says_so_and_is_taken_back(server, kubeconfig, number) -> None:
     """Row 15; and the process is called `helm`, whose fields are Helm's."""

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from deploy import checks, manifests, needs, nodes, rollout, smoke
+from deploy import manifests, needs, preflight, rollout, smoke, takeover
 from deploy.errors import RenderError, SmokeFailed
 from deploy.rollout import Observed
+from deploy.types import HELM
 
 REVISION = "deployment.kubernetes.io/revision"
 
@@ -32,12 +33,13 @@ def pod(number, *, reason="", message="", **status):
     waiting = {"containerStatuses": [{"name": "c", "state": {"waiting": {"reason": reason, "message": message}}}]}
     return {
         "metadata": {"name": f"p{number}", "ownerReferences": [{"uid": f"rs{number}"}]},
+        "spec": {"containers": [{"name": "c"}]},
         "status": {"phase": "Pending", **(waiting if reason else {}), **status},
     }
 
 
 def seen(workload, *rest, **more):
-    return Observed(workload, [workload], *rest, **more)
+    return Observed(workload, workload, *rest, **more)
 
 
 SETS = [replica_set(1), replica_set(2)]
@@ -149,15 +151,16 @@ def test_fields_change_hands() -> None:
     scaled = {"manager": "k", "operation": "Update", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
     live = thing("Deployment", "apps/v1")
     live["metadata"]["managedFields"] = [mine, helms, scaled]
-    one, other = manifests.disown(live, {"wordtell-deploy", "helm"})
+    assert manifests.disown(live, None) == [{**mine, "fieldsV1": {"f:spec": {"f:a": {}}}}, helms]
+    assert manifests.disown(live, {"k"}) == [mine, helms]
+    one, other = takeover.given_to_helm([mine, {**helms, "manager": HELM}, scaled])
     assert one["fieldsV1"]["f:spec"] == {"f:replicas": {}, "f:a": {}, "f:b": {}}
-    assert (one["operation"], other) == ("Apply", scaled)
-    assert manifests.disown(live, None, "f:replicas") == [{**mine, "fieldsV1": {"f:spec": {"f:a": {}}}}, helms]
+    assert (one["manager"], one["operation"], other) == (HELM, "Apply", scaled)
 
 
-def node(cpu="16", *, taint=None, ready="True", **labels):
+def node(cpu="16", *, name="n", taint=None, ready="True", **labels):
     return {
-        "metadata": {"name": "n", "labels": labels}, "spec": {"taints": [taint] if taint else []},
+        "metadata": {"name": name, "labels": labels}, "spec": {"taints": [taint] if taint else []},
         "status": {"allocatable": {"cpu": cpu, "memory": "64Gi"}, "conditions": [{"type": "Ready", "status": ready}]},
     }  # fmt: skip
 
@@ -173,7 +176,7 @@ BUSY = [{"spec": {"nodeName": "n", "containers": [{"resources": {"requests": {"c
     ("found", "pods", "status"),
     [
         ([node("24", pool="cpu")], [], "pass"),
-        ([node("12", pool="cpu"), node("12", pool="cpu")], [], "pass"),
+        ([node("12", pool="cpu"), node("12", name="m", pool="cpu")], [], "pass"),
         ([node(pool="cpu")], [], "warn"),
         ([node(pool="cpu")], None, "warn"),
         ([node(pool="cpu")], BUSY, "warn"),
@@ -197,7 +200,7 @@ BUSY = [{"spec": {"nodeName": "n", "containers": [{"resources": {"requests": {"c
     ],
 )
 def test_nodes(found, pods, status) -> None:
-    assert nodes.room(NEED, found, pods).status == status
+    assert needs.room(NEED, found, pods).status == status
 
 
 @pytest.mark.parametrize(
@@ -205,7 +208,7 @@ def test_nodes(found, pods, status) -> None:
 )
 def test_quota(hard, used, status) -> None:
     quota = thing("ResourceQuota", spec={}, status={"hard": {"limits.cpu": hard}, "used": {"limits.cpu": used}})
-    assert checks.quota(quota, [NEED]).status == status
+    assert needs.quota(quota, [NEED]).status == status
 
 
 @pytest.mark.parametrize(
@@ -218,14 +221,7 @@ def test_quota(hard, used, status) -> None:
     ],
 )
 def test_version(server, minimum, status) -> None:
-    assert checks.version(server, minimum).status == status
-
-
-def test_an_old_definition_fails_with_a_remedy() -> None:
-    finding = checks.kind("keda.sh/v1", "ScaledObject", {}, ["v1alpha1"])
-    assert finding.status == "fail"
-    assert "not served in keda.sh/v1, only in v1alpha1" in finding.message
-    assert finding.remedy
+    assert preflight.version(server, minimum).status == status
 
 
 def answer(probabilities, version="m"):
@@ -251,4 +247,5 @@ def test_an_answer_that_breaks_the_contract(status, body, said) -> None:
 
 
 def test_a_good_answer() -> None:
-    assert smoke.check(200, answer([[0.25, 0.75]]), "two words", 0.1).mean == 0.5
+    said = smoke.check(200, answer([[0.25, 0.75]]), "two words", 0.1)
+    assert said == "answered in 100 ms (1 ms of it scoring): 2 words, mean probability 0.50, m (e, int8)"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deploy import preflight, render
 from deploy.types import Release
@@ -131,6 +133,41 @@ def test_an_api_server_that_is_restarted_is_waited_for(wordtell_deploy, server) 
     assert "1, deployed" in wordtell_deploy("status").out
 
 
+def test_an_api_server_that_is_restarted_is_waited_for_by_delete_too(wordtell_deploy, server) -> None:
+    """Row 6, while what was deleted lingers."""
+    assert wordtell_deploy("apply").code == 0
+    server.lingers["deployments"] = 0.5
+    fault = Refused(500, "InternalError", "etcdserver: request timed out")
+    remove, asked = server.remove, []
+
+    def restart(key) -> None:
+        remove(key)
+        asked.append(key[1])
+        if asked.count("deployments") == 2:  # Helm's request, and ours for what is still there
+            server.scripted += [("GET", "/deployments/wordtell$", fault)] * 2
+
+    server.remove = restart
+    done = wordtell_deploy("delete", "--yes")
+    assert done.code == 0, done.err
+    assert server.find("deployments", "wordtell") is None
+
+
+def test_the_outcome_is_recorded_though_the_api_server_goes_at_the_end(wordtell_deploy, server) -> None:
+    """Row 6: what is ready is not said to be waited for."""
+    fault = Refused(500, "InternalError", "etcdserver: request timed out")
+    server.scripted += [("PATCH", "/secrets/sh.helm.release.v1.wordtell.v1$", fault)] * 2
+    done = wordtell_deploy("apply", "--timeout", "20")
+    assert done.code == 0, done.err
+    assert wordtell_deploy("history").out.splitlines()[-1].split()[:2] == ["1", "deployed"]
+    controllers.fail_for(server, "nopull")
+    assert wordtell_deploy("apply", "--set", "image.tag=nopull", "--no-wait").code == 0
+    assert wordtell_deploy("apply").code == 0
+    server.scripted += [("PATCH", "/secrets/sh.helm.release.v1.wordtell.v4$", fault)] * 2
+    done = wordtell_deploy("rollback", "2", "--timeout", "20")
+    assert "ErrImagePull: example.org/wordtell:nopull: not found" in done.err
+    assert wordtell_deploy("history").out.splitlines()[-1].split()[:3] == ["4", "deployed,", "failed"]
+
+
 def test_an_api_server_that_goes_while_helm_applies_leaves_no_open_end(wordtell_deploy, server) -> None:
     """Row 6, in the middle of Helm's own step: what is owed is done when the server is back."""
     assert wordtell_deploy("apply").code == 0
@@ -218,7 +255,8 @@ def test_set_means_what_helm_means(tmp_path: Path, files, sets, wanted) -> None:
     """Row 13."""
     given = tmp_path / "values.yaml"
     given.write_text(files or "{}")
-    assert render.values(render.Order(Release("w", "shop"), files=[given], sets=sets)) == wanted
+    typed, texts = ([text for as_text, text in sets if as_text is wished] for wished in (False, True))
+    assert render.values(render.Order(Release("w", "shop"), files=[given], sets=typed, texts=texts)) == wanted
 
 
 def test_two_releases_of_the_kserve_form_share_a_namespace(wordtell_deploy, server) -> None:
@@ -245,6 +283,18 @@ def test_what_kubectl_applied_first_is_no_conflict_when_helm_has_it(wordtell_dep
     for item in objects:
         server.apply(item, "kubectl")
         server.apply(item, "somebody")  # the same again: no conflict with itself
+
+
+def test_what_kubectl_applied_first_is_taken_over_by_force(wordtell_deploy, server) -> None:
+    """Row 14: what conflicts is the label alone that says who manages the object, no quantity and no divisor."""
+    for item in yaml.safe_load_all(wordtell_deploy("render", "-n", "shop", "--chart", str(render.CHART)).out):
+        server.apply(item, "kubectl")
+    done = wordtell_deploy("apply", "--chart", str(render.CHART))
+    owned = set(re.findall(r"kubectl owns (.*?); --force-conflicts", done.err))
+    assert owned == {".metadata.labels.app.kubernetes.io/managed-by"}
+    done = wordtell_deploy("apply", "--chart", str(render.CHART), "--force-conflicts")
+    assert done.code == 0, done.err
+    assert wordtell_deploy("status").code == 0
 
 
 def test_a_network_policy_without_a_way_out_does_not_change_at_every_apply(wordtell_deploy, server) -> None:
