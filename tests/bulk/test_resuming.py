@@ -129,6 +129,7 @@ def test_two_runs_do_not_write_one_folder(model: Path, source: Path, tmp_path: P
     first = files.start(model, source, out)
     while not (out / "_run.json").exists() and first.poll() is None:
         time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # it must not end before the second begins
     second = files.start(model, source, out)
     _, said = second.communicate(timeout=60)
     first.kill()
