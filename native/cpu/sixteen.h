@@ -150,9 +150,16 @@ inline V16 load_part(const Bfloat16* from, int count) {
   return load(value);
 }
 
-// b where either is NaN.
+// NaN where b is NaN; where only a is, b on x86 and NaN on Arm.
+inline FloatPart larger(FloatPart a, FloatPart b) {
+#if defined(__aarch64__)
+  return reinterpret_cast<FloatPart>(vmaxq_f32(reinterpret_cast<float32x4_t>(a), reinterpret_cast<float32x4_t>(b)));
+#else
+  return a > b ? a : b;
+#endif
+}
 inline V16 larger(const V16& a, const V16& b) {
-  return by_parts<V16>([](FloatPart x, FloatPart y) { return x > y ? x : y; }, a, b);
+  return by_parts<V16>([](FloatPart x, FloatPart y) { return larger(x, y); }, a, b);
 }
 
 // a * b + c, rounded once where the processor can.
@@ -232,8 +239,7 @@ inline V16 rough_exponential(const V16& x) {
         const FloatPart n = _mm512_roundscale_ps(t, 8);
 #else
         constexpr float magic = 12582912.0f;
-        const FloatPart least = FloatPart{} - 126.0f;
-        t = least > t ? least : t;
+        t = larger(FloatPart{} - 126.0f, t);
         const FloatPart n = t + magic - magic;
 #endif
         const FloatPart f = t - n;

@@ -53,9 +53,13 @@ struct LinearKernels {
 extern const LinearKernels linear_portable;
 #if defined(__x86_64__)
 extern const LinearKernels linear_avx2;
+extern const LinearKernels linear_avxvnni;
 extern const LinearKernels linear_avx512;
 extern const LinearKernels linear_avx512bf16;
 extern const LinearKernels linear_amx;
+#elif defined(__aarch64__)
+extern const LinearKernels linear_dotprod;
+extern const LinearKernels linear_i8mm;
 #endif
 
 }  // namespace wordtell

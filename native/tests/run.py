@@ -8,8 +8,12 @@ Each variant compiles the kernels once and runs every test_*.cpp:
   sanitizers  under the address and undefined-behaviour sanitizers
   tiles       the kernels for AMX on tiles in software, with the same sanitizers, where there is AVX-512 with bfloat16
   haswell     an x86-64 processor that has no more than AVX2, under qemu-user
-  aarch64     cross-compiled, under qemu-user
+  aarch64     cross-compiled, with all that Arm has, under qemu-user
+  neoverse-n1 the same programs on an Arm processor that has SDOT and no products of matrices
+  cortex-a72  the same on one that has neither
 
+Where the processor has AVX-512's VNNI and not AVX-VNNI, built and sanitizers have the kernels of AVX-VNNI in the
+encoding of AVX-512 (cpu/vnni.h), so that these are tested, too.
 shipped needs the compiler that `make wheel` installs; haswell and aarch64 are compiled by it where it is there.
 A variant whose tools or processor are not there is skipped, and the reason is printed. The seed is printed, too.
 """
@@ -34,6 +38,7 @@ from types import ModuleType
 HERE = Path(__file__).resolve().parent
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
 TILES = (*SANITIZERS, "-DWORDTELL_SOFTWARE_TILES")
+EVEX = "-DWORDTELL_EVEX"
 ARM = "aarch64-linux-gnu"
 
 
@@ -48,6 +53,11 @@ class Variant:
     machine: str = platform.machine()
     isas: tuple[str, ...] = ()  # those to test; none: all
     missing: str = ""
+
+    @property
+    def emulated(self) -> bool:
+        """Whether the processor, or a part of it, is software."""
+        return bool(self.runner) or "-DWORDTELL_SOFTWARE_TILES" in self.flags
 
 
 def builder() -> ModuleType:
@@ -71,13 +81,14 @@ def variants(build: ModuleType) -> list[Variant]:
     haswell = qemu("qemu-x86_64") if x86 else "this is no x86-64 machine"
     has_zig = build.has_zig() and platform.machine() in build.TARGETS
     ships = build.zig(platform.machine()) if has_zig else (host,)
+    evex = (EVEX,) if "avx512_vnni" in flags and "avx_vnni" not in flags else ()
     return [
-        Variant("built", (host,)),
+        Variant("built", (host,), evex),
         Variant("shipped", ships, missing="" if has_zig else "the compiler of what ships is not there: `make wheel`"),
-        Variant("sanitizers", (host,), SANITIZERS),
+        Variant("sanitizers", (host,), (*SANITIZERS, *evex)),
         Variant("tiles", (host,), TILES, isas=("amx",), missing=no_tiles),
         Variant("haswell", ships, runner=("qemu-x86_64", "-cpu", "Haswell"), isas=("avx2",), missing=haswell),
-        arm(build),
+        *arm(build),
     ]
 
 
@@ -86,40 +97,59 @@ def qemu(program: str) -> str:
     return "" if shutil.which(program) else f"there is no {program}: install qemu-user"
 
 
-def arm(build: ModuleType) -> Variant:
+def arm(build: ModuleType) -> list[Variant]:
     """For aarch64: as it ships where there is a C library for it, else by a cross compiler."""
     system, runner = Path("/usr", ARM), "qemu-aarch64"
-    if build.has_zig() and system.exists():
-        return Variant(
-            "aarch64", build.zig("aarch64"), (), (runner, "-L", str(system)), "aarch64", missing=qemu(runner)
-        )
     found = shutil.which(f"{ARM}-g++")
-    lacking = "" if found else f"there is no compiler for aarch64: install g++-{ARM}"
-    return Variant("aarch64", (found or "",), ("-static",), (runner,), "aarch64", missing=lacking or qemu(runner))
+    if build.has_zig() and system.exists():
+        compiler, flags, library = build.zig("aarch64"), (), ("-L", str(system))
+        missing = qemu(runner)
+    else:
+        compiler, flags, library = (found or "",), ("-static",), ()
+        missing = qemu(runner) if found else f"there is no compiler for aarch64: install g++-{ARM}"
+    return [
+        Variant(name, compiler, flags, (runner, *library, "-cpu", cpu), "aarch64", isas, missing)
+        for name, cpu, isas in (
+            ("aarch64", "max", ("portable", "dotprod", "i8mm")),
+            ("neoverse-n1", "neoverse-n1", ("dotprod",)),
+            ("cortex-a72", "cortex-a72", ("portable",)),
+        )
+    ]
 
 
-def test(build: ModuleType, variant: Variant, shapes: int, seed: int) -> bool:
-    """Compile and run every test; whether they passed."""
-    started = time.monotonic()
-    emulated = bool(variant.runner) or "-DWORDTELL_SOFTWARE_TILES" in variant.flags
-    with tempfile.TemporaryDirectory() as scratch:
-        kernels = build.compile_all(variant.compiler, Path(scratch), variant.flags, ("ort",), variant.machine)
+def compiled(build: ModuleType, variant: Variant, folder: Path) -> list[Path]:
+    """The programs of every test, in a folder that variants with the same compiler and flags share."""
+    programs = [folder / source.stem for source in sorted(HERE.glob("test_*.cpp"))]
+    if not folder.exists():
+        folder.mkdir()
+        kernels = build.compile_all(variant.compiler, folder, variant.flags, ("ort",), variant.machine)
+        command = [*variant.compiler, *build.COMMON, *variant.flags, *map(str, kernels), "-pthread"]
 
-        def run(source: Path) -> int:
-            program = Path(scratch, source.stem)
-            command = [*variant.compiler, *build.COMMON, *variant.flags, str(source), *map(str, kernels)]
-            subprocess.run([*command, "-pthread", "-o", str(program)], check=True)
-            # What is emulated is ten to a hundred times slower: fewer shapes. The long ones are tested as shipped.
-            length = "short" if variant.flags or variant.runner else "long"
-            words = [str(shapes // 4 if emulated else shapes), str(seed), length, *variant.isas]
-            done = subprocess.run([*variant.runner, program, *words], check=False, capture_output=True, text=True)
-            # qemu warns of each feature of the processor that it lacks: a dozen lines a program.
-            lines = [line for line in done.stderr.splitlines() if not line.startswith("qemu-x86_64: warning: TCG")]
-            print(done.stdout, *(f"{line}\n" for line in lines), sep="", end="", flush=True)
-            return done.returncode
+        def compile_one(program: Path) -> None:
+            subprocess.run([*command, str(HERE / f"{program.name}.cpp"), "-o", str(program)], check=True)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            codes = list(pool.map(run, sorted(HERE.glob("test_*.cpp"))))
+            list(pool.map(compile_one, programs))
+    return programs
+
+
+def test(build: ModuleType, variant: Variant, scratch: Path, shapes: int, seed: int) -> bool:
+    """Compile and run every test; whether they passed."""
+    started = time.monotonic()
+    folder = scratch / str(hash((variant.compiler, variant.flags)))
+    # What is emulated is ten to a hundred times slower: fewer shapes. The long ones are tested as shipped.
+    length = "short" if variant.emulated or SANITIZERS[0] in variant.flags else "long"
+    words = [str(shapes // 4 if variant.emulated else shapes), str(seed), length, *variant.isas]
+
+    def run(program: Path) -> int:
+        done = subprocess.run([*variant.runner, program, *words], check=False, capture_output=True, text=True)
+        # qemu warns of each feature of the processor that it lacks: a dozen lines a program.
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("qemu-x86_64: warning: TCG")]
+        print(done.stdout, *(f"{line}\n" for line in lines), sep="", end="", flush=True)
+        return done.returncode
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        codes = list(pool.map(run, compiled(build, variant, folder)))
     print(f"{variant.name}: {'FAILED' if any(codes) else 'passed'} in {time.monotonic() - started:.0f} s", flush=True)
     return not any(codes)
 
@@ -137,13 +167,14 @@ def main() -> int:
         parser.error(f"no variant is called {', '.join(sorted(unknown))}")
     print(f"{arguments.shapes} random shapes, seed {arguments.seed}", flush=True)
     failed = []
-    for variant in all_variants:
-        if arguments.only and variant.name not in arguments.only:
-            continue
-        if variant.missing:
-            print(f"{variant.name}: skipped: {variant.missing}", flush=True)
-        elif not test(build, variant, arguments.shapes, arguments.seed):
-            failed.append(variant.name)
+    with tempfile.TemporaryDirectory() as scratch:
+        for variant in all_variants:
+            if arguments.only and variant.name not in arguments.only:
+                continue
+            if variant.missing:
+                print(f"{variant.name}: skipped: {variant.missing}", flush=True)
+            elif not test(build, variant, Path(scratch), arguments.shapes, arguments.seed):
+                failed.append(variant.name)
     if failed:
         print(f"FAILED: {' '.join(failed)}. Again: --seed {arguments.seed} --only {' '.join(failed)}", flush=True)
     return 1 if failed else 0
