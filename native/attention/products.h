@@ -3,6 +3,7 @@
 
 #include "attention/kernel.h"
 #include "cpu/sixteen.h"
+#include "cpu/transpose.h"
 
 namespace wordtell {
 namespace {

@@ -17,6 +17,7 @@
 #include "attention/rotary.h"
 #include "cpu/pieces.h"
 #include "cpu/sixteen.h"
+#include "cpu/transpose.h"
 
 namespace wordtell {
 namespace {
