@@ -32,8 +32,12 @@ from convert.figures import MARGIN, Array, Figures, auroc, rank_correlation, upp
 from convert.measure import PROGRESS, Measurement, settings_for
 from convert.texts import Asked, Text
 
-# In the order of native/cpu/instruction_sets.cpp: a processor that has one has all before it.
-INSTRUCTION_SETS = ("portable", "avx2", "avx512vnni", "avx512bf16", "amx")
+# Rows of native/cpu/instruction_sets.cpp: a processor that has one has all before it.
+INSTRUCTION_SETS = (
+    ("portable", "avx2", "avx512vnni", "avx512bf16", "amx"),
+    ("portable", "avx2", "avxvnni"),
+    ("portable", "dotprod", "i8mm"),
+)
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ def measure(
 def lower_instruction_sets(found: Measurement) -> tuple[str, ...]:
     """Those that a machine has which chose the operators' own of this measurement, and that they have kernels for."""
     chosen = found.variant.partition(".")[2]
-    return INSTRUCTION_SETS[: INSTRUCTION_SETS.index(chosen)] if chosen in INSTRUCTION_SETS else ()
+    return next((sets[: sets.index(chosen)] for sets in INSTRUCTION_SETS if chosen in sets), ())
 
 
 def compare(expected: Reference, found: Measurement, threshold: float, fp32_share: float) -> Figures:

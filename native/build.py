@@ -53,8 +53,18 @@ AVX2 = ("-mavx2", "-mfma")
 AVX512 = (*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
 AVX512BF16 = (*AVX512, "-mavx512bf16")
 AMX = (*AVX512BF16, "-mamx-tile", "-mamx-int8", "-mamx-bf16")
-FLAGS = {"avx2": AVX2, "avx512": AVX512, "avx512bf16": AVX512BF16, "amx": AMX}
 X86 = ("x86_64", "amd64")
+# GCC has Arm's products of bytes from this architecture on; zig knows no -march.
+ARM = "-march=armv8.2-a"
+ZIG_ARM = "-mcpu=generic"
+# By the machines that they are for.
+FLAGS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
+    X86: {"avx2": AVX2, "avxvnni": AVX2, "avx512": AVX512, "avx512bf16": AVX512BF16, "amx": AMX},
+    ("aarch64", "arm64"): {
+        "dotprod": (f"{ARM}+dotprod",),
+        "i8mm": (f"{ARM}+dotprod+i8mm+bf16",),
+    },
+}
 
 
 class NotBuilt(Exception):
@@ -94,13 +104,12 @@ def zig(machine: str) -> tuple[str, ...]:
 
 def sources(machine: str) -> dict[Path, tuple[str, ...]]:
     """Every file to compile for this machine, with the flags that are its own."""
-    found: dict[Path, tuple[str, ...]] = {}
-    for path in sorted(HERE.glob("[!t]*/*.cpp")):  # not those of tests/
-        if path.stem not in FLAGS:
-            found[path] = ()
-        elif machine.lower() in X86:
-            found[path] = FLAGS[path.stem]
-    return found
+    own = {
+        name: flags for machines, sets in FLAGS.items() if machine.lower() in machines for name, flags in sets.items()
+    }
+    others = {name for sets in FLAGS.values() for name in sets} - set(own)
+    paths = sorted(HERE.glob("[!t]*/*.cpp"))  # not those of tests/
+    return {path: own.get(path.stem, ()) for path in paths if path.stem not in others}
 
 
 def compile_all(
@@ -115,10 +124,12 @@ def compile_all(
     skip: folders to leave out; machine: what to compile for, as the compiler does.
     """
     chosen = {path: flags for path, flags in sources(machine).items() if path.parent.name not in skip}
+    arm = ZIG_ARM if "ziglang" in cxx else ARM
 
     def compile_one(path: Path) -> Path:
         made = folder / f"{path.parent.name}_{path.stem}.o"
-        subprocess.run([*cxx, *COMMON, *extra, *chosen[path], "-c", str(path), "-o", str(made)], check=True)
+        own = [flag.replace(ARM, arm) for flag in chosen[path]]
+        subprocess.run([*cxx, *COMMON, *extra, *own, "-c", str(path), "-o", str(made)], check=True)
         return made
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -14,6 +14,7 @@
 #include "attention/kernel.h"
 #include "attention/rotary.h"
 #include "cpu/sixteen.h"
+#include "cpu/transpose.h"
 #include "cpu/pieces.h"
 #include "cpu/tiles.h"
 

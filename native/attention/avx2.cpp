@@ -6,12 +6,8 @@
 namespace wordtell {
 namespace {
 
-struct Avx2Dot {
-  using Row = int16_t;
-  using Packed = int16_t;
-  static constexpr int step = 2, offset = 0;
-
-  static I16 corrections(const int16_t*, int) { return {}; }
+struct Avx2Dot : Fours<int16_t, int16_t> {
+  static constexpr int step = 2;
 
   template <int tiles, typename Put>
   static void product(const int16_t* rows, const int16_t* const (&tile)[tiles], int depth, const Put& put) {

@@ -66,7 +66,9 @@ extern const AttentionKernel attention_fp32_portable, attention_int8_portable;
 #if defined(__x86_64__)
 extern const AttentionKernel attention_fp32_avx2, attention_int8_avx2;
 extern const AttentionKernel attention_fp32_avx512, attention_int8_avx512;
-extern const AttentionKernel attention_int8_avx512bf16, attention_int8_amx;
+extern const AttentionKernel attention_int8_avxvnni, attention_int8_avx512bf16, attention_int8_amx;
+#elif defined(__aarch64__)
+extern const AttentionKernel attention_int8_dotprod, attention_int8_i8mm;
 #endif
 
 }  // namespace wordtell

@@ -3,6 +3,7 @@
 
 #include "attention/kernel.h"
 #include "cpu/sixteen.h"
+#include "cpu/transpose.h"
 
 namespace wordtell {
 namespace {
@@ -82,6 +83,8 @@ struct FloatProducts {
 
   static I16 corrections(const Packed*, int) { return {}; }
 
+  static void tile_of(const Packed* packed, int head_size, Packed* tile) { turn(packed, head_size, tile); }
+
   static void rows_of(const Packed* packed, int head_size, Row* to) {
     __builtin_memcpy(to, packed, sizeof(float) * kTile * head_size);
   }
@@ -96,10 +99,9 @@ struct FloatProducts {
 
 // Eight bits, symmetric, a scale for every row: x is about scale * q, q from -127 to 127.
 //
-// Dot is one instruction set's product of integers. It has Packed, what a number is kept in, four bytes of them side by
-// side in a tile, and Row, the same where rows are multiplied; `step`, to which rows are padded; `offset`, which it
-// needs added to a row's numbers; corrections(tile, padded), which then have to be added to the sums with that tile: less
-// offset * (sum of a column); and product().
+// Dot is one instruction set's product of integers. It has Packed, what a number is kept in, and Row, the same where rows
+// are multiplied; tile_of() and rows_of(), which bring sixteen packed rows into the order that it multiplies; `step`, to
+// which rows are padded; corrections(tile, padded), which have to be added to the sums with that tile; and product().
 template <typename Dot>
 struct ByteProducts {
   using Row = typename Dot::Row;
@@ -142,10 +144,8 @@ struct ByteProducts {
   }
 
   static I16 corrections(const Packed* tile, int length) { return Dot::corrections(tile, length); }
-
-  static void rows_of(const Packed* packed, int length, Row* to) {
-    for (int i = 0; i < kTile * length; ++i) to[i] = static_cast<Row>(packed[i] + Dot::offset);
-  }
+  static void tile_of(const Packed* packed, int length, Packed* tile) { Dot::tile_of(packed, length, tile); }
+  static void rows_of(const Packed* packed, int length, Row* to) { Dot::rows_of(packed, length, to); }
 
   template <int tiles, typename Put>
   static void product(const Row* rows, const Packed* const (&tile)[tiles], int depth, const Put& put) {
@@ -157,14 +157,27 @@ struct ByteProducts {
   }
 };
 
+// What most Dots have: rows one after another, `added` to each of their numbers; tiles with four bytes of each of the
+// sixteen side by side; no corrections.
+template <typename RowNumber, typename PackedNumber, int added = 0>
+struct Fours {
+  using Row = RowNumber;
+  using Packed = PackedNumber;
+  static constexpr int offset = added;
+
+  static I16 corrections(const Packed*, int) { return {}; }
+  static void tile_of(const Packed* packed, int length, Packed* tile) {
+    turn(packed, length * static_cast<int>(sizeof(Packed)) / 4, tile);
+  }
+  static void rows_of(const Packed* packed, int length, Row* to) {
+    for (int i = 0; i < kTile * length; ++i) to[i] = static_cast<Row>(packed[i] + added);
+  }
+};
+
 // The integers as floats, for processors of every kind: the sums stay below 2^24 (256 * 127 * 127), so they are exact,
 // and multiplying floats is what every processor does well.
-struct PlainDot {
-  using Row = float;
-  using Packed = float;
-  static constexpr int step = 1, offset = 0;
-
-  static I16 corrections(const float*, int) { return {}; }
+struct PlainDot : Fours<float, float> {
+  static constexpr int step = 1;
 
   template <int tiles, typename Put>
   static void product(const float* rows, const float* const (&tile)[tiles], int depth, const Put& put) {

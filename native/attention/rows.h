@@ -17,6 +17,7 @@
 #include "attention/rotary.h"
 #include "cpu/pieces.h"
 #include "cpu/sixteen.h"
+#include "cpu/transpose.h"
 
 namespace wordtell {
 namespace {
@@ -27,7 +28,8 @@ inline int blocks_of(int length) { return (length + kTile - 1) / kTile; }
 //   Row, Packed, Sums         a row's element where it is multiplied, in a tile, and sixteen sums of a product
 //   padded(head_size)         how long a row is in memory, in elements
 //   pack(rows, count, head_size, Packed*, float* scales)               sixteen rows, those beyond `count` zero
-//   rows_of(const Packed*, padded, Row*)                               the same to be multiplied
+//   tile_of(const Packed*, padded, Packed*)                            the same as a tile
+//   rows_of(const Packed*, padded, Row*)                               the same to be multiplied by tiles
 //   corrections(tile, padded)                                          of the sums with a tile, see attention/products.h
 //   product(const Row*, tiles, padded, put)                            sums of all rows with some tiles
 //   value(Sums, V16 column_scales, I16 corrections, float row_scale)   sixteen of them as numbers
@@ -71,8 +73,10 @@ struct Rows {
   static void pack_table_tile(const float* const* rows, int head_size, void* tile, float* scales, int32_t* corrections) {
     alignas(64) Packed packed[kTile * kLongest];
     Products::pack(rows, kTile, head_size, packed, scales);
-    turn(packed, words(head_size), tile);
-    store(corrections, Products::corrections(static_cast<const Packed*>(tile), Products::padded(head_size)));
+    const int padded = Products::padded(head_size);
+    auto* to = static_cast<Packed*>(tile);
+    Products::tile_of(packed, padded, to);
+    store(corrections, Products::corrections(to, padded));
   }
 
   // q and k have rows `stride` apart, v and out as `run` of AttentionKernel has them.
@@ -86,7 +90,7 @@ struct Rows {
       const int count = point_at(k, stride, block, length, rows), first = block * kTile;
       Products::pack(rows, count, head.head_size, memory.packed, memory.key_scales + first);
       Packed* tile = memory.key_tiles + first * padded;
-      turn(memory.packed, words(head.head_size), tile);
+      Products::tile_of(memory.packed, padded, tile);
       store(memory.key_corrections + first, Products::corrections(tile, padded));
       if (head.queries.tiles != nullptr) Products::rows_of(memory.packed, padded, memory.key_rows + first * padded);
     }
@@ -142,9 +146,6 @@ struct Rows {
   static const Packed* tile_at(const PositionTable& table, size_t place) {
     return reinterpret_cast<const Packed*>(static_cast<const char*>(table.tiles) + place * table.tile_bytes);
   }
-
-  // Elements of four bytes of a packed row.
-  static int words(int head_size) { return Products::padded(head_size) * static_cast<int>(sizeof(Packed)) / 4; }
 
   // put(row, n, some Sums) of the products of sixteen rows with `count` tiles, the n-th of which is tile(n); the sums are
   // of as many tiles as are taken together, from the n-th on.

@@ -1,4 +1,4 @@
-// AVX-512 with VNNI: 8-bit products, unsigned by signed, four at a time in every lane.
+// VNNI, of AVX-512 or of AVX: 8-bit products, unsigned by signed, four at a time in every lane.
 #pragma once
 
 #include "attention/products.h"
@@ -7,18 +7,19 @@
 namespace wordtell {
 namespace {
 
-struct VnniDot {
-  using Row = uint8_t;
-  using Packed = int8_t;
-  static constexpr int step = 4, offset = 128;
+struct VnniDot : Fours<uint8_t, int8_t, 128> {
+  static constexpr int step = 4;
 
+  // Less offset * (sum of a column).
   static I16 corrections(const int8_t* tile, int depth) {
-    const __m512i offsets = _mm512_set1_epi8(static_cast<char>(offset));
-    __m512i sums = _mm512_setzero_si512();
-    for (int d = 0; d < depth; d += 4) {
-      sums = _mm512_dpbusd_epi32(sums, offsets, _mm512_load_si512(tile + d * kTile));
+    const ByteColumns offsets = repeat(static_cast<int32_t>(offset * 0x01010101u));
+    I16 sums;
+    for (int n = 0; n < kParts; ++n) {
+      ByteColumns total{};
+      for (int d = 0; d < depth; d += 4) WORDTELL_VPDPBUSD(total, offsets, load_columns(tile + d * kTile + n * 64 / kParts));
+      sums.parts[n] = -reinterpret_cast<IntegerPart>(total);
     }
-    return {{reinterpret_cast<IntegerPart>(_mm512_sub_epi32(_mm512_setzero_si512(), sums))}};
+    return sums;
   }
 
   template <int tiles, typename Put>
@@ -36,14 +37,16 @@ struct VnniDot {
   template <int together, int tiles>
   static __attribute__((noinline)) void multiply(const uint8_t* rows, const int8_t* const (&tile)[tiles], int depth,
                                                  I16 (&sums)[together][tiles]) {
-    const auto load = [&](int d, __m512i(&columns)[tiles]) __attribute__((always_inline)) {
+    const auto load = [&](int d, ByteColumns(&columns)[tiles * kParts]) __attribute__((always_inline)) {
 #pragma GCC unroll 16
-      for (int t = 0; t < tiles; ++t) columns[t] = _mm512_load_si512(tile[t] + d * kTile);
+      for (int n = 0; n < tiles * kParts; ++n) {
+        columns[n] = load_columns(tile[n / kParts] + d * kTile + n % kParts * 64 / kParts);
+      }
     };
-    const auto put = [&](int i, int t, __m512i total) __attribute__((always_inline)) {
-      sums[i][t].parts[0] = reinterpret_cast<IntegerPart>(total);
+    const auto put = [&](int i, int n, ByteColumns total) __attribute__((always_inline)) {
+      sums[i][n / kParts].parts[n % kParts] = reinterpret_cast<IntegerPart>(total);
     };
-    multiply_bytes<together, tiles>(rows, depth, depth, load, put);
+    multiply_bytes<together, tiles * kParts>(rows, depth, depth, load, put);
   }
 };
 

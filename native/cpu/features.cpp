@@ -5,6 +5,9 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #if defined(__x86_64__) && defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -69,7 +72,11 @@ Features found() {
   constexpr unsigned ymm = 1u << 1 | 1u << 2, zmm = ymm | 7u << 5;  // XMM, YMM; masks, ZMM's upper halves, ZMM16 to 31
   const bool avx2 = all(saved, ymm) && all(one.c, 1u << 12 | 1u << 28) && all(seven.b, 1u << 5);  // FMA, AVX; AVX2
   add(avx2, kAvx2);
+#if defined(WORDTELL_EVEX)
+  add(avx2 && all(saved, zmm) && all(seven.b, 1u << 31) && all(seven.c, 1u << 11), kAvxVnni);  // AVX-512's: see cpu/vnni.h
+#else
   add(avx2 && all(cpuid(7, 1).a, 1u << 4), kAvxVnni);
+#endif
   if (all(saved, zmm)) {
     add(all(seven.b, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31), kAvx512);  // F, DQ, BW, VL
     add(all(seven.c, 1u << 11), kAvx512Vnni);
@@ -80,6 +87,12 @@ Features found() {
     add(refused == nullptr, kAmx);
     if (refused != nullptr) features.refused = refused;
   }
+#elif defined(__aarch64__) && defined(__linux__)
+  // Bits of the kernel's arch/arm64/include/uapi/asm/hwcap.h, by number: the headers of an old glibc lack the names.
+  const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+  features.bits |= first & 1ul << 20 ? kDotprod : 0u;  // ASIMDDP
+  features.bits |= second & 1ul << 13 ? kI8mm : 0u;
+  features.bits |= second & 1ul << 14 ? kArmBf16 : 0u;
 #endif
   return features;
 }

@@ -11,6 +11,9 @@ enum Feature : unsigned {
   kAvx512Bf16 = 1u << 3,
   kAmx = 1u << 4,  // tiles of bytes and of bfloat16
   kAvxVnni = 1u << 5,
+  kDotprod = 1u << 6,  // SDOT: Arm, from Neoverse N1 on
+  kI8mm = 1u << 7,  // SMMLA and USMMLA: Arm, from Neoverse V1 on
+  kArmBf16 = 1u << 8,  // BFMMLA
 };
 
 struct Features {

@@ -17,6 +17,7 @@ const InstructionSet table[] = {
     {"portable", 0, &attention_fp32_portable, &attention_int8_portable, &linear_portable, norm_portable},
 #if defined(__x86_64__)
     {"avx2", kAvx2, &attention_fp32_avx2, &attention_int8_avx2, &linear_avx2, norm_avx2},
+    {"avxvnni", kAvx2 | kAvxVnni, &attention_fp32_avx2, &attention_int8_avxvnni, &linear_avxvnni, norm_avx2},
     {"avx512vnni", kAvx2 | kAvx512 | kAvx512Vnni, &attention_fp32_avx512, &attention_int8_avx512, &linear_avx512,
      norm_avx512},
     // bfloat16 is for what is rounded to it anyway.
@@ -25,6 +26,10 @@ const InstructionSet table[] = {
     // In FP32 there are no tiles to use; bfloat16 takes the place of 8 bits in attention.
     {"amx", kAvx2 | kAvx512 | kAvx512Vnni | kAvx512Bf16 | kAmx, &attention_fp32_avx512, &attention_int8_amx, &linear_amx,
      norm_avx512},
+#elif defined(__aarch64__)
+    // FP32 has NEON, as every AArch64 has: in `portable`, too.
+    {"dotprod", kDotprod, &attention_fp32_portable, &attention_int8_dotprod, &linear_dotprod, norm_portable},
+    {"i8mm", kDotprod | kI8mm | kArmBf16, &attention_fp32_portable, &attention_int8_i8mm, &linear_i8mm, norm_portable},
 #endif
 };
 

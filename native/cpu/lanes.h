@@ -99,6 +99,7 @@ inline void store_part(Bfloat16* to, Floats value, int count) {
   for (int i = 0; i < count; ++i) to[i] = halves[i];
 }
 
+// NaN where b is NaN; where only a is, b on x86 and NaN on Arm.
 inline Floats smaller(Floats a, Floats b) {
 #if defined(__AVX512F__)
   return _mm512_min_ps(a, b);
@@ -106,6 +107,8 @@ inline Floats smaller(Floats a, Floats b) {
   return _mm256_min_ps(a, b);
 #elif defined(__x86_64__)
   return _mm_min_ps(a, b);
+#elif defined(__aarch64__)
+  return reinterpret_cast<Floats>(vminq_f32(reinterpret_cast<float32x4_t>(a), reinterpret_cast<float32x4_t>(b)));
 #else
   return a < b ? a : b;
 #endif
@@ -118,6 +121,8 @@ inline Floats larger(Floats a, Floats b) {
   return _mm256_max_ps(a, b);
 #elif defined(__x86_64__)
   return _mm_max_ps(a, b);
+#elif defined(__aarch64__)
+  return reinterpret_cast<Floats>(vmaxq_f32(reinterpret_cast<float32x4_t>(a), reinterpret_cast<float32x4_t>(b)));
 #else
   return a > b ? a : b;
 #endif
@@ -174,6 +179,11 @@ inline void store_bytes(uint8_t* to, const Ints (&values)[4]) {
   const __m128i low = _mm_packs_epi32(reinterpret_cast<__m128i>(values[0]), reinterpret_cast<__m128i>(values[1]));
   const __m128i high = _mm_packs_epi32(reinterpret_cast<__m128i>(values[2]), reinterpret_cast<__m128i>(values[3]));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(low, high));
+#elif defined(__aarch64__)
+  const auto narrow = [](Ints a, Ints b) {
+    return vqmovn_high_s32(vqmovn_s32(reinterpret_cast<int32x4_t>(a)), reinterpret_cast<int32x4_t>(b));
+  };
+  vst1q_u8(to, vqmovun_high_s16(vqmovun_s16(narrow(values[0], values[1])), narrow(values[2], values[3])));
 #else
   for (int i = 0; i < 4 * lanes; ++i) {
     const int32_t value = values[i / lanes][i % lanes];

@@ -10,10 +10,6 @@
 #include <utility>
 #include <vector>
 
-#if defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
-#endif
-
 #include "cpu/features.h"
 #include "cpu/intrinsics.h"
 #if defined(__x86_64__)
@@ -139,8 +135,8 @@ using Named = std::pair<std::string, Loop>;
 
 std::vector<Named> loops(const std::string& type) {
   std::vector<Named> int8, bf16, fp32;
+  [[maybe_unused]] const unsigned has = features().bits;
 #if defined(__x86_64__)
-  const unsigned has = features().bits;
   if (has & kAvx2) int8.push_back({"avx2", int8_avx2});
   if (has & kAvxVnni) int8.push_back({"avx_vnni", int8_avxvnni});
   if (has & kAvx512Vnni) int8.push_back({"avx512_vnni", int8_avx512});
@@ -152,10 +148,8 @@ std::vector<Named> loops(const std::string& type) {
 #endif
 #if defined(__aarch64__)
   fp32.push_back({"neon", fp32_neon});
-#if defined(__linux__)
-  if (getauxval(AT_HWCAP) & (1UL << 20)) int8.push_back({"dotprod", int8_dot});
-  if (getauxval(AT_HWCAP2) & (1UL << 13)) int8.push_back({"i8mm", int8_i8mm});
-#endif
+  if (has & kDotprod) int8.push_back({"dotprod", int8_dot});
+  if (has & kI8mm) int8.push_back({"i8mm", int8_i8mm});
 #endif
   if (type == "int8") return int8;
   if (type == "bf16") return bf16;

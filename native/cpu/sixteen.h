@@ -150,9 +150,16 @@ inline V16 load_part(const Bfloat16* from, int count) {
   return load(value);
 }
 
-// b where either is NaN.
+// NaN where b is NaN; where only a is, b on x86 and NaN on Arm.
+inline FloatPart larger(FloatPart a, FloatPart b) {
+#if defined(__aarch64__)
+  return reinterpret_cast<FloatPart>(vmaxq_f32(reinterpret_cast<float32x4_t>(a), reinterpret_cast<float32x4_t>(b)));
+#else
+  return a > b ? a : b;
+#endif
+}
 inline V16 larger(const V16& a, const V16& b) {
-  return by_parts<V16>([](FloatPart x, FloatPart y) { return x > y ? x : y; }, a, b);
+  return by_parts<V16>([](FloatPart x, FloatPart y) { return larger(x, y); }, a, b);
 }
 
 // a * b + c, rounded once where the processor can.
@@ -232,8 +239,7 @@ inline V16 rough_exponential(const V16& x) {
         const FloatPart n = _mm512_roundscale_ps(t, 8);
 #else
         constexpr float magic = 12582912.0f;
-        const FloatPart least = FloatPart{} - 126.0f;
-        t = least > t ? least : t;
+        t = larger(FloatPart{} - 126.0f, t);
         const FloatPart n = t + magic - magic;
 #endif
         const FloatPart f = t - n;
@@ -254,80 +260,6 @@ inline V16 rough_exponential(const V16& x) {
 inline V16 round_to_bfloat16(V16 x) {
   const I16 odd = (bits(x) >> 16) & 1;
   return from_bits((bits(x) + odd + 0x7fff) & static_cast<int32_t>(0xffff0000));
-}
-
-// Numbers of a and b, which follows it, by their places.
-inline FloatPart shuffle(FloatPart a, FloatPart b, IntegerPart places) {
-#if defined(__clang__)
-  FloatPart result;
-  for (int n = 0; n < kLanes; ++n) result[n] = places[n] < kLanes ? a[places[n]] : b[places[n] - kLanes];
-  return result;
-#else
-  return __builtin_shuffle(a, b, places);
-#endif
-}
-
-// Rows become columns: rounds that each exchange rows with columns of blocks half as large, inside the registers and
-// then, where sixteen numbers take several, between them.
-inline void transpose(V16 (&rows)[16]) {
-#if defined(__AVX512F__)
-  __m512 t[16];
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_ps(rows[i].parts[0], rows[i + 1].parts[0]);
-    t[i + 1] = _mm512_unpackhi_ps(rows[i].parts[0], rows[i + 1].parts[0]);
-  }
-  __m512 u[16];
-  for (int i = 0; i < 16; i += 4) {
-    u[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
-    u[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
-    u[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-    u[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-  }
-  for (int i = 0; i < 4; ++i) {
-    const __m512 a = _mm512_shuffle_f32x4(u[i], u[i + 4], 0x88), b = _mm512_shuffle_f32x4(u[i], u[i + 4], 0xdd);
-    const __m512 c = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0x88);
-    const __m512 d = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0xdd);
-    rows[i].parts[0] = _mm512_shuffle_f32x4(a, c, 0x88);
-    rows[i + 8].parts[0] = _mm512_shuffle_f32x4(a, c, 0xdd);
-    rows[i + 4].parts[0] = _mm512_shuffle_f32x4(b, d, 0x88);
-    rows[i + 12].parts[0] = _mm512_shuffle_f32x4(b, d, 0xdd);
-  }
-#else
-  for (int step = 1; step < kLanes; step *= 2) {
-    IntegerPart low, high;  // a's numbers are 0 ... kLanes - 1, b's follow
-    for (int n = 0; n < kLanes; ++n) {
-      low[n] = n & step ? kLanes + n - step : n;
-      high[n] = n & step ? kLanes + n : n + step;
-    }
-    for (int i = 0; i < 16; ++i) {
-      if (i & step) continue;
-      for (int p = 0; p < kParts; ++p) {
-        const FloatPart a = rows[i].parts[p], b = rows[i + step].parts[p];
-        rows[i].parts[p] = shuffle(a, b, low);
-        rows[i + step].parts[p] = shuffle(a, b, high);
-      }
-    }
-  }
-  for (int p = 0; p < kParts; ++p) {
-    for (int other = p + 1; other < kParts; ++other) {
-      for (int i = 0; i < kLanes; ++i) {
-        const FloatPart kept = rows[p * kLanes + i].parts[other];
-        rows[p * kLanes + i].parts[other] = rows[other * kLanes + i].parts[p];
-        rows[other * kLanes + i].parts[p] = kept;
-      }
-    }
-  }
-#endif
-}
-
-// The largest of each of sixteen vectors.
-inline I16 largest_of_each(const I16 (&rows)[16]) {
-  V16 turned[16];
-  for (int i = 0; i < 16; ++i) turned[i] = from_bits(rows[i]);
-  transpose(turned);
-  I16 most = bits(turned[0]);
-  for (int i = 1; i < 16; ++i) most = larger(most, bits(turned[i]));
-  return most;
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Activations over the vectors of cpu/lanes.h. NaN gives NaN: of two operands, smaller() and larger() give the second.
+// Activations over the vectors of cpu/lanes.h. NaN gives NaN: smaller() and larger() keep that of their second operand.
 #pragma once
 
 #include "cpu/lanes.h"

@@ -21,6 +21,14 @@ struct RowTail {
 // What follows a product: x Phi(x) with erf within 1e-6, the same by tanh, max(x, 0), x / (1 + e^-x).
 enum class Activation { none, gelu, gelu_tanh, relu, silu };
 
+// What linear/excess.cpp takes out of a weight, for vectors of eight columns: of vector v, entries begins[v] to
+// begins[v + 1] have a depth, and the weights of four values from there on in each column.
+struct Excess {
+  const int32_t* begins;
+  const int32_t* depths;
+  const int8_t* weights;  // [entries][8][4]
+};
+
 // weight: panels of `panel` columns, each [padded depth / group][panel][group]; the last panel's missing columns have
 // weights, scales and biases of zero.
 struct PackedWeight {
@@ -31,6 +39,7 @@ struct PackedWeight {
   int depth, padded_depth, columns;
   ptrdiff_t row_stride;
   Activation activation;
+  Excess excess;  // null unless the kernels ask for it
 };
 
 struct LinearKernels {
@@ -48,14 +57,19 @@ struct LinearKernels {
   // y = a * b, `count` of each.
   void (*gate)(const float* a, const float* b, int count, float* y);
   void (*gate_halves)(const float* a, const float* b, int count, Bfloat16* y);
+  bool takes_excess = false;  // with a group of four
 };
 
 extern const LinearKernels linear_portable;
 #if defined(__x86_64__)
 extern const LinearKernels linear_avx2;
+extern const LinearKernels linear_avxvnni;
 extern const LinearKernels linear_avx512;
 extern const LinearKernels linear_avx512bf16;
 extern const LinearKernels linear_amx;
+#elif defined(__aarch64__)
+extern const LinearKernels linear_dotprod;
+extern const LinearKernels linear_i8mm;
 #endif
 
 }  // namespace wordtell

@@ -5,6 +5,7 @@
 
 #include "cpu/pages.h"
 #include "cpu/scratch.h"
+#include "linear/excess.h"
 
 namespace wordtell {
 
@@ -43,16 +44,18 @@ struct PackedLinear {
         column_sums[c] += value;
       }
     }
-    view = PackedWeight{weight.get(), column_sums.data(), scale.data(), bias.data(),
-                        depth, padded_depth, count, quantized_stride(depth), activation};
+    if (kernels.takes_excess) excess.take_from(weight.get(), padded_depth, padded_columns, panel);
+    view = PackedWeight{weight.get(), column_sums.data(), scale.data(), bias.data(), depth, padded_depth, count,
+                        quantized_stride(depth), activation, excess.view()};
   }
 
-  size_t packed_bytes() const { return bytes + scale.size() * (sizeof(int32_t) + 2 * sizeof(float)); }
+  size_t packed_bytes() const { return bytes + excess.bytes() + scale.size() * (sizeof(int32_t) + 2 * sizeof(float)); }
 
   size_t bytes;
   std::shared_ptr<int8_t> weight;
   std::vector<int32_t> column_sums;
   std::vector<float> scale, bias;
+  ExcessList excess;
   PackedWeight view;
 };
 

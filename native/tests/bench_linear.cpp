@@ -50,11 +50,12 @@ constexpr Shape shapes[] = {{"qkv", 1024, 3072, Activation::none},    {"out", 10
 void measure(Isa isa, const Shape& shape, const std::vector<int>& all_rows) {
   std::mt19937 random(1);
   std::vector<int8_t> weight(static_cast<size_t>(shape.depth) * shape.columns);
-  for (auto& w : weight) w = static_cast<int8_t>(random());
+  std::normal_distribution<float> normal;
+  // As those of a trained matrix, whose columns' largest is 127.
+  for (auto& w : weight) w = static_cast<int8_t>(std::clamp(normal(random) * 36, -127.0f, 127.0f));
   std::vector<float> scale(shape.columns, 1e-3f), bias(shape.columns, 0.1f);
   const QuantizedLinear linear(
       {weight.data(), shape.depth, shape.columns, scale.data(), bias.data(), nullptr, shape.activation}, isa);
-  std::normal_distribution<float> normal;
   for (const int rows : all_rows) {
     std::vector<float> x(static_cast<size_t>(rows) * shape.depth), y(static_cast<size_t>(rows) * shape.columns);
     for (auto& value : x) value = normal(random);

@@ -256,12 +256,27 @@ def test_a_conversion_reports_what_it_measured(
 def test_every_instruction_set_of_this_machine_is_verified(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
     order = Order(source=str(make_checkpoint()), out=tmp_path / "out", precision="int8", max_mean_dp=0.1, max_flips=1)
     variant = convert(order, quiet).variants["int8"]
-    best = _instruction_set(LIBRARY)
-    assert tuple(variant.instruction_sets) == verify.INSTRUCTION_SETS[: verify.INSTRUCTION_SETS.index(best)]
+    lower = verify.lower_instruction_sets(replace(measured([]), variant=f"fused.{_instruction_set(LIBRARY)}"))
+    assert tuple(variant.instruction_sets) == lower
     assert all(0 < mean < 0.1 for mean in variant.instruction_sets.values())
     told = json.loads((order.out / report.JSON).read_text())["variants"]["int8"]["instruction_sets"]
     assert told == variant.instruction_sets
     assert all(name in (order.out / report.MARKDOWN).read_text() for name in told)
+
+
+@pytest.mark.every_set
+@pytest.mark.parametrize(
+    ("chosen", "lower"),
+    [
+        ("amx", ("portable", "avx2", "avx512vnni", "avx512bf16")),
+        ("avxvnni", ("portable", "avx2")),
+        ("i8mm", ("portable", "dotprod")),
+        ("portable", ()),
+        ("sve2", ()),
+    ],
+)
+def test_lower_sets_are_those_that_the_processor_has_as_well(chosen: str, lower: tuple[str, ...]) -> None:
+    assert verify.lower_instruction_sets(replace(measured([]), variant=f"fused.{chosen}")) == lower
 
 
 def test_a_set_over_the_limit_is_a_fault() -> None:

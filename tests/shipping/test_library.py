@@ -66,14 +66,18 @@ def test_it_loads_here_and_chooses_the_best_that_the_processor_has(library: Path
     for function in (operators.wordtell_isa, operators.wordtell_isa_refused):
         function.restype = ctypes.c_char_p
     flags = Path("/proc/cpuinfo").read_text().split()
-    has = {"amx_int8": "amx", "avx512_bf16": "avx512bf16", "avx512_vnni": "avx512vnni", "avx2": "avx2"}
+    has = {"amx_int8": "amx", "avx512_bf16": "avx512bf16", "avx512_vnni": "avx512vnni", "avx_vnni": "avxvnni"}
+    has |= {"avx2": "avx2", "i8mm": "i8mm", "asimddp": "dotprod"}
     if operators.wordtell_isa_refused():
         del has["amx_int8"]
     best = next((name for flag, name in has.items() if flag in flags), "portable")
     assert operators.wordtell_isa().decode() == best
 
 
-def test_that_for_aarch64_loads_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("processor", "best"), [("max", "i8mm"), ("neoverse-n1", "dotprod"), ("cortex-a72", "portable")]
+)
+def test_that_for_aarch64_loads_there_and_chooses_the_best(tmp_path: Path, processor: str, best: str) -> None:
     library = build.shipped("aarch64")
     compiler = shutil.which("aarch64-linux-gnu-g++")
     if not build.is_current(library) or not shutil.which("qemu-aarch64") or compiler is None:
@@ -86,8 +90,8 @@ def test_that_for_aarch64_loads_there(tmp_path: Path) -> None:
         '  return dlsym(library, "RegisterCustomOps") == nullptr;\n}\n'
     )
     subprocess.run([compiler, source, "-ldl", "-o", tmp_path / "load"], check=True)
-    command = ["qemu-aarch64", "-L", str(CROSS_LIBRARIES), tmp_path / "load", library]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "portable\n"
+    command = ["qemu-aarch64", "-L", str(CROSS_LIBRARIES), "-cpu", processor, tmp_path / "load", library]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{best}\n"
 
 
 @pytest.fixture
