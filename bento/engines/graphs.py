@@ -65,7 +65,7 @@ def _measured(folder: ModelFolder, plan: Plan, ours: FusedRunner) -> tuple[Runne
     figures = f"{ours_s * 1e3:.1f} ms against {theirs_s * 1e3:.1f} ms for {length} tokens"
     where = f"with {ours.instruction_set}"
     if theirs_s * _MARGIN < ours_s:
-        remedy = "a processor with AVX512-VNNI or AMX would be several times faster"
+        remedy = "a processor with AVX512-VNNI or AMX (Arm: i8mm) may be several times faster"
         return portable, f"the fused graph is the slower one here {where}, {figures}; {remedy}"
     return ours, f"the fused graph is the faster one here {where}, {figures}"
 
