@@ -297,6 +297,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "lanes": lanes,
     "memory": memory,
     "engines": engines,
+    "pytorch": lambda results: engines(results / "pytorch"),
     "roofline": roofline,
     "serving": serving,
     "serving_large": lambda results: serving(results / "large"),
