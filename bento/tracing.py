@@ -32,7 +32,6 @@ _TIMEOUT_S = 2.0
 _RECORDED_EVERY_S = 0.1
 
 _provider: TracerProvider | None = None
-_tracer: Tracer | None = None
 _recorder: _Recorder | None = None
 
 
@@ -104,7 +103,7 @@ def start(exporter: SpanExporter | None = None) -> Tracer:
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    global _provider, _tracer, _recorder  # noqa: PLW0603 - one for the process, as loggers and metrics are
+    global _provider, _recorder  # noqa: PLW0603 - one for the process, as loggers and metrics are
     if exporter is None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
@@ -113,25 +112,25 @@ def start(exporter: SpanExporter | None = None) -> Tracer:
     named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: "wordtell"}
     _provider = TracerProvider(resource=Resource.create(named))
     _provider.add_span_processor(BatchSpanProcessor(exporter))
-    _tracer = _provider.get_tracer("wordtell", __version__)
-    _recorder = _Recorder(_tracer)
+    tracer = _provider.get_tracer("wordtell", __version__)
+    _recorder = _Recorder(tracer)
     _recorder.start()
-    return _tracer
+    return tracer
 
 
 def stop() -> None:
     """Send the spans that were not sent yet."""
-    global _provider, _tracer, _recorder  # noqa: PLW0603
+    global _provider, _recorder  # noqa: PLW0603
     if _provider is not None and _recorder is not None:
         _recorder.stop()
         _provider.shutdown()
-    _provider = _tracer = _recorder = None
+    _provider = _recorder = None
 
 
 def current() -> SpanContext | None:
     """The span around, for a stage that ends on another thread; None without tracing, or if this request is not
     traced."""
-    if _tracer is None:
+    if _recorder is None:
         return None
     from opentelemetry import trace  # noqa: PLC0415
 

@@ -42,7 +42,7 @@ def chunks_of(kept: Sequence[bytes]) -> list[Chunk]:
 
 def kept(name: str | int, text: str) -> bytes:
     """The line of a text."""
-    return _dump({"id": name, "text": text})
+    return to_json({"id": name, "text": text})
 
 
 def texts_of(payload: bytes) -> list[dict[str, Any]]:
@@ -52,17 +52,17 @@ def texts_of(payload: bytes) -> list[dict[str, Any]]:
 
 def scored(name: str | int, scores: FloatArray) -> bytes:
     """The result line of a text."""
-    return _dump({"id": name, "probabilities": rounded(scores)})
+    return to_json({"id": name, "probabilities": rounded(scores)})
 
 
 def failed(name: str | int, error: WordtellError) -> bytes:
     """The result line of a text that cannot be scored."""
-    return _dump({"id": name, "error": {"code": error.code, "message": error.message}})
+    return to_json({"id": name, "error": {"code": error.code, "message": error.message}})
 
 
 def unchanged(line: dict[str, Any]) -> bytes:
     """The result line of a text that was at fault from the beginning."""
-    return _dump(line)
+    return to_json(line)
 
 
 def given_up(payload: bytes, reason: str) -> list[bytes]:
@@ -82,7 +82,3 @@ def without_first(results: bytes, count: int) -> bytes:
     for _ in range(count):
         position = results.index(b"\n", position) + 1
     return results[position:]
-
-
-def _dump(value: dict[str, Any]) -> bytes:
-    return to_json(value)
