@@ -11,7 +11,7 @@ class MixHalves {
  public:
   // [pairs of keys][vectors of columns][16][2], an even number of blocks of keys.
   static size_t bytes(int head_size, int length) {
-    return static_cast<size_t>((length + 31) / 32 * 16) * vectors(head_size) * kPair * sizeof(Bfloat16);
+    return static_cast<size_t>((length + 31) / 32 * 16) * vectors_of(head_size) * kPair * sizeof(Bfloat16);
   }
 
   // As that of MixFloats, but the powers are left as bfloat16, in order, from where the row began; up to a multiple of
@@ -37,7 +37,8 @@ class MixHalves {
     Bfloat16* to = values_;
     for (int j = 0; j < (length + 31) / 32 * 32; j += 2) {
       for (int c = 0; c < head_size; c += 16, to += kPair) {
-        const I16 first = halves(v, stride, j, length, c), second = halves(v, stride, j + 1, length, c);
+        const I16 first = halves(v, stride, j, length, c, head_size);
+        const I16 second = halves(v, stride, j + 1, length, c, head_size);
         const __m512i low = _mm512_srli_epi32(reinterpret_cast<__m512i>(first.parts[0]), 16);
         _mm512_store_si512(to, _mm512_or_si512(low, reinterpret_cast<__m512i>(second.parts[0])));
       }
@@ -49,9 +50,9 @@ class MixHalves {
            ptrdiff_t out_stride) const {
     const Run run{shares, width, count, first_key / 2, (keys + 1) / 2, inverse, out, out_stride};
     int c = 0;
-    for (; c + 4 <= vectors(head_size_); c += 4) columns<4>(run, c);
-    for (; c + 2 <= vectors(head_size_); c += 2) columns<2>(run, c);
-    for (; c < vectors(head_size_); ++c) columns<1>(run, c);
+    for (; c + 4 <= vectors_of(head_size_); c += 4) columns<4>(run, c);
+    for (; c + 2 <= vectors_of(head_size_); c += 2) columns<2>(run, c);
+    for (; c < vectors_of(head_size_); ++c) columns<1>(run, c);
   }
 
  private:
@@ -65,22 +66,11 @@ class MixHalves {
     ptrdiff_t out_stride;
   };
 
-  static int vectors(int head_size) { return (head_size + 15) / 16; }
-
-  // Sixteen columns of a row of v, rounded; zeros beyond the text's end or the head's.
-  template <typename Value>
-  I16 halves(const Value* v, ptrdiff_t stride, int row, int length, int column) const {
-    if (row >= length) return I16{};
-    const Value* from = v + row * stride + column;
-    const V16 value = column + 16 <= head_size_ ? load(from) : load_part(from, head_size_ - column);
-    return bits(sizeof(Value) == sizeof(float) ? round_to_bfloat16(value) : value);
-  }
-
   // Some vectors of columns of all rows: sixteen sums at a time.
   template <int some>
   void columns(const Run& run, int first) const {
     constexpr int together = 16 / some;
-    const ptrdiff_t step = vectors(head_size_) * kPair;
+    const ptrdiff_t step = vectors_of(head_size_) * kPair;
     const Bfloat16* values = values_ + run.first * step + first * kPair;
     __m512 sums[together][some];
     for (int row = 0; row < run.count; row += together) {

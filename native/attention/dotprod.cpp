@@ -2,6 +2,7 @@
 #include "attention/mixing.h"
 #include "attention/products.h"
 #include "attention/rows.h"
+#include "cpu/sdot.h"
 
 namespace wordtell {
 namespace {
@@ -28,27 +29,15 @@ struct SdotDot : Fours<int8_t, int8_t> {
       int8x16_t x[kRegisters];
 #pragma GCC unroll 8
       for (int i = 0; i < kRegisters; ++i) x[i] = vld1q_s8(rows + i * depth + d);
-      four<0>(x, tile, total);
-      four<1>(x, tile, total);
-      four<2>(x, tile, total);
-      four<3>(x, tile, total);
+      add_four<0>(x, tile, total);
+      add_four<1>(x, tile, total);
+      add_four<2>(x, tile, total);
+      add_four<3>(x, tile, total);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < kRegisters; ++i) {
 #pragma GCC unroll 8
       for (int n = 0; n < kParts; ++n) sums[i][0].parts[n] = reinterpret_cast<IntegerPart>(total[i][n]);
-    }
-  }
-
-  // The m-th four of sixteen bytes of depth.
-  template <int m>
-  static inline __attribute__((always_inline)) void four(const int8x16_t (&x)[kRegisters], const int8_t* tile,
-                                                         int32x4_t (&total)[kRegisters][kParts]) {
-#pragma GCC unroll 8
-    for (int n = 0; n < kParts; ++n) {
-      const int8x16_t columns = vld1q_s8(tile + (m * kParts + n) * 16);
-#pragma GCC unroll 8
-      for (int i = 0; i < kRegisters; ++i) total[i][n] = vdotq_laneq_s32(total[i][n], columns, x[i], m);
     }
   }
 };

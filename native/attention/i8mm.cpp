@@ -3,19 +3,13 @@
 #include "attention/mixing.h"
 #include "attention/products.h"
 #include "attention/rows.h"
+#include "cpu/mmla.h"
 
 namespace wordtell {
 namespace {
 
 // Four rows at a time with the sixteen columns of a tile: sixteen sums of two by two.
 constexpr int kRows = 4, kRowPairs = kRows / 2, kColumnPairs = kTile / 2;
-
-// A row's sixteen sums, from those of its pair of rows.
-template <int row, typename Part>
-inline __attribute__((always_inline)) Part part_of(Part left, Part right) {
-  const auto a = reinterpret_cast<int64x2_t>(left), b = reinterpret_cast<int64x2_t>(right);
-  return reinterpret_cast<Part>(row == 0 ? vzip1q_s64(a, b) : vzip2q_s64(a, b));
-}
 
 struct SmmlaDot {
   using Row = int8_t;
@@ -71,8 +65,8 @@ struct SmmlaDot {
 #pragma GCC unroll 8
       for (int n = 0; n < kParts; ++n) {
         const int32x4_t left = total[p][2 * n], right = total[p][2 * n + 1];
-        sums[2 * p][0].parts[n] = reinterpret_cast<IntegerPart>(part_of<0>(left, right));
-        sums[2 * p + 1][0].parts[n] = reinterpret_cast<IntegerPart>(part_of<1>(left, right));
+        sums[2 * p][0].parts[n] = row_of<0, IntegerPart>(left, right);
+        sums[2 * p + 1][0].parts[n] = row_of<1, IntegerPart>(left, right);
       }
     }
   }
@@ -83,7 +77,7 @@ class MixHalves {
  public:
   // [fours of keys][vectors of columns][16][4], whole blocks of keys.
   static size_t bytes(int head_size, int length) {
-    return static_cast<size_t>((length + 15) / 16 * 4) * vectors(head_size) * kFour * sizeof(Bfloat16);
+    return static_cast<size_t>((length + 15) / 16 * 4) * vectors_of(head_size) * kFour * sizeof(Bfloat16);
   }
 
   // As that of MixFloats, but the powers are left as bfloat16, in order, from where the row began.
@@ -113,7 +107,7 @@ class MixHalves {
     for (int j = 0; j < (length + 15) / 16 * 16; j += 4) {
       for (int c = 0; c < head_size; c += 16, to += kFour) {
         for (int key = 0; key < 4; ++key) {
-          const I16 column = halves(v, stride, j + key, length, c);
+          const I16 column = halves(v, stride, j + key, length, c, head_size) >> 16;
           for (int i = 0; i < 16; ++i) to[i * 4 + key] = static_cast<Bfloat16>(column[i]);
         }
       }
@@ -125,19 +119,12 @@ class MixHalves {
   void mix(const float* shares, int width, int count, int first_key, int keys, const float* inverse, float* out,
            ptrdiff_t out_stride) const {
     V16 sums[kRows];
-    const ptrdiff_t step = vectors(head_size_) * kFour;
-    for (int c = 0; c < vectors(head_size_); ++c) {
-      const int column = c * 16, present = head_size_ - column;
+    const ptrdiff_t step = vectors_of(head_size_) * kFour;
+    for (int c = 0; c < vectors_of(head_size_); ++c) {
       for (int row = 0; row < count; row += kRows) {
         multiply(shares + row * width, width, values_ + first_key / 4 * step + c * kFour, step, (keys + 7) / 8, sums);
         for (int r = 0; r < kRows && row + r < count; ++r) {
-          const V16 value = sums[r] * inverse[row + r];
-          float* to = out + (row + r) * out_stride + column;
-          if (present >= 16) {
-            store(to, value);
-          } else {
-            for (int i = 0; i < present; ++i) to[i] = value[i];
-          }
+          put_columns(out + (row + r) * out_stride, c * 16, sums[r] * inverse[row + r], head_size_);
         }
       }
     }
@@ -145,17 +132,6 @@ class MixHalves {
 
  private:
   static constexpr int kFour = 64;
-
-  static int vectors(int head_size) { return (head_size + 15) / 16; }
-
-  // Sixteen columns of a row of v, rounded; zeros beyond the text's end or the head's.
-  template <typename Value>
-  I16 halves(const Value* v, ptrdiff_t stride, int row, int length, int column) const {
-    if (row >= length) return I16{};
-    const Value* from = v + row * stride + column;
-    const V16 value = column + 16 <= head_size_ ? load(from) : load_part(from, head_size_ - column);
-    return bits(sizeof(Value) == sizeof(float) ? round_to_bfloat16(value) : value) >> 16;
-  }
 
   // Four rows of shares times sixteen columns, eight keys at a time. In a function of its own, see attention/products.h.
   static __attribute__((noinline)) void multiply(const float* shares, ptrdiff_t width, const Bfloat16* values,
@@ -166,8 +142,8 @@ class MixHalves {
 #pragma GCC unroll 8
       for (int p = 0; p < kRowPairs; ++p) {
         const float32x4_t upper = vld1q_f32(shares + 2 * p * width), lower = vld1q_f32(shares + (2 * p + 1) * width);
-        x[p][0] = reinterpret_cast<bfloat16x8_t>(part_of<0>(upper, lower));
-        x[p][1] = reinterpret_cast<bfloat16x8_t>(part_of<1>(upper, lower));
+        x[p][0] = row_of<0, bfloat16x8_t>(upper, lower);
+        x[p][1] = row_of<1, bfloat16x8_t>(upper, lower);
       }
 #pragma GCC unroll 8
       for (int half = 0; half < 2; ++half) {
@@ -185,8 +161,8 @@ class MixHalves {
 #pragma GCC unroll 8
       for (int n = 0; n < kParts; ++n) {
         const float32x4_t left = total[p][2 * n], right = total[p][2 * n + 1];
-        sums[2 * p].parts[n] = reinterpret_cast<FloatPart>(part_of<0>(left, right));
-        sums[2 * p + 1].parts[n] = reinterpret_cast<FloatPart>(part_of<1>(left, right));
+        sums[2 * p].parts[n] = row_of<0, FloatPart>(left, right);
+        sums[2 * p + 1].parts[n] = row_of<1, FloatPart>(left, right);
       }
     }
   }

@@ -2,6 +2,7 @@
 //
 // Rows are u8: 128 less in each byte makes them s8, and what that takes from a sum, 128 * (sum of the column's weights),
 // is what the sum begins with.
+#include "cpu/sdot.h"
 #include "linear/blocks.h"
 
 namespace wordtell {
@@ -29,29 +30,17 @@ struct SdotDot {
       for (int r = 0; r < rows; ++r) {
         x[r] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(first + r * weight.row_stride + k), vdupq_n_u8(128)));
       }
-      four<0>(x, panel_weight, ahead, total);
-      four<1>(x, panel_weight, ahead, total);
-      four<2>(x, panel_weight, ahead, total);
-      four<3>(x, panel_weight, ahead, total);
+#pragma GCC unroll 4
+      for (int line = 0; line < 4; ++line) __builtin_prefetch(ahead + line * 64, 0, 2);
+      add_four<0>(x, panel_weight, total);
+      add_four<1>(x, panel_weight, total);
+      add_four<2>(x, panel_weight, total);
+      add_four<3>(x, panel_weight, total);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) sums[r][v] = reinterpret_cast<Ints>(total[r][v]);
-    }
-  }
-
- private:
-  // The n-th four of sixteen bytes of depth.
-  template <int n, int rows>
-  static inline __attribute__((always_inline)) void four(const int8x16_t (&x)[rows], const int8_t* panel_weight,
-                                                         const int8_t* ahead, int32x4_t (&total)[rows][vectors]) {
-    __builtin_prefetch(ahead + n * 64, 0, 2);
-#pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) {
-      const int8x16_t columns = vld1q_s8(panel_weight + (n * vectors + v) * 16);
-#pragma GCC unroll 8
-      for (int r = 0; r < rows; ++r) total[r][v] = vdotq_laneq_s32(total[r][v], columns, x[r], n);
     }
   }
 };

@@ -1,4 +1,5 @@
 // The quantised linear with Arm's USMMLA, which multiplies two rows of eight u8 by two columns of eight s8.
+#include "cpu/mmla.h"
 #include "linear/blocks.h"
 
 namespace wordtell {
@@ -41,8 +42,7 @@ struct UsmmlaDot {
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) {
         const int32x4_t left = total[r / 2][2 * v], right = total[r / 2][2 * v + 1];
-        sums[r][v] = reinterpret_cast<Ints>(r % 2 == 0 ? vcombine_s32(vget_low_s32(left), vget_low_s32(right))
-                                                       : vcombine_s32(vget_high_s32(left), vget_high_s32(right)));
+        sums[r][v] = r % 2 == 0 ? row_of<0, Ints>(left, right) : row_of<1, Ints>(left, right);
       }
     }
   }
